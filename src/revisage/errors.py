@@ -1,0 +1,62 @@
+"""Everything that revisage raises on purpose.
+
+::
+
+    RevisageError                  catch this to catch all of them
+    ├── InputError                 what was given cannot be used
+    │   ├── ImageError             a picture cannot be read (not an image, truncated, too large, ...)
+    │   └── RecipeError            a training recipe is wrong
+    ├── WeightsError               weights cannot be had or used
+    │   ├── UnknownModelError      no model or file of that name
+    │   ├── CheckpointError        a weight file is unsafe, damaged or does not fit its network
+    │   └── MissingWeightsError    a file that has to be brought along is not there
+    ├── OutputError                a result cannot be written (disk full, no permission, exists already)
+    ├── DeviceError                the asked-for device or number format is not to be had here
+    └── TrainingError              a training run cannot start or go on
+
+Messages are one line, name the file or value at fault and say what to do where something can be done.
+"""
+
+
+class RevisageError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InputError(RevisageError):
+    """What was given cannot be used."""
+
+
+class ImageError(InputError):
+    """A picture cannot be read or has a form that cannot be restored."""
+
+
+class RecipeError(InputError):
+    """A training recipe has an unknown key, a wrong value or a missing file."""
+
+
+class WeightsError(RevisageError):
+    """Weights cannot be had or used."""
+
+
+class UnknownModelError(WeightsError):
+    """Neither a known model name nor a weight file."""
+
+
+class CheckpointError(WeightsError):
+    """A weight file is unsafe, damaged, or does not fit the network."""
+
+
+class MissingWeightsError(WeightsError):
+    """A weight file that the user has to bring is not there."""
+
+
+class OutputError(RevisageError):
+    """A result cannot be written."""
+
+
+class DeviceError(RevisageError):
+    """The asked-for device or number format is not available."""
+
+
+class TrainingError(RevisageError):
+    """A training run cannot start or cannot go on."""

@@ -1,0 +1,49 @@
+"""Between pictures and tensors, and between number formats of pictures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from revisage.types import Array, FloatImage, Image
+
+if TYPE_CHECKING:
+    import torch
+
+
+def to_float(image: Image) -> FloatImage:
+    """Picture of any allowed dtype -> float32 in [0, 1]; float32 is returned as it is."""
+    if image.dtype == np.uint8:
+        return image.astype(np.float32) / np.float32(255)
+    if image.dtype == np.uint16:
+        return image.astype(np.float32) / np.float32(65535)
+    if image.dtype == np.float32:
+        return image  # pyright: ignore[reportReturnType]
+    raise TypeError(f"pictures are uint8, uint16 or float32, not {image.dtype}")
+
+
+def from_float(image: FloatImage, dtype: np.dtype[np.generic] | type[np.generic]) -> Image:
+    """Float picture -> ``dtype``: clipped to [0, 1], scaled, rounded half to even (never truncated)."""
+    dtype = np.dtype(dtype)
+    clipped = np.clip(image, 0, 1)
+    if dtype == np.float32:
+        return clipped
+    if dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        raise TypeError(f"pictures are uint8, uint16 or float32, not {dtype}")
+    return np.rint(clipped * np.iinfo(dtype).max).astype(dtype)  # pyright: ignore[reportReturnType, reportArgumentType]
+
+
+def to_tensor(crops: Sequence[FloatImage]) -> torch.Tensor:
+    """N float pictures (H, W, 3) in [0, 1] -> float32 tensor (N, 3, H, W) in [-1, 1]."""
+    import torch
+
+    batch = np.stack(crops).transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(batch)).mul_(2).sub_(1)
+
+
+def from_tensor(tensor: torch.Tensor) -> list[FloatImage]:
+    """Tensor (N, 3, H, W) in [-1, 1] on any device -> N float pictures, clipped to [0, 1]."""
+    batch: Array = ((tensor.detach().float() + 1) / 2).clamp_(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    return [np.ascontiguousarray(picture) for picture in batch]

@@ -1,0 +1,100 @@
+"""The things that travel through revisage, and the conventions they keep. Stated once, here.
+
+Pictures    arrays of shape (H, W, 3), channels R, G, B; uint8 (0..255), uint16 (0..65535) or float32 (0..1).
+Working     inside the pipeline pictures are float32 in [0, 1], whatever they were outside.
+Tensors     (N, 3, H, W), R, G, B, float, in [-1, 1].
+Pixels      the centre of the first pixel is (0, 0); a picture of width W spans -0.5 .. W - 0.5.
+Points      (x, y) in pixels. Boxes (x1, y1, x2, y2), likewise.
+Landmarks   five points: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.
+Matrices    (2, 3) affine maps named ``target_from_source``: target = M[:, :2] @ source + M[:, 2].
+lq, gt      the degraded picture and its original, as in the papers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+"""Any numpy array; the docstring beside it says shape, type and range."""
+Image: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+"""A picture as stated above."""
+FloatImage: TypeAlias = NDArray[np.float32]
+"""A picture in working form: float32, [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A detected face.
+
+    Attributes:
+        box: (4,) float32, x1, y1, x2, y2 in pixels of the picture; may reach beyond its border.
+        landmarks: (5, 2) float32 points in pixels of the picture.
+        score: detector's confidence in [0, 1].
+    """
+
+    box: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedFace:
+    """A face brought into the position that restorers are trained for.
+
+    Attributes:
+        crop: (S, S, 3) float32 in [0, 1].
+        crop_from_image: (2, 3) float64 similarity from picture pixels to crop pixels.
+    """
+
+    crop: FloatImage
+    crop_from_image: NDArray[np.float64]
+
+
+class FaceStatus(StrEnum):
+    """What became of a detected face."""
+
+    RESTORED = "restored"
+    NOT_SELECTED = "not selected"
+    TOO_SMALL = "too small"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RestoredFace:
+    """A face and what became of it.
+
+    Attributes:
+        box: (4,) float32 in pixels of the input picture, or None if the whole picture is an aligned face.
+        landmarks: (5, 2) float32, likewise.
+        score: detector's confidence, 1 for aligned input.
+        status: what became of it.
+        reason: one line when it was not restored, else "".
+        crop: (S, S, 3) aligned input in the picture's dtype, None when not restored.
+        restored: (S, S, 3) aligned result in the picture's dtype, None when not restored.
+    """
+
+    box: NDArray[np.float32] | None
+    landmarks: NDArray[np.float32] | None
+    score: float
+    status: FaceStatus
+    reason: str = ""
+    crop: Image | None = None
+    restored: Image | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restoration:
+    """A restored picture.
+
+    Attributes:
+        image: (H * scale, W * scale, 3) in the dtype of the input.
+        faces: one entry a detected face, best score first.
+    """
+
+    image: Image
+    faces: list[RestoredFace]
