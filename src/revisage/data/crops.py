@@ -1,0 +1,124 @@
+"""Aligned face crops as training samples: (lq, gt) patches, each a pure function of (seed, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from revisage.data.degradation import FFHQDegradation
+from revisage.errors import RecipeError
+from revisage.tensors import to_float
+from revisage.types import FloatImage
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+class CropSample(TypedDict):
+    """One training sample.
+
+    Keys:
+        lq, gt: (3, P, P) float32 RGB in [-1, 1].
+        detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged from half of it.
+    """
+
+    lq: torch.Tensor
+    gt: torch.Tensor
+    detail: torch.Tensor
+
+
+def permuted(index: int, length: int, seed: int) -> int:
+    """The item that an endless, epoch-wise shuffled pass over ``length`` items meets at position ``index``."""
+    epoch, position = divmod(index, length)
+    return int(np.random.default_rng((seed, epoch)).permutation(length)[position])
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A decoded aligned face: (S, S, 3) uint8 RGB."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+
+
+def read_crops(folders: Sequence[Path], only: Sequence[str] = ("",)) -> list[Crop]:
+    """Decode all square pictures in ``folders`` whose name begins with one of ``only``, sorted by name.
+
+    Raises:
+        RecipeError: a folder is missing, holds no such picture, or a picture is not square or cannot be read.
+    """
+    crops: list[Crop] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise RecipeError(f"no folder of aligned crops at {folder}")
+        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name.startswith(tuple(only)))
+        if not paths:
+            raise RecipeError(f"no crops in {folder} that begin with {', '.join(map(repr, only))}")
+        for path in paths:
+            pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
+            if pixels is None or pixels.shape[0] != pixels.shape[1]:
+                raise RecipeError(f"{path} is not a square picture")
+            crops.append(Crop(path.stem, np.asarray(pixels, np.uint8)))
+    return crops
+
+
+class CropPatches(Dataset[CropSample]):
+    """Endless random patches of degraded crops.
+
+    Patches are cut before the degradation: what lies outside cannot matter much, and a patch costs what a patch costs.
+    Crops smaller than ``size`` are enlarged; their samples are marked as lacking detail.
+
+    Args:
+        crops: decoded faces.
+        size: side that faces have when they are restored.
+        patch: side of a sample, at most ``size``.
+        degradation: makes (lq, gt) from a picture.
+        seed: sample ``index`` depends on (seed, index) and on nothing else.
+    """
+
+    def __init__(
+        self, crops: Sequence[Crop], *, size: int, patch: int, degradation: FFHQDegradation, seed: int
+    ) -> None:
+        self.crops = list(crops)
+        self.size = size
+        self.patch = patch
+        self.degradation = degradation
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, index: int) -> CropSample:
+        rng = np.random.default_rng((self.seed, 1, index))
+        crop = self.crops[permuted(index, len(self.crops), self.seed)]
+        gt = self._patch(crop.pixels, rng)
+        lq, gt = self.degradation(gt, rng)
+        return {
+            "lq": _chw(lq),
+            "gt": _chw(gt),
+            "detail": torch.tensor(float(crop.pixels.shape[0] >= self.size)),
+        }
+
+    def _patch(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> FloatImage:
+        side = pixels.shape[0]
+        own = round(self.patch * side / self.size)  # the patch in the crop's own pixels
+        top, left = rng.integers(0, side - own + 1, size=2)
+        patch = pixels[top : top + own, left : left + own]
+        if rng.random() < 0.5:
+            patch = patch[:, ::-1]
+        picture = to_float(np.ascontiguousarray(patch))
+        if own == self.patch:
+            return picture
+        method = cv2.INTER_CUBIC if own < self.patch else cv2.INTER_AREA
+        return np.clip(cv2.resize(picture, (self.patch, self.patch), interpolation=method), 0, 1).astype(np.float32)
+
+
+def _chw(picture: FloatImage) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))) * 2 - 1

@@ -1,0 +1,299 @@
+"""RetinaFace: a single-shot face detector with five landmarks (Deng et al. 2020, arXiv 1905.00641).
+
+A body (MobileNet-V1 at a quarter of its width, or ResNet-50), a feature pyramid of strides 8, 16 and 32, a context module
+(SSH, Najibi et al. 2017, arXiv 1708.03979) and three 1x1 heads a level. Every cell of a level carries two square anchors;
+the heads say for each whether it is a face and where box and landmarks lie relative to it.
+
+Names of modules, hence state-dict keys, are those of the published PyTorch weights; so is the picture convention:
+channels B, G, R, values 0..255 less ``MEAN``. :func:`propose` takes care of it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NetworkName = Literal["mobile0.25", "resnet50"]
+
+MEAN = (104.0, 117.0, 123.0)
+"""Subtracted from B, G, R."""
+STEPS = (8, 16, 32)
+"""Pixels between the anchors of each level."""
+SIZES = ((16, 32), (64, 128), (256, 512))
+"""Sides of the two anchors at each position of a level, in pixels."""
+VARIANCE = (0.1, 0.2)
+"""Offsets of points and logarithms of sizes are divided by these (SSD, Liu et al. 2016, arXiv 1512.02325)."""
+
+
+class Proposals(NamedTuple):
+    """What the network sees in each of N pictures, one entry an anchor, before any selection.
+
+    Attributes:
+        boxes: (N, A, 4) x1, y1, x2, y2 in pixels.
+        scores: (N, A) in [0, 1].
+        landmarks: (N, A, 5, 2) x, y in pixels.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    landmarks: Tensor
+
+
+def _conv_bn(cin: int, cout: int, kernel: int = 3, stride: int = 1, slope: float | None = None) -> nn.Sequential:
+    """Convolution without bias, batch norm, and (unless ``slope`` is None) a leaky ReLU; the size is kept at stride 1."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(cin, cout, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(cout),
+    ]
+    if slope is not None:
+        layers.append(nn.LeakyReLU(slope, inplace=True))
+    return nn.Sequential(*layers)
+
+
+def _conv_dw(cin: int, cout: int, stride: int) -> nn.Sequential:
+    """Depthwise 3x3, then 1x1, each with batch norm and leaky ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(cin, cin, 3, stride, padding=1, groups=cin, bias=False),
+        nn.BatchNorm2d(cin),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Conv2d(cin, cout, 1, bias=False),
+        nn.BatchNorm2d(cout),
+        nn.LeakyReLU(0.1, inplace=True),
+    )
+
+
+class MobileNetV1(nn.Module):
+    """Body at a quarter of the width (Howard et al. 2017, arXiv 1704.04861), without its classifier."""
+
+    channels = (64, 128, 256)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage1 = nn.Sequential(
+            _conv_bn(3, 8, stride=2, slope=0.1),
+            _conv_dw(8, 16, 1),
+            _conv_dw(16, 32, 2),
+            _conv_dw(32, 32, 1),
+            _conv_dw(32, 64, 2),
+            _conv_dw(64, 64, 1),
+        )
+        self.stage2 = nn.Sequential(_conv_dw(64, 128, 2), *(_conv_dw(128, 128, 1) for _ in range(5)))
+        self.stage3 = nn.Sequential(_conv_dw(128, 256, 2), _conv_dw(256, 256, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        fine = self.stage1(x)
+        middle = self.stage2(fine)
+        return fine, middle, self.stage3(middle)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 with a shortcut; the stride sits in the 3x3 (He et al. 2016, arXiv 1512.03385, variant 1.5)."""
+
+    def __init__(self, cin: int, width: int, stride: int) -> None:
+        super().__init__()
+        cout = 4 * width
+        self.conv1 = nn.Conv2d(cin, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, cout, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(cout)
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
+            if stride != 1 or cin != cout
+            else nn.Identity()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+class ResNet50(nn.Module):
+    """Body, without its classifier; gives the maps of layers 2, 3 and 4."""
+
+    channels = (512, 1024, 2048)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = self._layer(64, 64, 3, 1)
+        self.layer2 = self._layer(256, 128, 4, 2)
+        self.layer3 = self._layer(512, 256, 6, 2)
+        self.layer4 = self._layer(1024, 512, 3, 2)
+
+    @staticmethod
+    def _layer(cin: int, width: int, count: int, stride: int) -> nn.Sequential:
+        return nn.Sequential(
+            Bottleneck(cin, width, stride), *(Bottleneck(4 * width, width, 1) for _ in range(count - 1))
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, padding=1)
+        fine = self.layer2(self.layer1(x))
+        middle = self.layer3(fine)
+        return fine, middle, self.layer4(middle)
+
+
+class FPN(nn.Module):
+    """Feature pyramid (Lin et al. 2017, arXiv 1612.03144): coarse maps are added to finer ones, top down."""
+
+    def __init__(self, channels: tuple[int, int, int], width: int, slope: float) -> None:
+        super().__init__()
+        self.output1 = _conv_bn(channels[0], width, 1, slope=slope)
+        self.output2 = _conv_bn(channels[1], width, 1, slope=slope)
+        self.output3 = _conv_bn(channels[2], width, 1, slope=slope)
+        self.merge1 = _conv_bn(width, width, slope=slope)
+        self.merge2 = _conv_bn(width, width, slope=slope)
+
+    def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        fine, middle, coarse = self.output1(maps[0]), self.output2(maps[1]), self.output3(maps[2])
+        middle = self.merge2(middle + F.interpolate(coarse, size=middle.shape[-2:], mode="nearest"))
+        fine = self.merge1(fine + F.interpolate(middle, size=fine.shape[-2:], mode="nearest"))
+        return fine, middle, coarse
+
+
+class SSH(nn.Module):
+    """Context module: 3x3, 5x5 and 7x7 fields of view side by side, the larger ones as stacks of 3x3."""
+
+    def __init__(self, width: int, slope: float) -> None:
+        super().__init__()
+        quarter = width // 4
+        self.conv3X3 = _conv_bn(width, width // 2)
+        self.conv5X5_1 = _conv_bn(width, quarter, slope=slope)
+        self.conv5X5_2 = _conv_bn(quarter, quarter)
+        self.conv7X7_2 = _conv_bn(quarter, quarter, slope=slope)
+        self.conv7x7_3 = _conv_bn(quarter, quarter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shared = self.conv5X5_1(x)
+        wide = self.conv7x7_3(self.conv7X7_2(shared))
+        return F.relu(torch.cat([self.conv3X3(x), self.conv5X5_2(shared), wide], dim=1))
+
+
+class Head(nn.Module):
+    """A 1x1 convolution that gives ``values`` numbers for each of two anchors a cell."""
+
+    def __init__(self, width: int, values: int) -> None:
+        super().__init__()
+        self.values = values
+        self.conv1x1 = nn.Conv2d(width, 2 * values, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, H * W * 2, values), row by row, the two anchors of a cell side by side."""
+        return self.conv1x1(x).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, self.values))
+
+
+class RetinaFace(nn.Module):
+    """The detector.
+
+    Args:
+        network_name: the body.
+        phase: "test" gives probabilities, "train" gives logits.
+    """
+
+    def __init__(self, network_name: NetworkName = "mobile0.25", phase: Literal["test", "train"] = "test") -> None:
+        super().__init__()
+        bodies = {"mobile0.25": (MobileNetV1, 64), "resnet50": (ResNet50, 256)}
+        if network_name not in bodies:
+            raise ValueError(f"network_name is one of {', '.join(bodies)}, not {network_name!r}")
+        body, width = bodies[network_name]
+        slope = 0.1 if width <= 64 else 0.0
+        self.phase = phase
+        self.body = body()
+        self.fpn = FPN(self.body.channels, width, slope)
+        self.ssh1, self.ssh2, self.ssh3 = SSH(width, slope), SSH(width, slope), SSH(width, slope)
+        self.ClassHead = nn.ModuleList(Head(width, 2) for _ in STEPS)
+        self.BboxHead = nn.ModuleList(Head(width, 4) for _ in STEPS)
+        self.LandmarkHead = nn.ModuleList(Head(width, 10) for _ in STEPS)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Offsets and scores of every anchor, in the order of :func:`anchors`.
+
+        Args:
+            x: (N, 3, H, W) float, channels B, G, R, 0..255 less ``MEAN``; any H and W.
+
+        Returns:
+            Boxes (N, A, 4) and landmarks (N, A, 10) as offsets (see :func:`decode`), scores (N, A, 2) between them:
+            no face, face.
+        """
+        maps = self.fpn(self.body(x))
+        features = [ssh(level) for ssh, level in zip((self.ssh1, self.ssh2, self.ssh3), maps, strict=True)]
+        boxes, scores, landmarks = (
+            torch.cat([head(level) for head, level in zip(heads, features, strict=True)], dim=1)
+            for heads in (self.BboxHead, self.ClassHead, self.LandmarkHead)
+        )
+        return boxes, scores if self.phase == "train" else scores.softmax(-1), landmarks
+
+
+def anchors(height: int, width: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """All anchors of a picture: (A, 4) centre x, centre y, width, height as shares of the picture's width and height."""
+    levels: list[Tensor] = []
+    for step, sizes in zip(STEPS, SIZES, strict=True):
+        rows, columns = -(-height // step), -(-width // step)
+        y = ((torch.arange(rows, dtype=dtype) + 0.5) * step / height)[:, None, None].expand(rows, columns, 2)
+        x = ((torch.arange(columns, dtype=dtype) + 0.5) * step / width)[None, :, None].expand(rows, columns, 2)
+        side = torch.tensor(sizes, dtype=dtype).expand(rows, columns, 2)
+        levels.append(torch.stack([x, y, side / width, side / height], dim=-1).flatten(0, 2))
+    return torch.cat(levels)
+
+
+def decode(boxes: Tensor, landmarks: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:
+    """Offsets -> positions, in the units of ``priors``.
+
+    Args:
+        boxes: (..., A, 4) offsets of centre and logarithm of size.
+        landmarks: (..., A, 10) offsets of five points.
+        priors: (A, 4) anchors, centre and size.
+
+    Returns:
+        (..., A, 4) x1, y1, x2, y2 and (..., A, 10) x, y of five points.
+    """
+    centre = priors[:, :2] + boxes[..., :2] * VARIANCE[0] * priors[:, 2:]
+    half = priors[:, 2:] * torch.exp(boxes[..., 2:] * VARIANCE[1]) / 2
+    points = landmarks.unflatten(-1, (5, 2)) * VARIANCE[0] * priors[:, None, 2:] + priors[:, None, :2]
+    return torch.cat([centre - half, centre + half], dim=-1), points.flatten(-2)
+
+
+def encode(boxes: Tensor, landmarks: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions -> offsets: the inverse of :func:`decode`, one box and one set of points for each anchor."""
+    size = boxes[..., 2:] - boxes[..., :2]
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    offsets = torch.cat(
+        [
+            (centre - priors[:, :2]) / (VARIANCE[0] * priors[:, 2:]),
+            torch.log(size / priors[:, 2:]) / VARIANCE[1],
+        ],
+        dim=-1,
+    )
+    points = (landmarks.unflatten(-1, (5, 2)) - priors[:, None, :2]) / (VARIANCE[0] * priors[:, None, 2:])
+    return offsets, points.flatten(-2)
+
+
+def preprocess(pictures: Tensor) -> Tensor:
+    """(N, 3, H, W) R, G, B in 0..255 -> the network's input."""
+    mean = torch.tensor(MEAN, dtype=pictures.dtype, device=pictures.device)
+    return pictures.flip(1) - mean[:, None, None]
+
+
+def propose(network: RetinaFace, pictures: Tensor) -> Proposals:
+    """Run the network in phase "test" on equally large pictures.
+
+    Args:
+        network: in evaluation mode.
+        pictures: (N, 3, H, W) float, R, G, B in 0..255.
+
+    Returns:
+        Boxes, scores and landmarks of all anchors, in pixels (the centre of the first pixel is 0, 0).
+    """
+    height, width = pictures.shape[-2:]
+    boxes, scores, landmarks = network(preprocess(pictures))
+    priors = anchors(height, width).to(boxes)
+    extent = boxes.new_tensor([width, height])
+    boxes, landmarks = decode(boxes, landmarks, priors)
+    return Proposals(boxes * extent.repeat(2), scores[..., 1], landmarks.unflatten(-1, (5, 2)) * extent)
