@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from revisage.types import Array, FloatImage, Image
 
@@ -20,19 +21,20 @@ def to_float(image: Image) -> FloatImage:
     if image.dtype == np.uint16:
         return image.astype(np.float32) / np.float32(65535)
     if image.dtype == np.float32:
-        return image  # pyright: ignore[reportReturnType]
+        return np.asarray(image, np.float32)
     raise TypeError(f"pictures are uint8, uint16 or float32, not {image.dtype}")
 
 
-def from_float(image: FloatImage, dtype: np.dtype[np.generic] | type[np.generic]) -> Image:
+def from_float(image: FloatImage, dtype: DTypeLike) -> Image:
     """Float picture -> ``dtype``: clipped to [0, 1], scaled, rounded half to even (never truncated)."""
-    dtype = np.dtype(dtype)
     clipped = np.clip(image, 0, 1)
     if dtype == np.float32:
         return clipped
-    if dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
-        raise TypeError(f"pictures are uint8, uint16 or float32, not {dtype}")
-    return np.rint(clipped * np.iinfo(dtype).max).astype(dtype)  # pyright: ignore[reportReturnType, reportArgumentType]
+    if dtype == np.uint8:
+        return np.rint(clipped * np.float32(255)).astype(np.uint8)
+    if dtype == np.uint16:
+        return np.rint(clipped * np.float32(65535)).astype(np.uint16)
+    raise TypeError(f"pictures are uint8, uint16 or float32, not {dtype}")
 
 
 def to_tensor(crops: Sequence[FloatImage]) -> torch.Tensor:

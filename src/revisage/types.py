@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 """Any numpy array; the docstring beside it says shape, type and range."""
-Image: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+Image: TypeAlias = NDArray[np.uint8 | np.uint16 | np.float32]
 """A picture as stated above."""
 FloatImage: TypeAlias = NDArray[np.float32]
 """A picture in working form: float32, [0, 1]."""

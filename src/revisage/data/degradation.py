@@ -1,8 +1,8 @@
 """How good pictures become bad ones, for training.
 
-A degradation is a list of steps, each ``step(image, rng) -> image`` on (H, W, 3) float32 RGB in [0, 1]; a step may change
-the size. :class:`FFHQDegradation` is the order of GFP-GAN's FFHQDegradationDataset: blur, shrink, noise, JPEG, enlarge
-back (Wang et al. 2021, arXiv 2101.04061, equation 12), with optional gray.
+A degradation is a list of steps, each ``step(image, rng) -> image`` on (H, W, 3) float32 RGB in [0, 1]; a step may
+change the size. :class:`FFHQDegradation` is the order of GFP-GAN's FFHQDegradationDataset: blur, shrink, noise, JPEG,
+enlarge back (Wang et al. 2021, arXiv 2101.04061, equation 12), with optional gray.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Blur:
     size: int = 41
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
+        """Apply the step."""
         if rng.random() < self.isotropic:
             return kernels.blur(image, self.size, rng.uniform(*self.sigma))
         sigma_x, sigma_y = rng.uniform(*self.sigma, size=2)
@@ -45,6 +46,7 @@ class Shrink:
     factor: Range = (0.8, 8.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
+        """Apply the step."""
         factor = rng.uniform(*self.factor)
         height, width = image.shape[:2]
         size = max(int(width // factor), 1), max(int(height // factor), 1)
@@ -58,8 +60,9 @@ class Noise:
     sigma: Range = (0.0, 20.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
+        """Apply the step."""
         noise = rng.standard_normal(image.shape, dtype=np.float32)
-        return np.clip(image + noise * np.float32(rng.uniform(*self.sigma) / 255), 0, 1)
+        return np.clip(image + noise * np.float32(rng.uniform(*self.sigma) / 255), 0, 1, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Jpeg:
     quality: Range = (60.0, 100.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
+        """Apply the step."""
         levels = np.rint(np.clip(image, 0, 1)[..., ::-1] * 255).astype(np.uint8)
         done, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(*self.quality))])
         if not done:

@@ -33,9 +33,7 @@ def gaussian_kernel(size: int, sigma_x: float, sigma_y: float | None = None, the
     return kernel / kernel.sum()
 
 
-def blur(
-    image: FloatImage, size: int, sigma_x: float, sigma_y: float | None = None, theta: float = 0.0
-) -> FloatImage:
+def blur(image: FloatImage, size: int, sigma_x: float, sigma_y: float | None = None, theta: float = 0.0) -> FloatImage:
     """Convolve with :func:`gaussian_kernel`, border mirrored without repeating the edge pixel.
 
     An isotropic kernel is separable: two passes of ``size`` taps instead of one of ``size`` squared, same result.

@@ -1,7 +1,7 @@
 """Weights on disk: safetensors with the network's configuration inside, so that a file explains itself.
 
-The header's metadata holds ``revisage``, a JSON object ``{"architecture": class name, "arguments": {...}, ...}``: enough
-to build the network that the tensors belong to. Reading runs no code, unlike pickles.
+The header's metadata holds ``revisage``, a JSON object ``{"architecture": class name, "arguments": {...}, ...}``:
+enough to build the network that the tensors belong to. Reading runs no code, unlike pickles.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """RestorationUNet: the small network that the package carries.
 
-A residual U-Net without normalisation layers that works on a pixel-unshuffled picture and predicts the correction to its
-input (residual learning: Zhang et al. 2017, arXiv 1608.03981; unshuffle/shuffle at the borders: Shi et al. 2016, arXiv
-1609.05158). No normalisation: the result does not depend on the batch, and colours are not re-centred.
+A residual U-Net without normalisation layers that works on a pixel-unshuffled picture and predicts the correction to
+its input (residual learning: Zhang et al. 2017, arXiv 1608.03981; unshuffle/shuffle at the borders: Shi et al. 2016,
+arXiv 1609.05158). No normalisation: the result does not depend on the batch, and colours are not re-centred.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -55,7 +56,7 @@ class RestorationUNet(nn.Module):
             nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
             for width, count in zip(widths, blocks, strict=True)
         )
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
         self.decoder = nn.ModuleList(
@@ -81,5 +82,3 @@ class RestorationUNet(nn.Module):
             enlarged = F.interpolate(up(features), scale_factor=2, mode="bilinear", align_corners=False)
             features = level(enlarged + skip)
         return x + F.pixel_shuffle(self.tail(features), self.unshuffle)
-
-

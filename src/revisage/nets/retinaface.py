@@ -1,8 +1,8 @@
 """RetinaFace: a single-shot face detector with five landmarks (Deng et al. 2020, arXiv 1905.00641).
 
-A body (MobileNet-V1 at a quarter of its width, or ResNet-50), a feature pyramid of strides 8, 16 and 32, a context module
-(SSH, Najibi et al. 2017, arXiv 1708.03979) and three 1x1 heads a level. Every cell of a level carries two square anchors;
-the heads say for each whether it is a face and where box and landmarks lie relative to it.
+A body (MobileNet-V1 at a quarter of its width, or ResNet-50), a feature pyramid of strides 8, 16 and 32, a context
+module (SSH, Najibi et al. 2017, arXiv 1708.03979) and three 1x1 heads a level. Every cell of a level carries two square
+anchors; the heads say for each whether it is a face and where box and landmarks lie relative to it.
 
 Names of modules, hence state-dict keys, are those of the published PyTorch weights; so is the picture convention:
 channels B, G, R, values 0..255 less ``MEAN``. :func:`propose` takes care of it.
@@ -43,7 +43,7 @@ class Proposals(NamedTuple):
 
 
 def _conv_bn(cin: int, cout: int, kernel: int = 3, stride: int = 1, slope: float | None = None) -> nn.Sequential:
-    """Convolution without bias, batch norm, and (unless ``slope`` is None) a leaky ReLU; the size is kept at stride 1."""
+    """Convolution without bias, batch norm, and (unless ``slope`` is None) a leaky ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(cin, cout, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(cout),
@@ -232,7 +232,7 @@ class RetinaFace(nn.Module):
 
 
 def anchors(height: int, width: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """All anchors of a picture: (A, 4) centre x, centre y, width, height as shares of the picture's width and height."""
+    """All anchors of a picture: (A, 4) centre and size as shares of the picture's width and height."""
     levels: list[Tensor] = []
     for step, sizes in zip(STEPS, SIZES, strict=True):
         rows, columns = -(-height // step), -(-width // step)

@@ -13,7 +13,8 @@ def pixel_loss(restored: Tensor, gt: Tensor, detail: Tensor) -> Tensor:
     """Mean absolute difference, at the resolution that each original really has.
 
     Args:
-        restored, gt: (N, 3, H, W).
+        restored: (N, 3, H, W).
+        gt: likewise.
         detail: (N,) 1 where ``gt`` has detail at full size; 0 where it was enlarged from half, and is compared there.
     """
     fine = (restored - gt).abs().mean((1, 2, 3))

@@ -59,9 +59,10 @@ def _set(content: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set takes a.b=value, not {override!r}")
     *parents, last = name.split(".")
     for parent in parents:
-        content = content.setdefault(parent, {})
-        if not isinstance(content, dict):
+        inner: Any = content.setdefault(parent, {})
+        if not isinstance(inner, dict):
             raise RecipeError(f"--set {override}: {parent} is a value, not a group of settings")
+        content = inner
     content[last] = yaml.safe_load(value)
 
 

@@ -116,7 +116,7 @@ class RestorerConfig(Strict):
     features: Path | None = None
     feature_stages: PositiveInt = 3
     feature_patch: PositiveInt = 128
-    validation: dict[str, PairsConfig] = {}
+    validation: dict[str, PairsConfig] = Field(default_factory=dict)
 
     def build(self, seed: int) -> RestorerTask:
         """The task, with its data read (RecipeError if something is missing)."""
@@ -173,7 +173,7 @@ class RestorerTask:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> Examination:
-        """PSNR and SSIM of every set of pairs, and how much better they are than the input's."""
+        """PSNR and SSIM of every set of pairs, beside the input's."""
         network.eval()
         metrics: dict[str, float] = {}
         rows: list[RGB8] = []
@@ -181,13 +181,13 @@ class RestorerTask:
             scores: list[tuple[float, ...]] = []
             for lq, gt in read_pairs(pairs, self.config.size):
                 output = first(network(to_tensor([to_float(lq)])))
-                restored = from_float(from_tensor(output)[0], np.uint8)
-                scores.append((psnr(restored, gt), ssim(restored, gt), psnr(lq, gt), ssim(lq, gt)))  # pyright: ignore[reportArgumentType]
+                restored = np.asarray(from_float(from_tensor(output)[0], np.uint8), np.uint8)
+                scores.append((psnr(restored, gt), ssim(restored, gt), psnr(lq, gt), ssim(lq, gt)))
                 if len(scores) <= 2:
                     rows.append(np.hstack([lq, restored, gt]))
             mean = np.mean(scores, axis=0)
             metrics |= {f"{name}/psnr": float(mean[0]), f"{name}/ssim": float(mean[1])}
-            metrics |= {f"{name}/psnr_gain": float(mean[0] - mean[2]), f"{name}/ssim_gain": float(mean[1] - mean[3])}
+            metrics |= {f"{name}/input_psnr": float(mean[2]), f"{name}/input_ssim": float(mean[3])}
         return Examination(metrics, np.vstack(rows) if rows else None)
 
     def describe(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from revisage.train.config import Training
 
 
 class Averaged:
-    """Exponential moving average of a network's weights, by images seen; buffers are copied."""
+    """Exponential moving average of a network's weights and running statistics, by images seen."""
 
     def __init__(self, network: nn.Module, half_life: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
@@ -34,7 +34,10 @@ class Averaged:
         for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
         for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
-            mine.copy_(theirs)
+            if mine.is_floating_point():  # running statistics have to fit the averaged weights
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
 
 
 @dataclass
@@ -80,7 +83,7 @@ class State:
         differences = list(_differences(content["recipe"], recipe))
         if differences:
             raise TrainingError(
-                f"{path} was made by another recipe: {'; '.join(differences)}. Use another run folder, or the old recipe."
+                f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder"
             )
         self.network.load_state_dict(content["network"])
         self.average.network.load_state_dict(content["average"])

@@ -1,0 +1,149 @@
+"""Photos with known faces, decoded once: the raw material of :mod:`revisage.data.face_scenes`.
+
+Two kinds of files serve. *Photos*: a JSON file beside folders of pictures, ``{"folder/name.jpg": {"faces": [{"box",
+"landmarks"}]}}``. *Crops*: square pictures of one aligned face each, listed in a CSV file with columns ``file``,
+``eye1_x`` ... ``mouth2_y``; their boxes are estimated from the landmarks (:class:`BoxFromLandmarks`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from revisage.errors import RecipeError
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+POINTS = ("eye1", "eye2", "nose", "mouth1", "mouth2")
+MIRRORED = (1, 0, 2, 4, 3)
+"""Order of the five landmarks in a mirrored picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhoto:
+    """A picture and its faces.
+
+    Attributes:
+        name: of the person or motif; the same in photos and crops of it.
+        pixels: (H, W, 3) uint8 RGB.
+        boxes: (F, 4) float32 x1, y1, x2, y2 in pixels.
+        landmarks: (F, 5, 2) float32.
+        pyramid: ``pixels`` at full size, half, a quarter, ... (antialiased), down to 16 pixels.
+    """
+
+    name: str
+    pixels: Pixels
+    boxes: Floats
+    landmarks: Floats
+    pyramid: tuple[Pixels, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        levels = [self.pixels]
+        while min(levels[-1].shape[:2]) >= 32:
+            height, width = levels[-1].shape[:2]
+            smaller = cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+            levels.append(np.asarray(smaller, np.uint8))
+        object.__setattr__(self, "pyramid", tuple(levels))
+
+
+class BoxFromLandmarks:
+    """A face's box as a linear function of its landmarks, fitted by least squares; turns and scales with the face."""
+
+    def __init__(self, boxes: Floats, landmarks: Floats) -> None:
+        """Fit to (F, 4) boxes and (F, 5, 2) landmarks of at least a dozen faces."""
+        centre, size, features = self._features(landmarks)
+        corners = (boxes.reshape(-1, 2, 2) - centre) / size
+        self._weights = np.linalg.lstsq(features, corners.reshape(-1, 4), rcond=None)[0]
+
+    def __call__(self, landmarks: Floats) -> Floats:
+        """(F, 5, 2) -> (F, 4)."""
+        centre, size, features = self._features(landmarks)
+        corners = (features @ self._weights).reshape(-1, 2, 2) * size + centre
+        return corners.reshape(-1, 4).astype(np.float32)
+
+    @staticmethod
+    def _features(landmarks: Floats) -> tuple[Floats, Floats, Floats]:
+        centre = landmarks.mean(axis=1, keepdims=True)
+        size = np.sqrt(((landmarks - centre) ** 2).sum(axis=(1, 2), keepdims=True))
+        shape = ((landmarks - centre) / size).reshape(-1, 10)
+        return centre, size, np.concatenate([shape, np.ones((len(shape), 1), np.float32)], axis=1)
+
+
+def held_out(name: str, folds: int) -> bool:
+    """Whether a person or motif is kept for validation: about one in ``folds``, always the same ones."""
+    return folds > 0 and zlib.crc32(name.encode()) % folds == 0
+
+
+def read_photos(labels: Path, only: Sequence[str], keep: Callable[[str], bool] = lambda _: True) -> list[LabelledPhoto]:
+    """Read the photos of ``labels`` whose path begins with one of ``only`` and whose name ``keep`` accepts.
+
+    Raises:
+        RecipeError: the file or a picture cannot be read, or nothing is left.
+    """
+    try:
+        entries: dict[str, Any] = json.loads(labels.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{labels} is not a readable file of labels: {error}") from error
+    photos = [
+        LabelledPhoto(Path(file).stem, _decode(labels.parent / file), *_faces(entry["faces"]))
+        for file, entry in sorted(entries.items())
+        if file.startswith(tuple(only)) and keep(Path(file).stem)
+    ]
+    if not photos:
+        raise RecipeError(f"no photos in {labels} begin with {' or '.join(only)}")
+    return photos
+
+
+def read_crops(
+    index: Path, only: Sequence[str], box: BoxFromLandmarks, keep: Callable[[str], bool] = lambda _: True
+) -> list[LabelledPhoto]:
+    """Read the crops of ``index`` whose path begins with one of ``only``, as photos of one face each.
+
+    Raises:
+        RecipeError: the file or a picture cannot be read.
+    """
+    try:
+        with index.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["file"].startswith(tuple(only))]
+    except (OSError, KeyError) as error:
+        raise RecipeError(f"{index} is not a readable list of crops: {error}") from error
+    crops: list[LabelledPhoto] = []
+    for row in rows:
+        name = Path(row["file"]).stem.partition("_")[2]  # what follows the source: house_NAME, t2i_NAME
+        if keep(name):
+            landmarks = np.array([[[row[f"{point}_x"], row[f"{point}_y"]] for point in POINTS]], np.float32)
+            crops.append(LabelledPhoto(name, _decode(index.parent / row["file"]), box(landmarks), landmarks))
+    return crops
+
+
+def fit_boxes(photos: Iterable[LabelledPhoto], smallest: float = 30.0) -> BoxFromLandmarks:
+    """Learn the boxes of faces at least ``smallest`` pixels wide."""
+    boxes = np.concatenate([photo.boxes for photo in photos])
+    landmarks = np.concatenate([photo.landmarks for photo in photos])
+    large = boxes[:, 2] - boxes[:, 0] >= smallest
+    return BoxFromLandmarks(boxes[large], landmarks[large])
+
+
+def _faces(faces: list[dict[str, Any]]) -> tuple[Floats, Floats]:
+    boxes = np.array([face["box"] for face in faces], np.float32).reshape(-1, 4)
+    return boxes, np.array([face["landmarks"] for face in faces], np.float32).reshape(-1, 5, 2)
+
+
+def _decode(path: Path) -> Pixels:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}") from error
+    if pixels is None:
+        raise RecipeError(f"{path} is not a picture")
+    return np.asarray(pixels, np.uint8)

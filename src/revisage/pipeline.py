@@ -1,0 +1,218 @@
+"""detect -> align -> restore -> paste, for one picture or for many at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, overload
+
+import cv2
+import numpy as np
+from numpy.typing import DTypeLike
+from revisage.faces.align import align
+from revisage.faces.paste import paste
+
+from revisage.errors import InputError
+from revisage.tensors import from_float, from_tensor, to_float, to_tensor
+from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration, RestoredFace
+from revisage.upscale import lanczos
+
+if TYPE_CHECKING:
+    import PIL.Image
+    import torch
+
+    from revisage.device import Choice
+
+MIN_EYE_DISTANCE = 5.0
+"""Pixels between the eyes below which a face holds nothing to restore (the classic tool's threshold)."""
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """Restores the faces of pictures. Remembers nothing between calls; any number of threads may share one.
+
+    Attributes:
+        name: model name or file.
+        detect: picture -> faces, best first.
+        network: (N, 3, size, size) RGB in [-1, 1] -> the same shape.
+        size: side of the faces that the network takes.
+        choice: device and number format, and why.
+        batch: faces that go through the network together.
+    """
+
+    name: str
+    detect: Callable[[Image], list[Face]]
+    network: Callable[[torch.Tensor], torch.Tensor]
+    size: int
+    choice: Choice
+    batch: int = 1
+
+    @overload
+    def __call__(
+        self,
+        image: Image | PIL.Image.Image,
+        *,
+        scale: float = 2,
+        strength: float = 1,
+        aligned: bool = False,
+        only_center_face: bool = False,
+    ) -> Restoration: ...
+
+    @overload
+    def __call__(
+        self,
+        image: Sequence[Image | PIL.Image.Image],
+        *,
+        scale: float = 2,
+        strength: float = 1,
+        aligned: bool = False,
+        only_center_face: bool = False,
+    ) -> list[Restoration]: ...
+
+    def __call__(
+        self,
+        image: Any,
+        *,
+        scale: float = 2,
+        strength: float = 1,
+        aligned: bool = False,
+        only_center_face: bool = False,
+    ) -> Restoration | list[Restoration]:
+        """Restore one picture, or a list of them (their faces share batches; the results are the same).
+
+        Args:
+            image: (H, W, 3) RGB uint8, uint16 or float32 in [0, 1], or a Pillow image; or a list of such.
+            scale: sides of the result over sides of the input, above 0, at most 8.
+            strength: 0 leaves the faces alone, 1 restores them fully; between, the two are mixed.
+            aligned: the whole picture is one face in the position of the alignment template. The result has the size of
+                the network (its longer side, if it is not square) and ``scale`` plays no role.
+            only_center_face: restore only the face nearest to the middle.
+
+        Returns:
+            The restoration, or a list of them for a list.
+
+        Raises:
+            InputError: a picture of another shape or dtype, a value out of range.
+        """
+        if not 0 <= strength <= 1:
+            raise InputError(f"strength must be between 0 and 1, not {strength:g}")
+        single = not isinstance(image, list | tuple)
+        pictures = [as_image(one) for one in ([image] if single else image)]
+        if aligned:
+            results = self._restore_aligned(pictures, strength)
+        else:
+            results = self._restore_photos(pictures, scale, strength, only_center_face)
+        return results[0] if single else results
+
+    def _restore_photos(
+        self, pictures: list[Image], scale: float, strength: float, only_center: bool
+    ) -> list[Restoration]:
+        backgrounds = [lanczos(picture, scale) for picture in pictures]
+        found = [select(picture, self.detect(picture), only_center) for picture in pictures]
+        aligned = [
+            (which, place, align(pictures[which], np.asarray(face.landmarks), self.size))
+            for which, faces in enumerate(found)
+            for place, face in enumerate(faces)
+            if face.status is FaceStatus.RESTORED
+        ]
+        crops = self._through_network([face.crop for _, _, face in aligned], strength)
+
+        results: list[Restoration] = []
+        for which, (picture, background, faces) in enumerate(zip(pictures, backgrounds, found, strict=True)):
+            pairs: list[tuple[AlignedFace, FloatImage]] = []
+            for (owner, place, face), crop in zip(aligned, crops, strict=True):
+                if owner != which:
+                    continue
+                faces[place] = _finished(faces[place], face.crop, crop, picture.dtype)
+                if crop is not None:
+                    pairs.append((face, crop))
+            results.append(Restoration(paste(background, pairs, scale), faces))
+        return results
+
+    def _restore_aligned(self, pictures: list[Image], strength: float) -> list[Restoration]:
+        fitted = [fit(to_float(picture), self.size) for picture in pictures]
+        crops = self._through_network([crop for crop, _ in fitted], strength)
+        results: list[Restoration] = []
+        for picture, (before, (height, width)), after in zip(pictures, fitted, crops, strict=True):
+            face = RestoredFace(None, None, 1.0, FaceStatus.RESTORED)
+            used = None if after is None else after[:height, :width]
+            face = _finished(face, before[:height, :width], used, picture.dtype)
+            results.append(Restoration(picture if face.restored is None else face.restored, [face]))
+        return results
+
+    def _through_network(self, crops: list[FloatImage], strength: float) -> list[FloatImage | None]:
+        """Restore crops in batches and mix by strength; None where the network gave no finite picture."""
+        import torch
+
+        results: list[FloatImage | None] = []
+        for start in range(0, len(crops), self.batch):
+            part = crops[start : start + self.batch]
+            tensor = to_tensor(part).to(self.choice.device)
+            half = self.choice.dtype != torch.float32
+            with torch.inference_mode(), torch.autocast(self.choice.device.type, self.choice.dtype, enabled=half):
+                output = self.network(tensor).float()
+            sound = torch.isfinite(output).flatten(1).all(1).tolist()
+            for before, after, good in zip(part, from_tensor(output), sound, strict=True):
+                results.append(mix(before, after, strength) if good else None)
+        return results
+
+
+def mix(before: FloatImage, after: FloatImage, strength: float) -> FloatImage:
+    """``before`` at strength 0, ``after`` at 1, linear between."""
+    return np.asarray(before + np.float32(strength) * (after - before), np.float32)
+
+
+def as_image(image: Any) -> Image:
+    """Pillow image or array -> (H, W, 3) picture; arrays are checked, not converted.
+
+    Raises:
+        InputError: not a picture of the shapes and dtypes that ``revisage.types`` states.
+    """
+    if hasattr(image, "convert") and hasattr(image, "mode"):
+        image = np.asarray(image.convert("RGB"))
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"a picture is a numpy array or a Pillow image, not {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise InputError(f"a picture has the shape (height, width, 3), not {image.shape}")
+    if image.dtype not in (np.uint8, np.uint16, np.float32):
+        raise InputError(f"a picture is uint8, uint16 or float32 in [0, 1], not {image.dtype}")
+    if image.dtype == np.float32 and not np.isfinite(image).all():
+        raise InputError("the picture holds values that are not finite")
+    return image
+
+
+def select(picture: Image, faces: list[Face], only_center: bool) -> list[RestoredFace]:
+    """Say of each face whether it will be restored (status RESTORED) or why not."""
+    height, width = picture.shape[:2]
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    distances = [float(np.linalg.norm((face.box[:2] + face.box[2:]) / 2 - middle)) for face in faces]
+    center = int(np.argmin(distances)) if faces else -1
+    chosen: list[RestoredFace] = []
+    for place, face in enumerate(faces):
+        status, reason = FaceStatus.RESTORED, ""
+        eyes = math.dist(face.landmarks[0], face.landmarks[1])
+        if only_center and place != center:
+            status, reason = FaceStatus.NOT_SELECTED, "not the centre face"
+        elif eyes < MIN_EYE_DISTANCE:
+            status, reason = FaceStatus.TOO_SMALL, f"eyes only {eyes:.1f} px apart"
+        chosen.append(RestoredFace(face.box, face.landmarks, face.score, status, reason))
+    return chosen
+
+
+def fit(picture: FloatImage, size: int) -> tuple[FloatImage, tuple[int, int]]:
+    """Scale to ``size`` on the longer side and extend the other by repeating its edge -> (square crop, used (H, W))."""
+    height, width = picture.shape[:2]
+    factor = size / max(height, width)
+    used = max(round(height * factor), 1), max(round(width * factor), 1)
+    method = cv2.INTER_LINEAR if factor >= 1 else cv2.INTER_AREA
+    scaled: Array = cv2.resize(picture, used[::-1], interpolation=method)
+    square = np.pad(scaled, ((0, size - used[0]), (0, size - used[1]), (0, 0)), mode="edge")
+    return square.astype(np.float32), used
+
+
+def _finished(face: RestoredFace, before: FloatImage, after: FloatImage | None, dtype: DTypeLike) -> RestoredFace:
+    """The face with its crops in the picture's dtype, or marked as failed."""
+    if after is None:
+        return replace(face, status=FaceStatus.FAILED, reason="the network's output is not finite")
+    return replace(face, crop=from_float(before, dtype), restored=from_float(after, dtype))

@@ -1,0 +1,219 @@
+"""Training the face detector: scenes, MultiBox loss, examination on scenes of faces it has never seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+
+from revisage.data.face_scenes import FaceScenes, SceneSample, collate
+from revisage.data.labelled_photos import fit_boxes, held_out, read_crops, read_photos
+from revisage.errors import RecipeError
+from revisage.files.checkpoint import load_strictly, read_weights
+from revisage.nets.retinaface import NetworkName, RetinaFace, anchors, decode, preprocess
+from revisage.train.config import Strict
+from revisage.train.multibox import multibox_loss
+from revisage.train.task import Examination
+
+Array = NDArray[np.float32]
+
+
+class DetectorConfig(Strict):
+    """A detector training.
+
+    Attributes:
+        photos: JSON file with boxes and landmarks of whole photos.
+        crops: CSV file with landmarks of aligned crops.
+        only: beginnings of the paths to use, photos and crops, say the sources whose licence allows it.
+        side: of a training scene in pixels.
+        network_name: body of the network.
+        start: weights to begin with.
+        box, landmark: weights of these losses, that of the score being 1.
+        negatives: hardest background anchors for each face anchor.
+        folds: one person in so many is kept out of the training and examined on.
+        examined: scenes in an examination.
+    """
+
+    kind: Literal["detector"]
+    photos: Path
+    crops: Path
+    only: tuple[str, ...] = ("",)
+    side: PositiveInt = 320
+    network_name: NetworkName = "mobile0.25"
+    start: Path | None = None
+    box: NonNegativeFloat = 1.0
+    landmark: NonNegativeFloat = 1.0
+    negatives: NonNegativeFloat = 7.0
+    folds: PositiveInt = 12
+    examined: PositiveInt = 192
+
+    def build(self, seed: int) -> DetectorTask:
+        """The task, with its data read (RecipeError if something is missing)."""
+        return DetectorTask(self, seed)
+
+
+class DetectorTask:
+    """See :class:`revisage.train.task.Task`."""
+
+    def __init__(self, config: DetectorConfig, seed: int) -> None:
+        self.config = config
+        self.network = RetinaFace(config.network_name, phase="train")
+        if config.start is not None:
+            load_strictly(self.network, read_weights(config.start)[0], str(config.start))
+        photos = read_photos(config.photos, config.only)
+        crops = read_crops(config.crops, config.only, fit_boxes(photos))
+        learnt, kept = (
+            FaceScenes(
+                [photo for photo in photos if held_out(photo.name, config.folds) == out],
+                [crop for crop in crops if held_out(crop.name, config.folds) == out],
+                config.side,
+                seed + out,
+            )
+            for out in (False, True)
+        )
+        if not learnt.photos or not kept.photos:
+            raise RecipeError(f"{config.photos} has too few photos to keep one person in {config.folds} aside")
+        self.dataset, self.examined = learnt, kept
+
+    def collate(self, samples: list[SceneSample]) -> dict[str, Tensor]:
+        """Stack the scenes; fewer faces are filled up."""
+        return collate(samples)
+
+    def losses(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weighted terms of the MultiBox loss."""
+        pictures, extent = _network_input(batch["pictures"])
+        priors = anchors(*pictures.shape[-2:]).to(pictures.device)
+        faces = {
+            "boxes": batch["boxes"] / extent.repeat(2),
+            "landmarks": batch["landmarks"] / extent.repeat(5),
+            "kinds": batch["kinds"],
+        }
+        terms = multibox_loss(network(pictures), priors, faces, negatives=self.config.negatives)
+        weights = {"score": 1.0, "box": self.config.box, "landmark": self.config.landmark}
+        return {name: weights[name] * term for name, term in terms.items()}
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module) -> Examination:
+        """Recall, precision and landmark error (in face widths) on scenes of people and motifs kept aside."""
+        network.eval()
+        tally = Tally()
+        shown: list[NDArray[np.uint8]] = []
+        for start in range(0, self.config.examined, 16):
+            batch = collate([self.examined[index] for index in range(start, min(start + 16, self.config.examined))])
+            for pixels, truth, found in zip(batch["pictures"], _truth(batch), _found(network, batch), strict=True):
+                tally.add(*truth, *found)
+                if len(shown) < 12:
+                    shown.append(drawn(pixels.permute(1, 2, 0).numpy(), *found))
+        rows = [np.hstack(shown[row : row + 4]) for row in range(0, len(shown) - len(shown) % 4, 4)]
+        return Examination(tally.metrics(), np.vstack(rows) if rows else None)
+
+    def describe(self) -> dict[str, Any]:
+        """The network's class and constructor arguments."""
+        return {"architecture": "RetinaFace", "arguments": {"network_name": self.config.network_name}}
+
+
+class Tally:
+    """Counts hits of detections on true faces over many pictures."""
+
+    BINS = (0.0, 24.0, 64.0, float("inf"))
+
+    def __init__(self) -> None:
+        self._hits = np.zeros(3)
+        self._faces = np.zeros(3)
+        self._false = 0
+        self._pictures = 0
+        self._errors: list[list[float]] = [[], [], []]
+
+    def add(self, boxes: Array, landmarks: Array, kinds: NDArray[np.int64], found: Array, points: Array) -> None:
+        """Compare detections (M, 4) with (M, 5, 2) to truth (F, 4), (F, 5, 2), ``kinds`` 1 (counts) or 0 (does not)."""
+        self._pictures += 1
+        width = boxes[:, 2] - boxes[:, 0]
+        bins = np.searchsorted(self.BINS, width, side="right") - 1
+        overlap = iou(found, boxes)
+        for bin_ in bins[kinds == 1]:
+            self._faces[bin_] += 1
+        free = np.ones(len(boxes), bool)
+        for row, values in enumerate(overlap):
+            values = values * free
+            best = int(values.argmax()) if len(values) else 0
+            if not len(values) or values[best] < 0.5:
+                # Not counted where the truth itself is unsure.
+                self._false += not (len(values) and (overlap[row] * (kinds == 0)).max() > 0.2)
+                continue
+            free[best] = False
+            if kinds[best] == 1:
+                self._hits[bins[best]] += 1
+                error = np.linalg.norm(points[row] - landmarks[best], axis=1).mean() / width[best]
+                self._errors[bins[best]].append(float(error))
+
+    def metrics(self) -> dict[str, float]:
+        """Recall and landmark error by width of the face, precision, false faces a picture."""
+        names = ("small", "medium", "large")
+        found = {f"recall/{name}": h / max(f, 1) for name, h, f in zip(names, self._hits, self._faces, strict=True)}
+        errors = {f"error/{name}": float(np.mean(e or [np.nan])) for name, e in zip(names, self._errors, strict=True)}
+        hits = float(self._hits.sum())
+        return {
+            "recall": hits / max(float(self._faces.sum()), 1),
+            "precision": hits / max(hits + self._false, 1),
+            "false_per_picture": self._false / max(self._pictures, 1),
+            **found,
+            **errors,
+        }
+
+
+def iou(boxes: Array, others: Array) -> Array:
+    """(M, 4), (F, 4) -> (M, F) intersection over union."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    area, areas = ((b[:, 2:] - b[:, :2]).prod(axis=-1) for b in (boxes, others))
+    return shared / np.maximum(area[:, None] + areas[None] - shared, 1e-9)
+
+
+def drawn(pixels: NDArray[np.uint8], boxes: Array, landmarks: Array) -> NDArray[np.uint8]:
+    """A copy of the picture with boxes and landmarks in it."""
+    picture = np.ascontiguousarray(pixels)
+    for box, points in zip(boxes, landmarks, strict=True):
+        x1, y1, x2, y2 = (round(float(value)) for value in box)
+        cv2.rectangle(picture, (x1, y1), (x2, y2), (0, 255, 0), 1)
+        for x, y in points:
+            cv2.circle(picture, (round(float(x)), round(float(y))), 1, (255, 255, 0), -1)
+    return picture
+
+
+def _network_input(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """uint8 R, G, B -> (what the network takes, its width and height)."""
+    values = preprocess(pictures.float()).contiguous(memory_format=torch.channels_last)
+    return values, values.new_tensor([values.shape[-1], values.shape[-2]])
+
+
+def _truth(batch: dict[str, Tensor]) -> list[tuple[Array, Array, NDArray[np.int64]]]:
+    """Boxes, landmarks and kinds of each picture, without the filling."""
+    entries = zip(batch["boxes"], batch["landmarks"], batch["kinds"], strict=True)
+    return [
+        (boxes[kinds >= 0].numpy(), points[kinds >= 0].reshape(-1, 5, 2).numpy(), kinds[kinds >= 0].numpy())
+        for boxes, points, kinds in entries
+    ]
+
+
+def _found(network: nn.Module, batch: dict[str, Tensor], score: float = 0.6) -> list[tuple[Array, Array]]:
+    """Boxes and landmarks of each picture, best first, after non-maximum suppression."""
+    device = next(network.parameters()).device
+    pictures, extent = _network_input(batch["pictures"].to(device))
+    offsets, logits, points = network(pictures)
+    boxes, points = decode(offsets, points, anchors(*pictures.shape[-2:]).to(device))
+    found: list[tuple[Array, Array]] = []
+    boxes, points, scores = boxes * extent.repeat(2), points * extent.repeat(5), logits.softmax(-1)[..., 1]
+    for rows, values, marks in zip(boxes, scores, points, strict=True):
+        likely = (values > score).nonzero().flatten()
+        rows, values, marks = (x[likely].float().cpu().numpy() for x in (rows, values, marks))
+        sizes = np.concatenate([rows[:, :2], rows[:, 2:] - rows[:, :2]], axis=1)
+        kept = np.asarray(cv2.dnn.NMSBoxes(sizes.tolist(), values.tolist(), score, 0.4), np.int64).reshape(-1)
+        found.append((rows[kept], marks[kept].reshape(-1, 5, 2)))
+    return found

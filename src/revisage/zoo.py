@@ -1,0 +1,145 @@
+"""Which models there are, and how a name or a file becomes a restorer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from revisage.device import choose
+from revisage.errors import CheckpointError, UnknownModelError
+from revisage.files.checkpoint import load_strictly, read_weights
+from revisage.nets.gfpgan import GFPGANv1Clean
+from revisage.nets.restoration_unet import RestorationUNet
+from revisage.nets.retinaface import RetinaFace
+from revisage.pipeline import Restorer
+
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "RestorationUNet": RestorationUNet,
+    "GFPGANv1Clean": GFPGANv1Clean,
+    "RetinaFace": RetinaFace,
+}
+"""Architecture name in a weight file -> class."""
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Code, weights and data have licences of their own."""
+
+    code: str
+    weights: str
+    data: str
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model that has a name.
+
+    Attributes:
+        architecture: key of NETWORKS.
+        file: weight file inside the package.
+        role: what it does, one line.
+        licence: of code, weights and training data.
+    """
+
+    architecture: str
+    file: str
+    role: str
+    licence: Licence
+
+
+EMBEDDED_DATA = "US House portraits (MIT repository) and SFHQ-T2I synthetic faces (MIT)"
+MODELS: Mapping[str, ModelSpec] = {
+    "embedded": ModelSpec(
+        "RestorationUNet",
+        "restorer.safetensors",
+        "restores aligned 512-pixel faces",
+        Licence("Apache-2.0", "Apache-2.0", EMBEDDED_DATA),
+    ),
+    "embedded-detector": ModelSpec(
+        "RetinaFace",
+        "detector.safetensors",
+        "finds faces and five landmarks",
+        Licence("Apache-2.0", "Apache-2.0", EMBEDDED_DATA),
+    ),
+}
+
+
+def load(model: str | Path = "embedded", *, device: str = "auto", dtype: str = "auto") -> Restorer:
+    """Make a restorer.
+
+    Args:
+        model: a name of MODELS, or a ``.safetensors`` file of a restorer that this project wrote.
+        device: "auto", "cpu", "cuda", "cuda:1", "xpu" or "mps".
+        dtype: "auto", "float32", "bfloat16" or "float16".
+
+    Raises:
+        UnknownModelError: neither a name nor a file; or a model that does not restore.
+        CheckpointError: the file is damaged or does not fit its network.
+        DeviceError: device or dtype are not to be had here.
+    """
+    choice = choose(device, dtype)
+    path = weight_file(model)
+    network, config = build(path)
+    size = config.get("size")
+    if not isinstance(size, int):
+        raise UnknownModelError(f"{model} is a {config['architecture']}, not a restorer")
+    network = network.to(choice.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return Restorer(
+        name=str(model),
+        detect=load_detector(choice),
+        network=picture_only(network),
+        size=size,
+        choice=choice,
+        batch=1 if choice.device.type == "cpu" else 8,  # on a CPU batches only cost memory
+    )
+
+
+def weight_file(model: str | Path) -> Path:
+    """Where the weights of a named model, or of a file given as such, lie.
+
+    Raises:
+        UnknownModelError: says which names there are.
+    """
+    if str(model) in MODELS:
+        return Path(str(files("revisage") / "weights" / MODELS[str(model)].file))
+    path = Path(model)
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise UnknownModelError(f"{path}: only .safetensors files of this project can be loaded")
+        return path
+    raise UnknownModelError(f"no model or file {str(model)!r}; models: {', '.join(MODELS)}")
+
+
+def build(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Weight file -> (network in eval mode, float32, on the CPU; configuration from the file's header).
+
+    Raises:
+        CheckpointError: no configuration, an unknown architecture, or tensors that do not fit.
+    """
+    state, config = read_weights(path)
+    architecture = str(config.get("architecture"))
+    if architecture not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise CheckpointError(f"{path} names no known architecture in its header ({architecture!r}; known: {known})")
+    try:
+        network = NETWORKS[architecture](**config.get("arguments", {}))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {architecture} cannot be built as its header says: {error}") from error
+    load_strictly(network, state, str(path))
+    return network.float().eval().requires_grad_(False), config
+
+
+def picture_only(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Networks that return (picture, more) become functions that return the picture."""
+
+    def restore(crops: torch.Tensor) -> torch.Tensor:
+        output = network(crops.contiguous(memory_format=torch.channels_last))
+        return output[0] if isinstance(output, tuple) else output
+
+    return restore

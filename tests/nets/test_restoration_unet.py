@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from revisage.nets.restoration_unet import RestorationUNet
+
+
+def network():
+    torch.manual_seed(0)
+    net = RestorationUNet((8, 12, 16), (1, 1, 2), 2)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return net.eval()
+
+
+def test_an_untrained_network_changes_nothing():
+    x = torch.rand(1, 3, 64, 64) * 2 - 1
+    assert torch.equal(RestorationUNet()(x), x)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 40)])
+def test_any_multiple_of_the_coarsest_step_is_taken(size):
+    assert network()(torch.zeros(2, 3, *size)).shape == (2, 3, *size)
+
+
+def test_another_size_is_refused():
+    with pytest.raises(ValueError, match="multiples of 8"):
+        network()(torch.zeros(1, 3, 12, 16))
+
+
+def test_a_picture_does_not_depend_on_its_batch():
+    net, x = network().double(), torch.rand(3, 3, 32, 32, dtype=torch.float64)
+    with torch.inference_mode():
+        assert torch.allclose(net(x)[1], net(x[1:2])[0], atol=1e-12)
+
+
+def test_levels_are_described_completely():
+    with pytest.raises(ValueError, match="same levels"):
+        RestorationUNet((8, 8), (1,))
