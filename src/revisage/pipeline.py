@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, overload
 import cv2
 import numpy as np
 from numpy.typing import DTypeLike
-from revisage.faces.align import align
 from revisage.faces.paste import paste
 
 from revisage.errors import InputError
+from revisage.faces.align import align
 from revisage.tensors import from_float, from_tensor, to_float, to_tensor
 from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration, RestoredFace
 from revisage.upscale import lanczos
@@ -111,20 +111,17 @@ class Restorer:
         backgrounds = [lanczos(picture, scale) for picture in pictures]
         found = [select(picture, self.detect(picture), only_center) for picture in pictures]
         aligned = [
-            (which, place, align(pictures[which], np.asarray(face.landmarks), self.size))
-            for which, faces in enumerate(found)
-            for place, face in enumerate(faces)
-            if face.status is FaceStatus.RESTORED
+            align_selected(picture, faces, self.size) for picture, faces in zip(pictures, found, strict=True)
         ]
-        crops = self._through_network([face.crop for _, _, face in aligned], strength)
+        # The faces of all pictures go through the network together, in order.
+        crops = iter(self._through_network([face.crop for faces in aligned for face in faces.values()], strength))
 
         results: list[Restoration] = []
-        for which, (picture, background, faces) in enumerate(zip(pictures, backgrounds, found, strict=True)):
+        for picture, background, faces, positions in zip(pictures, backgrounds, found, aligned, strict=True):
             pairs: list[tuple[AlignedFace, FloatImage]] = []
-            for (owner, place, face), crop in zip(aligned, crops, strict=True):
-                if owner != which:
-                    continue
-                faces[place] = _finished(faces[place], face.crop, crop, picture.dtype)
+            for place, face in positions.items():
+                crop = next(crops)
+                faces[place] = finished(faces[place], face.crop, crop, picture.dtype)
                 if crop is not None:
                     pairs.append((face, crop))
             results.append(Restoration(paste(background, pairs, scale), faces))
@@ -137,7 +134,7 @@ class Restorer:
         for picture, (before, (height, width)), after in zip(pictures, fitted, crops, strict=True):
             face = RestoredFace(None, None, 1.0, FaceStatus.RESTORED)
             used = None if after is None else after[:height, :width]
-            face = _finished(face, before[:height, :width], used, picture.dtype)
+            face = finished(face, before[:height, :width], used, picture.dtype)
             results.append(Restoration(picture if face.restored is None else face.restored, [face]))
         return results
 
@@ -200,6 +197,19 @@ def select(picture: Image, faces: list[Face], only_center: bool) -> list[Restore
     return chosen
 
 
+def align_selected(picture: Image, faces: list[RestoredFace], size: int) -> dict[int, AlignedFace]:
+    """Place in ``faces`` -> aligned face, of those that are to be restored; hopeless landmarks mark a face as failed."""
+    aligned: dict[int, AlignedFace] = {}
+    for place, face in enumerate(faces):
+        if face.status is not FaceStatus.RESTORED or face.landmarks is None:
+            continue
+        try:
+            aligned[place] = align(picture, face.landmarks, size)
+        except InputError as error:
+            faces[place] = replace(face, status=FaceStatus.FAILED, reason=str(error))
+    return aligned
+
+
 def fit(picture: FloatImage, size: int) -> tuple[FloatImage, tuple[int, int]]:
     """Scale to ``size`` on the longer side and extend the other by repeating its edge -> (square crop, used (H, W))."""
     height, width = picture.shape[:2]
@@ -211,7 +221,7 @@ def fit(picture: FloatImage, size: int) -> tuple[FloatImage, tuple[int, int]]:
     return square.astype(np.float32), used
 
 
-def _finished(face: RestoredFace, before: FloatImage, after: FloatImage | None, dtype: DTypeLike) -> RestoredFace:
+def finished(face: RestoredFace, before: FloatImage, after: FloatImage | None, dtype: DTypeLike) -> RestoredFace:
     """The face with its crops in the picture's dtype, or marked as failed."""
     if after is None:
         return replace(face, status=FaceStatus.FAILED, reason="the network's output is not finite")

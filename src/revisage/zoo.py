@@ -8,16 +8,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from revisage.device import choose
+from revisage.device import Choice, choose
 from revisage.errors import CheckpointError, UnknownModelError
+from revisage.faces.detect import Detector
 from revisage.files.checkpoint import load_strictly, read_weights
+from revisage.nets import retinaface
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.restoration_unet import RestorationUNet
 from revisage.nets.retinaface import RetinaFace
 from revisage.pipeline import Restorer
+from revisage.types import Array
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "RestorationUNet": RestorationUNet,
@@ -133,6 +138,23 @@ def build(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise CheckpointError(f"{path}: {architecture} cannot be built as its header says: {error}") from error
     load_strictly(network, state, str(path))
     return network.float().eval().requires_grad_(False), config
+
+
+def load_detector(choice: Choice) -> Detector:
+    """The embedded face detector, in float32: boxes and landmarks are too fine for less."""
+    network, _ = build(weight_file("embedded-detector"))
+    if not isinstance(network, RetinaFace):
+        raise UnknownModelError("the embedded detector's file holds another network")
+    network = network.to(choice.device)
+
+    def propose(pictures: NDArray[np.uint8]) -> tuple[Array, Array, Array]:
+        with torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(choice.device).permute(0, 3, 1, 2).float()
+            found = retinaface.propose(network, tensor.contiguous(memory_format=torch.channels_last))
+        boxes, scores, landmarks = (value.cpu().numpy() for value in found)
+        return boxes, scores, landmarks
+
+    return Detector(propose)
 
 
 def picture_only(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:

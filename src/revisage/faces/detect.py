@@ -39,7 +39,7 @@ LOOKS = 16
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Faces in the making, best first: boxes (M, 4), scores (M,), landmarks (M, 5, 2), in pixels of the photo."""
+    """Faces in the making: boxes (M, 4), scores (M,), landmarks (M, 5, 2), all float32, in pixels of the photo."""
 
     boxes: Floats
     scores: Floats
@@ -178,9 +178,7 @@ def cropped(image: Image, crop_from_image: Matrix, side: int) -> Pixels:
     right, bottom = np.clip(np.ceil(ends.max(axis=0)).astype(int) + 2, (left + 1, top + 1), (width, height))
     window: Array = image[top:bottom, left:right]
     scale = float(np.sqrt(abs(np.linalg.det(linear))))
-    small = resized(
-        window, min(2 * scale, 1)
-    )  # warping takes single pixels, so what it skips has to be averaged before
+    small = resized(window, min(2 * scale, 1))  # warping samples single pixels: average before what it would skip
     ratio = np.array(window.shape[1::-1]) / np.array(small.shape[1::-1])
     # x = (x_small + 0.5) * ratio - 0.5 + left
     offset = linear @ (0.5 * ratio - 0.5 + (left, top)) + shift
@@ -222,9 +220,9 @@ def merged(face: Candidates, views: Candidates, crop_from_image: Matrix) -> Cand
     centre = inverse @ ((box[:2] + box[2:]) / 2 - crop_from_image[:, 2])
     # An upright box around the ellipse that the turned box encloses.
     half = np.sqrt(inverse**2 @ ((box[2:] - box[:2]) / 2) ** 2)
-    score = np.asarray((face.scores + views.scores.max()) / 2, np.float32)
     boxes = np.concatenate([centre - half, centre + half])[None]
-    return Candidates(boxes.astype(np.float32), score, points[None].astype(np.float32))
+    score = (face.scores + views.scores.max()) / 2
+    return Candidates(*(np.asarray(values, np.float32) for values in (boxes, score, points[None])))
 
 
 def suppressed(faces: Candidates, overlap: float = 0.4) -> Candidates:

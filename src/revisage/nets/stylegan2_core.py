@@ -139,6 +139,9 @@ class StyleGAN2Core(nn.Module):
 
         Returns:
             (N, 3, out_size, out_size), about [-1, 1], not clamped; styles (N, num_latent, num_style_feat) or None.
+
+        Raises:
+            ValueError: ``noise`` has not one tensor a layer, or ``truncation`` has nothing to draw to.
         """
         codes = list(styles) if input_is_latent else [self.style_mlp(code) for code in styles]
         if truncation < 1:
@@ -149,6 +152,8 @@ class StyleGAN2Core(nn.Module):
         if noise is None:
             fresh = randomize_noise or generator is not None
             noise = self.make_noise(len(latent), generator) if fresh else self._stored_noise()
+        if len(noise) != self.num_layers:
+            raise ValueError(f"expected noise for {self.num_layers} layers, got {len(noise)}")
         image = self._synthesize(latent, conditions, noise)
         return image, latent if return_latents else None
 

@@ -39,6 +39,7 @@ class Training(Strict):
         clip: largest norm of the gradient; larger ones are scaled down.
         ema: half-life of the averaged weights, in images (Karras et al. 2020, arXiv 1912.04958).
         precision: of the forward pass; losses and weights stay float32.
+        weights: number format of the weight file; the state to resume from stays float32.
         workers: processes that prepare samples.
         validate_every, save_every: images between examinations and between saved states.
     """
@@ -53,6 +54,7 @@ class Training(Strict):
     clip: PositiveFloat = 1.0
     ema: PositiveFloat = 5000
     precision: Literal["float32", "bfloat16"] = "float32"
+    weights: Literal["float32", "float16"] = "float32"
     workers: int = 1
     validate_every: PositiveInt = 10000
     save_every: PositiveInt = 5000

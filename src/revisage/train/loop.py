@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from revisage.allocator import keep_freed_memory
 from revisage.errors import TrainingError
 from revisage.files.checkpoint import save_weights
 from revisage.train.config import Training, as_json
@@ -40,6 +41,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
         OutputError: the folder cannot be written.
     """
     # What is trained, and how far an earlier call came.
+    keep_freed_memory()
     torch.manual_seed(recipe.seed)
     task = recipe.task.build(recipe.seed)
     network = task.network.to(device, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
@@ -53,7 +55,8 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
     def keep() -> None:
         state.save(run / STATE, settings)
         header = task.describe() | {"recipe": recipe.name, "images": state.images}
-        save_weights(run / WEIGHTS, state.average.network.state_dict(), header)
+        dtype = getattr(torch, recipe.training.weights)
+        save_weights(run / WEIGHTS, state.average.network.state_dict(), header, dtype)
 
     try:
         with log:

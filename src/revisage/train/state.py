@@ -93,7 +93,7 @@ class State:
         torch.set_rng_state(rng)
 
 
-RESUMABLE = {"training.images", "training.workers", "training.validate_every", "training.save_every"}
+RESUMABLE = {f"training.{name}" for name in ("images", "workers", "weights", "validate_every", "save_every")}
 """Settings that may change between two parts of a run."""
 
 

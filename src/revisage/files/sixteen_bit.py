@@ -1,0 +1,65 @@
+"""Pictures of 16 bits a channel in colour, which Pillow neither reads nor writes."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+
+from revisage.types import Array
+
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+"""Channels -> colour type in a PNG header."""
+
+
+def decode(data: bytes, gray: bool) -> Array | None:
+    """PNG or TIFF bytes -> (H, W, 1..4) uint16: gray, gray and alpha, RGB or RGBA; as stored, not turned upright.
+
+    None if OpenCV cannot read this variant of the format.
+
+    Args:
+        data: the whole file.
+        gray: whether the file holds gray, which OpenCV returns as colour if there is alpha too.
+    """
+    pixels: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16:
+        return None
+    if pixels.ndim == 2:
+        return pixels[:, :, None]
+    order = [0, 3] if gray and pixels.shape[2] == 4 else [2, 1, 0, 3][: pixels.shape[2]]
+    return np.ascontiguousarray(pixels[:, :, order])
+
+
+def encode_png(pixels: Array, carrier: bytes) -> bytes:
+    """(H, W, 1..4) uint16 -> PNG bytes (ISO 15948).
+
+    Args:
+        pixels: gray, gray and alpha, RGB or RGBA.
+        carrier: a PNG file of any picture; its metadata is taken over.
+    """
+    height, width, channels = pixels.shape
+    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
+    filtered[:, 0] = 1  # each row begins with its filter; 1 is the difference to the pixel on the left
+    filtered[:, 1:] = rows
+    filtered[:, 1 + channels * 2 :] -= rows[:, : -channels * 2]
+    header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
+    body = _chunk(b"IHDR", header) + _metadata_chunks(carrier) + _chunk(b"IDAT", zlib.compress(filtered, 4))
+    return carrier[:8] + body + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _metadata_chunks(data: bytes) -> bytes:
+    """Whole chunks of a PNG file that hold EXIF, colour profile, text and resolution."""
+    found, start = b"", 8
+    while start < len(data):
+        end = start + 12 + struct.unpack_from(">I", data, start)[0]
+        if data[start + 4 : start + 8] in (b"eXIf", b"iCCP", b"iTXt", b"pHYs"):
+            found += data[start:end]
+        start = end
+    return found
