@@ -143,14 +143,25 @@ class FaceScenes(Dataset[SceneSample]):
         crops: pictures of one face each.
         side: of a scene in pixels, a multiple of 4.
         seed: of everything random.
+        backgrounds: how many are made in advance. Most scenes use a part of one of them, turned and in other colours:
+            a new one takes longer than all the rest of a scene.
     """
 
-    def __init__(self, photos: Sequence[LabelledPhoto], crops: Sequence[LabelledPhoto], side: int, seed: int) -> None:
+    def __init__(
+        self,
+        photos: Sequence[LabelledPhoto],
+        crops: Sequence[LabelledPhoto],
+        side: int,
+        seed: int,
+        backgrounds: int = 1000,
+    ) -> None:
         self.photos = list(photos)
         self.crops = list(crops) or self.photos
         self.side = side
         self.seed = seed
         self.wear = Wear(seed)
+        rng = np.random.default_rng((seed, 5))
+        self._backgrounds = [self._new_background(rng, side) for _ in range(backgrounds)]
 
     def __len__(self) -> int:
         return len(self.photos) + len(self.crops)
@@ -246,7 +257,19 @@ class FaceScenes(Dataset[SceneSample]):
         )
 
     def background(self, rng: np.random.Generator, side: int) -> Pixels:
-        """(side, side, 3) without faces: drawn, a face-free part of a photo, or a photo whose faces are covered."""
+        """(side, side, 3) without faces, mostly a variation of one made in advance."""
+        if not self._backgrounds or rng.random() < 0.15:
+            return self._new_background(rng, side)
+        pixels = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
+        top, left = rng.integers(0, self.side - side + 1, 2)
+        part = pixels[top : top + side, left : left + side, rng.permutation(3) if rng.random() < 0.3 else slice(None)]
+        if rng.random() < 0.5:
+            part = part[:, ::-1]
+        # Mostly upright: a photo's light comes from above.
+        return np.ascontiguousarray(np.rot90(part, int(rng.integers(1, 4))) if rng.random() < 0.3 else part)
+
+    def _new_background(self, rng: np.random.Generator, side: int) -> Pixels:
+        """Drawn, a face-free part of a photo, or a photo whose faces are covered."""
         kind = rng.random()
         if kind < 0.35:
             return procedural(side, rng)

@@ -221,7 +221,7 @@ def merged(face: Candidates, views: Candidates, crop_from_image: Matrix) -> Cand
     # An upright box around the ellipse that the turned box encloses.
     half = np.sqrt(inverse**2 @ ((box[2:] - box[:2]) / 2) ** 2)
     boxes = np.concatenate([centre - half, centre + half])[None]
-    score = (face.scores + views.scores.max()) / 2
+    score = (face.scores + views.scores.max()) / np.float32(2)
     return Candidates(*(np.asarray(values, np.float32) for values in (boxes, score, points[None])))
 
 

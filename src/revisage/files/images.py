@@ -136,15 +136,15 @@ def _decode(opened: PIL.Image.Image, data: bytes, path: Path) -> Array:
     orientation = orientation_of(opened)
     try:
         opened.load()  # finds damage in 16-bit files too, of which OpenCV would return a part
-        pixels = sixteen_bit.decode(data, opened.mode == "LA") if deep else _eight_bit(opened)
+        pixels = sixteen_bit.decode(data) if deep else _eight_bit(opened)
     except MemoryError as error:
         raise ImageError(f"cannot read {path}: not enough memory for {opened.size} pixels") from error
     except _DAMAGE as error:
         raise ImageError(f"cannot read {path}: the file is truncated or damaged") from error
     if pixels is None:
         raise ImageError(f"cannot read {path}: this kind of 16-bit {opened.format} is not supported; save it as RGB")
-    if opened.format == "TIFF" and not deep:
-        orientation = 1  # of all formats, Pillow turns this one by itself
+    if opened.format == "TIFF":
+        orientation = 1  # of all formats, Pillow and OpenCV turn this one by themselves
     return _upright(pixels, orientation)
 
 

@@ -14,21 +14,18 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Channels -> colour type in a PNG header."""
 
 
-def decode(data: bytes, gray: bool) -> Array | None:
-    """PNG or TIFF bytes -> (H, W, 1..4) uint16: gray, gray and alpha, RGB or RGBA; as stored, not turned upright.
+def decode(data: bytes) -> Array | None:
+    """PNG or TIFF bytes -> (H, W, 1..4) uint16: gray, gray and alpha, RGB or RGBA; a TIFF upright, a PNG as stored.
 
     None if OpenCV cannot read this variant of the format.
-
-    Args:
-        data: the whole file.
-        gray: whether the file holds gray, which OpenCV returns as colour if there is alpha too.
     """
     pixels: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         return None
     if pixels.ndim == 2:
         return pixels[:, :, None]
-    order = [0, 3] if gray and pixels.shape[2] == 4 else [2, 1, 0, 3][: pixels.shape[2]]
+    gray_with_alpha = data.startswith(b"\x89PNG") and data[25] == _COLOUR_TYPES[2]  # OpenCV made colours of it
+    order = [0, 3] if gray_with_alpha else [2, 1, 0, 3][: pixels.shape[2]]
     return np.ascontiguousarray(pixels[:, :, order])
 
 
@@ -46,7 +43,7 @@ def encode_png(pixels: Array, carrier: bytes) -> bytes:
     filtered[:, 1:] = rows
     filtered[:, 1 + channels * 2 :] -= rows[:, : -channels * 2]
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
-    body = _chunk(b"IHDR", header) + _metadata_chunks(carrier) + _chunk(b"IDAT", zlib.compress(filtered, 4))
+    body = _chunk(b"IHDR", header) + _metadata_chunks(carrier) + _chunk(b"IDAT", zlib.compress(filtered.data, 4))
     return carrier[:8] + body + _chunk(b"IEND", b"")
 
 

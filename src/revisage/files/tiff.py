@@ -32,7 +32,7 @@ def encode(pixels: Array, metadata: Metadata) -> bytes:
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     predicted = little.copy()
     predicted[:, 1:] -= little[:, :-1]  # wraps around, as TIFF 6.0 section 14 wants it
-    strip = zlib.compress(predicted, 4)
+    strip = zlib.compress(predicted.data, 4)
 
     layout: dict[int, Any] = {
         256: width,
