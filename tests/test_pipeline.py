@@ -22,7 +22,7 @@ def face_at(x, y, width, score=0.9):
 
 def restorer(faces=(), network=lambda x: x, batch=2):
     choice = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32, reason="test")
-    return Restorer("test", lambda image: list(faces), network, SIZE, choice, batch)
+    return Restorer("test", lambda _: list(faces), network, SIZE, choice, batch)
 
 
 def photo(height=120, width=160, dtype=np.uint8, seed=0):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, overload
 import cv2
 import numpy as np
 from numpy.typing import DTypeLike
-from revisage.faces.paste import paste
 
 from revisage.errors import InputError
 from revisage.faces.align import align
+from revisage.faces.paste import paste
 from revisage.tensors import from_float, from_tensor, to_float, to_tensor
 from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration, RestoredFace
 from revisage.upscale import lanczos
@@ -110,9 +110,7 @@ class Restorer:
     ) -> list[Restoration]:
         backgrounds = [lanczos(picture, scale) for picture in pictures]
         found = [select(picture, self.detect(picture), only_center) for picture in pictures]
-        aligned = [
-            align_selected(picture, faces, self.size) for picture, faces in zip(pictures, found, strict=True)
-        ]
+        aligned = [align_selected(picture, faces, self.size) for picture, faces in zip(pictures, found, strict=True)]
         # The faces of all pictures go through the network together, in order.
         crops = iter(self._through_network([face.crop for faces in aligned for face in faces.values()], strength))
 
@@ -198,7 +196,7 @@ def select(picture: Image, faces: list[Face], only_center: bool) -> list[Restore
 
 
 def align_selected(picture: Image, faces: list[RestoredFace], size: int) -> dict[int, AlignedFace]:
-    """Place in ``faces`` -> aligned face, of those that are to be restored; hopeless landmarks mark a face as failed."""
+    """Place in ``faces`` -> aligned face, if it is to be restored; hopeless landmarks mark a face as failed."""
     aligned: dict[int, AlignedFace] = {}
     for place, face in enumerate(faces):
         if face.status is not FaceStatus.RESTORED or face.landmarks is None:

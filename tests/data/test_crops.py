@@ -39,7 +39,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_a_picture_that_is_not_square_is_named(folder):
     cv2.imwrite(str(folder / "house_wide.png"), np.zeros((8, 9, 3), np.uint8))
-    with pytest.raises(RecipeError, match="house_wide.png is not a square picture"):
+    with pytest.raises(RecipeError, match=r"house_wide\.png is not a square picture"):
         read_crops([folder])
 
 

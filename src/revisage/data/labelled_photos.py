@@ -23,6 +23,7 @@ from revisage.errors import RecipeError
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 POINTS = ("eye1", "eye2", "nose", "mouth1", "mouth2")
 MIRRORED = (1, 0, 2, 4, 3)
@@ -63,7 +64,8 @@ class BoxFromLandmarks:
         """Fit to (F, 4) boxes and (F, 5, 2) landmarks of at least a dozen faces."""
         centre, size, features = self._features(landmarks)
         corners = (boxes.reshape(-1, 2, 2) - centre) / size
-        self._weights = np.linalg.lstsq(features, corners.reshape(-1, 4), rcond=None)[0]
+        # Centred shapes have two dimensions less than numbers: directions without content are left out.
+        self._weights = np.linalg.lstsq(features, corners.reshape(-1, 4), rcond=1e-8)[0]
 
     def __call__(self, landmarks: Floats) -> Floats:
         """(F, 5, 2) -> (F, 4)."""
@@ -72,11 +74,12 @@ class BoxFromLandmarks:
         return corners.reshape(-1, 4).astype(np.float32)
 
     @staticmethod
-    def _features(landmarks: Floats) -> tuple[Floats, Floats, Floats]:
-        centre = landmarks.mean(axis=1, keepdims=True)
-        size = np.sqrt(((landmarks - centre) ** 2).sum(axis=(1, 2), keepdims=True))
-        shape = ((landmarks - centre) / size).reshape(-1, 10)
-        return centre, size, np.concatenate([shape, np.ones((len(shape), 1), np.float32)], axis=1)
+    def _features(landmarks: Floats) -> tuple[Doubles, Doubles, Doubles]:
+        points = landmarks.astype(np.float64)
+        centre = points.mean(axis=1, keepdims=True)
+        size = np.sqrt(((points - centre) ** 2).sum(axis=(1, 2), keepdims=True))
+        shape = ((points - centre) / size).reshape(-1, 10)
+        return centre, size, np.concatenate([shape, np.ones((len(shape), 1))], axis=1)
 
 
 def held_out(name: str, folds: int) -> bool:

@@ -213,7 +213,7 @@ def mirrored(faces: Candidates, side: int) -> Candidates:
 def merged(face: Candidates, views: Candidates, crop_from_image: Matrix) -> Candidates:
     """A face after its close looks (none, one or two of them)."""
     if not len(views):
-        return Candidates(face.boxes, face.scores / 2, face.landmarks)
+        return Candidates(face.boxes, face.scores * np.float32(0.5), face.landmarks)
     inverse = np.linalg.inv(crop_from_image[:, :2])
     points = (views.landmarks.mean(axis=0) - crop_from_image[:, 2]) @ inverse.T
     box = views.boxes.mean(axis=0)

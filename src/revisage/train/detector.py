@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from revisage.data.face_scenes import FaceScenes, SceneSample, collate
@@ -38,6 +38,7 @@ class DetectorConfig(Strict):
         negatives: hardest background anchors for each face anchor.
         folds: one person in so many is kept out of the training and examined on.
         examined: scenes in an examination.
+        backgrounds: made in advance, see :class:`FaceScenes`.
     """
 
     kind: Literal["detector"]
@@ -52,6 +53,7 @@ class DetectorConfig(Strict):
     negatives: NonNegativeFloat = 7.0
     folds: PositiveInt = 12
     examined: PositiveInt = 192
+    backgrounds: NonNegativeInt = 1000
 
     def build(self, seed: int) -> DetectorTask:
         """The task, with its data read (RecipeError if something is missing)."""
@@ -69,17 +71,15 @@ class DetectorTask:
         photos = read_photos(config.photos, config.only)
         crops = read_crops(config.crops, config.only, fit_boxes(photos))
         learnt, kept = (
-            FaceScenes(
-                [photo for photo in photos if held_out(photo.name, config.folds) == out],
-                [crop for crop in crops if held_out(crop.name, config.folds) == out],
-                config.side,
-                seed + out,
+            tuple(
+                [photo for photo in source if held_out(photo.name, config.folds) == out] for source in (photos, crops)
             )
             for out in (False, True)
         )
-        if not learnt.photos or not kept.photos:
+        if not learnt[0] or not kept[0]:
             raise RecipeError(f"{config.photos} has too few photos to keep one person in {config.folds} aside")
-        self.dataset, self.examined = learnt, kept
+        self.dataset = FaceScenes(*learnt, side=config.side, seed=seed, backgrounds=config.backgrounds)
+        self.examined = FaceScenes(*kept, side=config.side, seed=seed + 1, backgrounds=config.backgrounds // 5)
 
     def collate(self, samples: list[SceneSample]) -> dict[str, Tensor]:
         """Stack the scenes; fewer faces are filled up."""

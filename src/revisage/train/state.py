@@ -82,9 +82,7 @@ class State:
             raise TrainingError(f"{path} is not a whole training state: {error}") from error
         differences = list(_differences(content["recipe"], recipe))
         if differences:
-            raise TrainingError(
-                f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder"
-            )
+            raise TrainingError(f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder")
         self.network.load_state_dict(content["network"])
         self.average.network.load_state_dict(content["average"])
         self.optimizer.load_state_dict(content["optimizer"])

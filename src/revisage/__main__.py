@@ -1,0 +1,5 @@
+"""``python -m revisage`` is the command ``revisage``."""
+
+from revisage.cli import main
+
+main()
