@@ -9,9 +9,11 @@ REQUIREMENTS := pyproject.toml constraints.txt
 .PHONY: demo test check format clean
 
 demo: .venv/installed
-	$(BIN)/revisage restore examples/photo.jpg --output demo-output --save-faces --overwrite
-	@echo "result:        $(CURDIR)/demo-output/restored_imgs/photo.jpg"
-	@echo "before/after:  $(CURDIR)/demo-output/cmp/photo_00.png"
+	@$(BIN)/revisage restore examples/photo.jpg --output demo-output --save-faces --overwrite
+	@$(BIN)/python examples/before_after.py examples/photo.jpg demo-output/restored_imgs/photo.jpg demo-output/before-after.jpg
+	@echo "restored photo:     $(CURDIR)/demo-output/restored_imgs/photo.jpg"
+	@echo "before and after:   $(CURDIR)/demo-output/before-after.jpg"
+	@echo "the face, closely:  $(CURDIR)/demo-output/cmp/photo_00.png"
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"

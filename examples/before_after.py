@@ -12,7 +12,7 @@ def main(before_path: str, after_path: str, sheet_path: str) -> None:
     before, after = revisage.read_image(before_path), revisage.read_image(after_path)
     height, width = after.shape[:2]
     enlarged = cv2.resize(before, (width, height), interpolation=cv2.INTER_CUBIC)
-    revisage.write_image(sheet_path, np.hstack([enlarged, after]), overwrite=True)
+    revisage.write_image(sheet_path, np.hstack([enlarged, after]))
 
 
 if __name__ == "__main__":

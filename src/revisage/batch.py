@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from revisage.errors import InputError, RevisageError
+from revisage.errors import InputError, OutputError, RevisageError
 from revisage.files.formats import FORMATS, WRITABLE, has_picture_name
 from revisage.files.images import read_image, write_image
 from revisage.types import FaceStatus, Restoration, RestoredFace
@@ -233,6 +233,8 @@ def _attempt(restorer: Callable[..., Restoration], job: Job, options: Options, o
         return Outcome(path, job.target, exists=True)
     try:
         return _restore(restorer, job, options)
+    except OutputError as error:
+        return Outcome(path, error=str(error))  # names the result
     except RevisageError as error:
         message = str(error)
     except MemoryError:

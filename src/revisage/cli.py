@@ -190,8 +190,10 @@ def _report(outcomes: Iterable[Outcome], output: Path) -> int:
         photos["failed" if outcome.error else "skipped" if outcome.exists else "done"] += 1
         found, restored = found + outcome.found, restored + outcome.restored
     parts = [f"{photos[what]} {what}" for what in ("done", "skipped", "failed") if photos[what]]
-    photos_done = f"{_count(photos.total(), 'photo')}: {', '.join(parts)}"
-    print(f"{photos_done}; {restored} of {_count(found, 'face')} restored; results in {output}")
+    line = f"{_count(photos.total(), 'photo')}: {', '.join(parts)}"
+    if found:
+        line += f"; {restored} of {_count(found, 'face')} restored"
+    print(f"{line}; results in {output}")
     return photos["failed"]
 
 

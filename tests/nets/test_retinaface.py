@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.nets.retinaface import RetinaFace, anchors, decode, encode, preprocess, propose
+from revisage.nets.retinaface import RetinaFace, anchors, decode, encode, fused, preprocess, propose
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 BODIES = {"mobile0.25": "mobile025", "resnet50": "resnet50"}
@@ -97,6 +97,18 @@ def test_encode_inverts_decode(seed):
     again, points_again = encode(boxes, landmarks, priors)
     torch.testing.assert_close(again, offsets)
     torch.testing.assert_close(points_again, points)
+
+
+@pytest.mark.parametrize("name", list(BODIES))
+def test_folded_batch_norms_change_nothing(name):
+    network = RetinaFace(name).double().eval()
+    network.load_state_dict(golden_state(network))
+    folded = fused(network)
+    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in folded.fpn.modules()) == 0
+    with torch.inference_mode():
+        picture = torch.rand(1, 3, 40, 56, dtype=torch.float64)
+        for mine, theirs in zip(folded(picture), network(picture), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
 def test_preprocess_gives_blue_first_and_subtracts_the_mean():

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from revisage.data.backgrounds import procedural
+from revisage.data.backgrounds import jigsaw, procedural
 from revisage.data.labelled_photos import MIRRORED, Floats, LabelledPhoto, Pixels
 from revisage.data.photo_wear import Wear
 
@@ -178,12 +178,12 @@ class FaceScenes(Dataset[SceneSample]):
     def scene(self, rng: np.random.Generator) -> Scene:
         """A random scene of any kind."""
         kinds: tuple[tuple[float, Callable[[np.random.Generator], Scene]], ...] = (
-            (0.22, lambda r: self.photo(r, self.side)),
-            (0.12, lambda r: self.tiled(r, 2, self.photo)),
-            (0.33, self.group),
+            (0.20, lambda r: self.photo(r, self.side)),
+            (0.10, lambda r: self.tiled(r, 2, self.photo)),
+            (0.30, self.group),
             (0.06, lambda r: self.portrait(r, self.side)),
             (0.20, lambda r: self.tiled(r, 2, self.portrait)),
-            (0.07, self.empty),
+            (0.14, self.empty),
         )
         chosen = rng.choice(len(kinds), p=[share for share, _ in kinds])
         return kinds[int(chosen)][1](rng)
@@ -271,14 +271,25 @@ class FaceScenes(Dataset[SceneSample]):
     def _new_background(self, rng: np.random.Generator, side: int) -> Pixels:
         """Drawn, a face-free part of a photo, or a photo whose faces are covered."""
         kind = rng.random()
-        if kind < 0.35:
+        if kind < 0.4:
             return procedural(side, rng)
         photo = self._any(rng, self.photos)
-        if kind < 0.75:
+        if kind < 0.65:
             free = _face_free(photo, rng)
             if free is not None:
                 return np.asarray(cv2.resize(free, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
-        return self._covered(photo, rng, side)
+        covered = kind < 0.85
+        return self._covered(photo, rng, side) if covered else self._in_disorder(photo, rng, side)
+
+    def _in_disorder(self, photo: LabelledPhoto, rng: np.random.Generator, side: int) -> Pixels:
+        """A photo in pieces much smaller than its faces."""
+        canvas = Canvas(np.zeros((side, side, 3), np.uint8))
+        width = side * rng.uniform(0.15, 0.9)
+        matrix = self._aim(
+            photo, 0 if len(photo.boxes) else None, width, rng.uniform(0.2, 0.8, 2) * side, turn(rng), rng
+        )
+        canvas.place(photo, matrix, "whole", _bounds(photo), 0)
+        return jigsaw(canvas.pixels, max(int(width * rng.uniform(0.1, 0.3)), 3), rng)
 
     def _covered(self, photo: LabelledPhoto, rng: np.random.Generator, side: int) -> Pixels:
         """A photo over the whole canvas, something else where its faces were."""
@@ -297,26 +308,14 @@ class FaceScenes(Dataset[SceneSample]):
         return canvas.pixels
 
     def _filling(self, pixels: Pixels, mask: NDArray[np.uint8], side: int, rng: np.random.Generator) -> Pixels:
-        """What replaces a face: a drawn texture, its mean colour, or its own parts in disorder."""
+        """What replaces a face: a drawn texture, its mean colour, or parts of the photo in disorder."""
         kind = rng.random()
         if kind < 0.4:
             return procedural(side, rng)
         if kind < 0.7:
             colour = cv2.mean(pixels, mask)[:3]
             return np.clip(np.array(colour) + rng.normal(0, 6, (side, side, 1)), 0, 255).astype(np.uint8)
-        step = int(max(mask.any(axis=0).sum() * rng.uniform(0.12, 0.3), 2))
-        count = side // step
-        if count < 2:
-            return procedural(side, rng)
-        whole = pixels[: count * step, : count * step].reshape(count, step, count, step, 3).swapaxes(1, 2)
-        # Only tiles of the face change places, so that skin and features remain but no face does.
-        rows, columns = np.nonzero(mask[: count * step, : count * step].reshape(count, step, count, step).any((1, 3)))
-        order = rng.permutation(len(rows))
-        shuffled = whole.copy()
-        shuffled[rows, columns] = whole[rows[order], columns[order], ::-1]
-        result = pixels.copy()
-        result[: count * step, : count * step] = shuffled.swapaxes(1, 2).reshape(count * step, count * step, 3)
-        return result
+        return jigsaw(pixels, max(int(mask.any(axis=0).sum() * rng.uniform(0.12, 0.3)), 2), rng)
 
     def _scatter_features(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Paste single eyes, noses and mouths: alone they are no face."""

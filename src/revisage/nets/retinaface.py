@@ -10,11 +10,13 @@ channels B, G, R, values 0..255 less ``MEAN``. :func:`propose` takes care of it.
 
 from __future__ import annotations
 
+import copy
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 NetworkName = Literal["mobile0.25", "resnet50"]
 
@@ -273,6 +275,18 @@ def encode(boxes: Tensor, landmarks: Tensor, priors: Tensor) -> tuple[Tensor, Te
     )
     points = (landmarks.unflatten(-1, (5, 2)) - priors[:, None, :2]) / (VARIANCE[0] * priors[:, None, 2:])
     return offsets, points.flatten(-2)
+
+
+def fused(network: RetinaFace) -> RetinaFace:
+    """A copy for inference only, its batch norms folded into the convolutions before them: the same results, sooner."""
+    network = copy.deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Sequential):
+            pairs = zip(list(module), list(module)[1:], strict=False)
+            for index, (conv, norm) in enumerate(pairs):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[index], module[index + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return network
 
 
 def preprocess(pictures: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from revisage.nets.precision import accurate
+
 
 def channels_by_resolution(channel_multiplier: float, narrow: float) -> dict[int, int]:
     """Resolution (4, 8, ... 1024) -> feature channels."""
@@ -27,11 +29,6 @@ def upsample2(x: Tensor) -> Tensor:
 def downsample2(x: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, H/2, W/2); at exactly one half, bilinear is the mean of 2x2."""
     return F.avg_pool2d(x, 2)
-
-
-def accurate(dtype: torch.dtype) -> torch.dtype:
-    """The format for sums that half precision cannot hold: float32, or float64 where the network is float64."""
-    return torch.promote_types(dtype, torch.float32)
 
 
 class NormStyleCode(nn.Module):

@@ -1,0 +1,57 @@
+"""``revisage --version``, ``models``, ``doctor``: what the installation says of itself."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import revisage
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-m", "revisage", *arguments], capture_output=True, text=True, timeout=120)
+
+
+def test_version():
+    assert run("--version").stdout == f"revisage {revisage.__version__}\n"
+
+
+def test_help_lists_the_commands():
+    done = run("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("restore", "models", "doctor"))
+
+
+def test_unknown_command():
+    done = run("repaint")
+    assert done.returncode == 2
+    assert "repaint" in done.stderr
+
+
+def test_models():
+    done = run("models")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^embedded .*RestorationUNet", done.stdout, re.MULTILINE)
+    assert re.search(r"^embedded-detector .*RetinaFace", done.stdout, re.MULTILINE)
+    assert "Apache-2.0" in done.stdout
+
+
+def test_doctor():
+    done = run("doctor", "--device", "cpu", "--dtype", "float32")
+    assert done.returncode == 0, done.stderr
+    facts = dict(re.split(r" {2,}", line, maxsplit=1) for line in done.stdout.splitlines())
+    assert {"revisage", "Python", "torch", "numpy", "opencv-python-headless", "pillow", "devices"} <= set(facts)
+    assert (facts["device"], facts["dtype"]) == ("cpu", "float32")
+    assert "asked for" in facts["because"]
+    assert "MB" in facts["embedded"]
+    assert "MB" in facts["embedded-detector"]
+
+
+def test_installed_command_is_the_same():
+    script = Path(sys.executable).parent / "revisage"
+    if not script.exists():
+        pytest.skip("installed without scripts")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"revisage {revisage.__version__}\n"

@@ -1,0 +1,83 @@
+"""The example scripts do what their first line says."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import revisage
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+PORTRAIT = ROOT / "tests" / "data" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    """A small photo that holds hardly more than a face."""
+    path = tmp_path_factory.mktemp("photos") / "head.jpg"
+    revisage.write_image(path, revisage.read_image(PORTRAIT)[20:220, 125:325][::2, ::2])
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run_example(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+    return run_example
+
+
+def test_restore_photo(run, head, tmp_path, capsys):
+    run("restore_photo.py", head, tmp_path / "out.jpg")
+    assert "restored" in capsys.readouterr().out
+    assert revisage.read_image(tmp_path / "out.jpg").shape == (200, 200, 3)
+
+
+def test_strengths(run, head, tmp_path):
+    run("strengths.py", head, tmp_path / "sheet.png")
+    sheet = revisage.read_image(tmp_path / "sheet.png")
+    assert sheet.shape == (512, 5 * 512, 3)
+    steps = np.abs(np.diff(sheet.reshape(512, 5, 512, 3).astype(float), axis=1)).mean(axis=(0, 2, 3))
+    assert (steps > 0.1).all()
+
+
+def test_threads(run, head, tmp_path):
+    again = tmp_path / "again.jpg"
+    again.write_bytes(head.read_bytes())
+    run("threads.py", tmp_path / "out", head, again)
+    one, two = (revisage.read_image(tmp_path / "out" / name) for name in ("head.jpg", "again.jpg"))
+    assert np.array_equal(one, two)
+
+
+def test_detect_faces(run, head, tmp_path):
+    run("detect_faces.py", head.parent, tmp_path / "faces.json")
+    (face,) = json.loads((tmp_path / "faces.json").read_text())[head.name]
+    assert len(face["landmarks"]) == 5
+
+
+def test_before_after(run, tmp_path):
+    revisage.write_image(tmp_path / "before.png", np.full((10, 20, 3), 90, np.uint8))
+    revisage.write_image(tmp_path / "after.png", np.full((20, 40, 3), 180, np.uint8))
+    run("before_after.py", tmp_path / "before.png", tmp_path / "after.png", tmp_path / "sheet.png")
+    sheet = revisage.read_image(tmp_path / "sheet.png")
+    assert sheet.shape == (20, 80, 3)
+    assert (sheet[:, :40] == 90).all()
+    assert (sheet[:, 40:] == 180).all()
+
+
+def test_the_photo_is_made_as_its_readme_says(run, tmp_path):
+    run("make_photo.py", PORTRAIT, tmp_path / "photo.jpg")
+    made, shipped = (revisage.read_image(path).astype(int) for path in (tmp_path / "photo.jpg", EXAMPLES / "photo.jpg"))
+    assert made.shape == shipped.shape == (400, 400, 3)
+    assert np.abs(made - shipped).mean() < 1  # decoders differ by a level between versions
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short_and_listed(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 40
+    assert f"({path.name})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
