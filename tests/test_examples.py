@@ -70,6 +70,12 @@ def test_before_after(run, tmp_path):
     assert (sheet[:, 40:] == 180).all()
 
 
+@pytest.mark.slow
+def test_network_speed(run, capsys):
+    run("network_speed.py")
+    assert "86.44 M parameters" in capsys.readouterr().out
+
+
 def test_the_photo_is_made_as_its_readme_says(run, tmp_path):
     run("make_photo.py", PORTRAIT, tmp_path / "photo.jpg")
     made, shipped = (revisage.read_image(path).astype(int) for path in (tmp_path / "photo.jpg", EXAMPLES / "photo.jpg"))
