@@ -60,6 +60,14 @@ def test_detect_faces(run, head, tmp_path):
     assert len(face["landmarks"]) == 5
 
 
+def test_score_detections(run, tmp_path, capsys):
+    face = {"box": [10, 10, 50, 60], "landmarks": [[20, 25], [40, 25], [30, 35], [22, 45], [38, 45]]}
+    (tmp_path / "truth.json").write_text(json.dumps({"a.jpg": {"faces": [face]}, "b.jpg": {"faces": [face]}}))
+    (tmp_path / "faces.json").write_text(json.dumps({"a.jpg": [face]}))
+    run("score_detections.py", tmp_path / "truth.json", tmp_path / "faces.json")
+    assert "recall               0.5000" in capsys.readouterr().out
+
+
 def test_before_after(run, tmp_path):
     revisage.write_image(tmp_path / "before.png", np.full((10, 20, 3), 90, np.uint8))
     revisage.write_image(tmp_path / "after.png", np.full((20, 40, 3), 180, np.uint8))

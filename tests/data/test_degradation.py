@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revisage.data import kernels
-from revisage.data.degradation import Blur, FFHQDegradation, Jpeg, Noise, Shrink, to_gray
+from revisage.data.degradation import Blur, FFHQDegradation, Jpeg, Noise, Shrink, one_of, to_gray
 
 
 def smooth(height=96, width=80, seed=0):
@@ -105,3 +105,11 @@ def test_gray_concerns_both_pictures():
 def test_colours_stay_where_they_were():
     lq, gt = FFHQDegradation(steps=(Blur(), Noise((0.0, 5.0))), gray=0.0)(smooth(), rng(3))
     assert np.allclose(lq.mean((0, 1)), gt.mean((0, 1)), atol=0.02)
+
+
+def test_one_of_several_degradations_is_drawn():
+    nothing = FFHQDegradation(steps=(), gray=0)
+    gray = FFHQDegradation(steps=(), gray=1)
+    mixed, generator = one_of([nothing, gray]), rng()
+    drawn = [bool(np.array_equal(gt[..., 0], gt[..., 1])) for _, gt in (mixed(smooth(), generator) for _ in range(40))]
+    assert 10 < sum(drawn) < 30

@@ -49,6 +49,13 @@ def test_result_is_as_large_as_the_input(kind, out_size):
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
+def test_the_largest_size_can_be_built(kind):
+    with torch.device("meta"):
+        image, pictures = kind(1024, **PUBLISHED)(torch.empty(1, 3, 1024, 1024))
+    assert image.shape == pictures[-1].shape == (1, 3, 1024, 1024)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_results_do_not_depend_on_the_batch(kind):
     network, x = network_of(kind), golden_input(3, 3, 32, 32)
     torch.testing.assert_close(network(x[1:2])[0], network(x)[0][1:2], rtol=0, atol=1e-12)

@@ -9,7 +9,7 @@ import torch
 
 from revisage.errors import RecipeError
 from revisage.nets.retinaface import RetinaFace, anchors, encode
-from revisage.train.detector import DetectorConfig, Tally
+from revisage.train.detector import DetectorConfig
 from revisage.train.multibox import corners, match, multibox_loss
 
 SIDE = 96
@@ -83,7 +83,7 @@ def test_a_batch_without_faces_still_teaches_the_background():
     count = len(anchors(SIDE, SIDE))
     outputs = torch.zeros(1, count, 4), torch.zeros(1, count, 2, requires_grad=True), torch.zeros(1, count, 10)
     terms = multibox_loss(outputs, anchors(SIDE, SIDE), batch)
-    assert float(terms["score"]) > 0
+    assert terms["score"].item() > 0
     assert float(terms["box"]) == float(terms["landmark"]) == 0
 
 
@@ -152,18 +152,3 @@ def test_a_run_can_start_from_weights(config, tmp_path):
     save_weights(tmp_path / "w.safetensors", network.state_dict(), {})
     task = config.model_copy(update={"start": tmp_path / "w.safetensors"}).build(seed=5)
     assert torch.equal(task.network.state_dict()["fpn.merge1.0.weight"], network.state_dict()["fpn.merge1.0.weight"])
-
-
-def test_the_tally_counts_hits_misses_and_false_faces():
-    tally = Tally()
-    boxes = np.array([[0, 0, 20, 25], [50, 0, 150, 130], [200, 0, 240, 50]], np.float32)
-    points = np.repeat(((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None], 5, axis=1)
-    found = np.array([[50, 0, 150, 130], [300, 300, 340, 350], [201, 1, 241, 51]], np.float32)
-    marks = np.repeat(((found[:, :2] + found[:, 2:]) / 2)[:, None], 5, axis=1)
-    tally.add(boxes, points, np.array([1, 1, 0]), found, marks)
-    metrics = tally.metrics()
-    assert metrics["recall"] == 0.5
-    assert metrics["precision"] == 0.5
-    assert metrics["false_per_picture"] == 1
-    assert (metrics["recall/small"], metrics["recall/large"]) == (0, 1)
-    assert metrics["error/large"] == 0

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from revisage.data.degradation import FFHQDegradation
+from revisage.data.degradation import Degradation
 from revisage.errors import RecipeError
 from revisage.tensors import to_float
 from revisage.types import FloatImage
@@ -84,7 +84,7 @@ class CropPatches(Dataset[CropSample]):
     """
 
     def __init__(
-        self, crops: Sequence[Crop], *, size: int, patch: int, degradation: FFHQDegradation, seed: int
+        self, crops: Sequence[Crop], *, size: int, patch: int, degradation: Degradation, seed: int
     ) -> None:
         self.crops = list(crops)
         self.size = size

@@ -7,7 +7,7 @@ enlarge back (Wang et al. 2021, arXiv 2101.04061, equation 12), with optional gr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +17,8 @@ from revisage.data import kernels
 from revisage.types import FloatImage
 
 Step = Callable[[FloatImage, np.random.Generator], FloatImage]
+Degradation = Callable[[FloatImage, np.random.Generator], tuple[FloatImage, FloatImage]]
+"""Original -> (lq, gt)."""
 Range = tuple[float, float]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -108,3 +110,12 @@ class FFHQDegradation:
         height, width = gt.shape[:2]
         lq = np.asarray(cv2.resize(lq, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         return np.rint(np.clip(lq, 0, 1) * 255).astype(np.float32) / np.float32(255), gt
+
+
+def one_of(degradations: Sequence[Degradation]) -> Degradation:
+    """A degradation that draws one of several for each picture, all equally likely."""
+
+    def degrade(gt: FloatImage, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+        return degradations[rng.integers(len(degradations))](gt, rng)
+
+    return degrade

@@ -178,12 +178,12 @@ class FaceScenes(Dataset[SceneSample]):
     def scene(self, rng: np.random.Generator) -> Scene:
         """A random scene of any kind."""
         kinds: tuple[tuple[float, Callable[[np.random.Generator], Scene]], ...] = (
-            (0.20, lambda r: self.photo(r, self.side)),
-            (0.10, lambda r: self.tiled(r, 2, self.photo)),
-            (0.30, self.group),
-            (0.06, lambda r: self.portrait(r, self.side)),
-            (0.20, lambda r: self.tiled(r, 2, self.portrait)),
-            (0.14, self.empty),
+            (0.18, lambda r: self.photo(r, self.side)),
+            (0.08, lambda r: self.tiled(r, 2, self.photo)),
+            (0.26, self.group),
+            (0.05, lambda r: self.portrait(r, self.side)),
+            (0.31, lambda r: self.tiled(r, 2, self.portrait)),
+            (0.12, self.empty),
         )
         chosen = rng.choice(len(kinds), p=[share for share, _ in kinds])
         return kinds[int(chosen)][1](rng)
@@ -209,7 +209,7 @@ class FaceScenes(Dataset[SceneSample]):
         centre = side / 2 + rng.normal(0, 0.04 * side, 2)
         matrix = self._aim(photo, 0, width, centre, rng.normal(0, 8), rng)
         canvas.place(photo, matrix, "rectangle", _bounds(photo), float(rng.choice((0, 3, 8))))
-        return canvas.finish(self.wear, rng, width / 7.5)
+        return canvas.finish(self.wear, rng, 1.3 if rng.random() < 0.35 else width / 7.5)
 
     def group(self, rng: np.random.Generator) -> Scene:
         """Up to fourteen faces of any size scattered over a background, mostly without overlap."""

@@ -14,7 +14,7 @@ with one entry an anchor, before any selection. :class:`Detector` turns it into 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,8 +33,10 @@ Propose: TypeAlias = Callable[[Pixels], tuple[Floats, Floats, Floats]]
 
 MIRRORED = (1, 0, 2, 4, 3)
 """Order of the five landmarks in a mirrored picture."""
-LOOKS = 16
+TOGETHER = 16
 """Close looks that go through the network together."""
+UNSEEN = 0.01
+"""Score of a close look that finds no face where one was expected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Candidates:
+    def __getitem__(self, rows: slice | NDArray[np.integer] | NDArray[np.bool_]) -> Candidates:
         return Candidates(self.boxes[rows], self.scores[rows], self.landmarks[rows])
 
 
@@ -59,18 +61,22 @@ class Detector:
     Attributes:
         propose: the network as a function, see the head of this module.
         threshold: score that a face needs in the end.
+        hint: score from which a place is worth a close look.
+        most: close looks at no more than this many places, the likeliest ones; bounds the time.
         pixels: largest area of a working picture; bounds memory and time for photos of any size.
         enlarge: largest enlargement of a small photo (anchors start at 16 pixels, faces worth finding at half of that).
         smallest: width in pixels of the photo below which a face is not reported.
-        look: width in pixels that a face has when it is looked at again.
+        looks: widths in pixels that a face has when it is looked at again.
     """
 
     propose: Propose
     threshold: float = 0.6
+    hint: float = 0.15
+    most: int = 400
     pixels: int = 2_000_000
     enlarge: float = 2.0
     smallest: float = 6.0
-    look: float = 80.0
+    looks: tuple[float, ...] = (80.0, 100.0)
 
     def __call__(self, image: Image) -> list[Face]:
         """Faces of one photo, best score first.
@@ -81,11 +87,10 @@ class Detector:
         Returns:
             Faces in pixels of ``image``; their middle lies in it, but boxes and landmarks may reach beyond its border.
         """
-        found = concatenated(
-            [self._propose(image, scale) for scale in working_scales(image, self.pixels, self.enlarge)]
-        )
-        first = without_nested(suppressed(found))
-        seen = without_nested(suppressed(look_again(self.propose, image, first, self.look)))
+        scales = working_scales(image, self.pixels, self.enlarge)
+        first = concatenated([self._search(image, scale) for scale in scales])
+        hinted = without_nested(suppressed(first))[: self.most]
+        seen = without_nested(suppressed(look_again(self.propose, image, hinted, self.looks)))
         height, width = image.shape[:2]
         centres = (seen.boxes[:, :2] + seen.boxes[:, 2:]) / 2
         good = (
@@ -98,11 +103,11 @@ class Detector:
         seen = seen[good]
         return [Face(*face) for face in zip(seen.boxes, seen.landmarks, seen.scores.tolist(), strict=True)]
 
-    def _propose(self, image: Image, scale: float) -> Candidates:
+    def _search(self, image: Image, scale: float) -> Candidates:
         """What the network sees in the whole photo at one size."""
         picture = resized(image, scale)
         boxes, scores, landmarks = (output[0] for output in self.propose(picture[None]))
-        likely = scores >= self.threshold / 2
+        likely = scores >= self.hint
         # Between the pixel centres of the two pictures; sizes are whole numbers, hence a ratio for each axis.
         ratio = np.array(image.shape[1::-1], np.float32) / np.array(picture.shape[1::-1], np.float32)
         boxes = (boxes[likely] + 0.5) * np.tile(ratio, 2) - 0.5
@@ -129,25 +134,36 @@ def resized(image: Array, scale: float) -> Pixels:
     return image if image.dtype == np.uint8 else np.asarray(from_float(to_float(image), np.uint8), np.uint8)
 
 
-def look_again(propose: Propose, image: Image, faces: Candidates, look: float) -> Candidates:
-    """Show each face to the network upright and at the size where it is most exact, with its mirror image.
+def look_again(propose: Propose, image: Image, faces: Candidates, looks: Sequence[float]) -> Candidates:
+    """Show each face to the network upright and at the sizes where it is most exact, with its mirror images.
 
-    The new landmarks and boxes are the means of both views. The score becomes the mean of the old one and the better of
-    the two new ones: what looked like a face only in passing fails here.
+    The new landmarks and boxes are the means over all views. The score becomes the geometric mean of the old one and
+    those of the views: a face looks like one every time, what looked like one by chance does not.
     """
+    views = [view for look in looks for view in close_views(propose, image, faces, look)]
+    scores = np.stack([faces.scores, *(view.scores for view in views)])
+    return Candidates(
+        np.stack([view.boxes for view in views] or [faces.boxes]).mean(axis=0),
+        np.exp(np.log(np.maximum(scores, 1e-6)).mean(axis=0)),
+        np.stack([view.landmarks for view in views] or [faces.landmarks]).mean(axis=0),
+    )
+
+
+def close_views(propose: Propose, image: Image, faces: Candidates, look: float) -> tuple[Candidates, Candidates]:
+    """Each face as the network sees it ``look`` pixels wide, and its mirror image likewise; in pixels of the photo."""
     side = int(2 * look)
-    refined: list[Candidates] = []
-    for start in range(0, len(faces), LOOKS):
-        part = faces[np.arange(start, min(start + LOOKS, len(faces)))]
+    plain, mirror = [empty()], [empty()]
+    for start in range(0, len(faces), TOGETHER):
+        part = faces[start : start + TOGETHER]
         matrices = [upright(box, points, look, side) for box, points in zip(part.boxes, part.landmarks, strict=True)]
-        views = [cropped(image, matrix, side) for matrix in matrices]
-        boxes, scores, points = propose(np.concatenate([np.stack(views), np.stack(views)[:, :, ::-1]]))
-        count = len(part)
+        crops = np.stack([cropped(image, matrix, side) for matrix in matrices])
+        boxes, scores, points = propose(np.concatenate([crops, crops[:, :, ::-1]]))
         for row, matrix in enumerate(matrices):
-            plain, mirror = (central(boxes[at], scores[at], points[at], side, look) for at in (row, row + count))
-            mirror = mirrored(mirror, side)
-            refined.append(merged(part[np.array([row])], concatenated([plain, mirror]), matrix))
-    return concatenated(refined)
+            here, there = (central(boxes[at], scores[at], points[at], side, look) for at in (row, row + len(part)))
+            expected = part[row : row + 1]
+            plain.append(placed(here, matrix, expected))
+            mirror.append(placed(mirrored(there, side), matrix, expected))
+    return concatenated(plain), concatenated(mirror)
 
 
 def upright(box: Floats, landmarks: Floats, width: float, side: int) -> Matrix:
@@ -210,19 +226,17 @@ def mirrored(faces: Candidates, side: int) -> Candidates:
     return Candidates(boxes, faces.scores, landmarks)
 
 
-def merged(face: Candidates, views: Candidates, crop_from_image: Matrix) -> Candidates:
-    """A face after its close looks (none, one or two of them)."""
-    if not len(views):
-        return Candidates(face.boxes, face.scores * np.float32(0.5), face.landmarks)
+def placed(view: Candidates, crop_from_image: Matrix, expected: Candidates) -> Candidates:
+    """A face seen in a crop, in pixels of the photo; if none was seen, what was expected, with score ``UNSEEN``."""
+    if not len(view):
+        return Candidates(expected.boxes, np.full(1, UNSEEN, np.float32), expected.landmarks)
     inverse = np.linalg.inv(crop_from_image[:, :2])
-    points = (views.landmarks.mean(axis=0) - crop_from_image[:, 2]) @ inverse.T
-    box = views.boxes.mean(axis=0)
-    centre = inverse @ ((box[:2] + box[2:]) / 2 - crop_from_image[:, 2])
+    points = (view.landmarks - crop_from_image[:, 2]) @ inverse.T
+    centre = inverse @ (view.boxes.reshape(2, 2).mean(axis=0) - crop_from_image[:, 2])
     # An upright box around the ellipse that the turned box encloses.
-    half = np.sqrt(inverse**2 @ ((box[2:] - box[:2]) / 2) ** 2)
-    boxes = np.concatenate([centre - half, centre + half])[None]
-    score = (face.scores + views.scores.max()) / np.float32(2)
-    return Candidates(*(np.asarray(values, np.float32) for values in (boxes, score, points[None])))
+    half = np.sqrt(inverse**2 @ ((view.boxes[0, 2:] - view.boxes[0, :2]) / 2) ** 2)
+    box = np.concatenate([centre - half, centre + half])[None]
+    return Candidates(np.asarray(box, np.float32), view.scores, np.asarray(points, np.float32))
 
 
 def suppressed(faces: Candidates, overlap: float = 0.4) -> Candidates:

@@ -129,7 +129,7 @@ class EqualConv2d(nn.Module):
 
 
 class ConvLayer(nn.Sequential):
-    """Convolution, activated; all that lies between a discriminator's or a U-Net's pictures.
+    """Convolution and activation, the brick of discriminators and U-Nets.
 
     Args:
         in_channels: channels of the input.
@@ -154,8 +154,9 @@ class ConvLayer(nn.Sequential):
         layers: list[nn.Module] = []
         stride, padding = 1, kernel_size // 2
         if downsample:
-            layers.append(_BeforeDown(resampling(resample_kernel), kernel_size))
-            stride, padding = resampling(resample_kernel).stride_and_padding(kernel_size)
+            resample = resampling(resample_kernel)
+            layers.append(_BeforeDown(resample, kernel_size))
+            stride, padding = resample.stride_and_padding(kernel_size)
         layers.append(EqualConv2d(in_channels, out_channels, kernel_size, stride, padding, bias and not activate))
         if activate:
             layers.append(activation(out_channels, bias))

@@ -1,4 +1,7 @@
-"""GFP-GAN 1.0 (Wang et al. 2021, arXiv 2101.04061) on the original StyleGAN2, and its bilinear variant."""
+"""GFP-GAN 1.0 (Wang et al. 2021, arXiv 2101.04061) on the original StyleGAN2, and its bilinear variant.
+
+Half precision: the error is about 0.1 % of the picture's norm in float16 and 1 % in bfloat16.
+"""
 
 from __future__ import annotations
 

@@ -31,6 +31,6 @@ def accurately(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor
         converted = convert(tensor)
         if not converted.is_floating_point() or converted.dtype == accurate(converted.dtype):
             return converted
-        return torch.empty_like(converted, dtype=accurate(tensor.dtype)).copy_(tensor)
+        return torch.empty_like(converted, dtype=accurate(converted.dtype)).copy_(tensor)
 
     return apply

@@ -58,20 +58,16 @@ class ResnetBlock(nn.Module):
         self.norm2 = Normalize(out_channels)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        if in_channels == out_channels:
-            self.shortcut = None
-        elif conv_shortcut:
-            self.shortcut = "conv_shortcut"
-            self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        else:
-            self.shortcut = "nin_shortcut"
-            self.nin_shortcut = nn.Conv2d(in_channels, out_channels, 1)
+        self.shortcut_name = ""
+        if in_channels != out_channels:
+            self.shortcut_name, size = ("conv_shortcut", 3) if conv_shortcut else ("nin_shortcut", 1)
+            self.add_module(self.shortcut_name, nn.Conv2d(in_channels, out_channels, size, padding=size // 2))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) -> (N, out, H, W)."""
         y = self.conv1(F.silu(self.norm1(x)))
         y = self.conv2(self.dropout(F.silu(self.norm2(y))))
-        return y + (self.get_submodule(self.shortcut)(x) if self.shortcut else x)
+        return y + (self.get_submodule(self.shortcut_name)(x) if self.shortcut_name else x)
 
 
 class MultiHeadAttnBlock(nn.Module):
@@ -99,13 +95,13 @@ class MultiHeadAttnBlock(nn.Module):
 
         Args:
             x: (N, C, H, W), gives keys and values.
-            y: (N, C, H, W), gives the queries; None: x does.
+            y: (N, C, H, W) of any float dtype, gives the queries; None: x does.
 
         Returns:
             (N, C, H, W).
         """
         h = self.norm1(x)
-        queries = h if y is None else self.norm2(y)
+        queries = h if y is None else self.norm2(y.to(x.dtype))
         found = F.scaled_dot_product_attention(
             self._heads(self.q(queries)), self._heads(self.k(h)), self._heads(self.v(h))
         )

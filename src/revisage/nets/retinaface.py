@@ -11,12 +11,15 @@ channels B, G, R, values 0..255 less ``MEAN``. :func:`propose` takes care of it.
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from revisage.nets.resnet import Bottleneck, ResNet
 
 NetworkName = Literal["mobile0.25", "resnet50"]
 
@@ -91,57 +94,6 @@ class MobileNetV1(nn.Module):
         return fine, middle, self.stage3(middle)
 
 
-class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 with a shortcut; the stride sits in the 3x3 (He et al. 2016, arXiv 1512.03385, variant 1.5)."""
-
-    def __init__(self, cin: int, width: int, stride: int) -> None:
-        super().__init__()
-        cout = 4 * width
-        self.conv1 = nn.Conv2d(cin, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, cout, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(cout)
-        self.downsample = (
-            nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
-            if stride != 1 or cin != cout
-            else nn.Identity()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
-
-
-class ResNet50(nn.Module):
-    """Body, without its classifier; gives the maps of layers 2, 3 and 4."""
-
-    channels = (512, 1024, 2048)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = self._layer(64, 64, 3, 1)
-        self.layer2 = self._layer(256, 128, 4, 2)
-        self.layer3 = self._layer(512, 256, 6, 2)
-        self.layer4 = self._layer(1024, 512, 3, 2)
-
-    @staticmethod
-    def _layer(cin: int, width: int, count: int, stride: int) -> nn.Sequential:
-        return nn.Sequential(
-            Bottleneck(cin, width, stride), *(Bottleneck(4 * width, width, 1) for _ in range(count - 1))
-        )
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, padding=1)
-        fine = self.layer2(self.layer1(x))
-        middle = self.layer3(fine)
-        return fine, middle, self.layer4(middle)
-
-
 class FPN(nn.Module):
     """Feature pyramid (Lin et al. 2017, arXiv 1612.03144): coarse maps are added to finer ones, top down."""
 
@@ -201,7 +153,7 @@ class RetinaFace(nn.Module):
 
     def __init__(self, network_name: NetworkName = "mobile0.25", phase: Literal["test", "train"] = "test") -> None:
         super().__init__()
-        bodies = {"mobile0.25": (MobileNetV1, 64), "resnet50": (ResNet50, 256)}
+        bodies = {"mobile0.25": (MobileNetV1, 64), "resnet50": (partial(ResNet, Bottleneck, (3, 4, 6, 3)), 256)}
         if network_name not in bodies:
             raise ValueError(f"network_name is one of {', '.join(bodies)}, not {network_name!r}")
         body, width = bodies[network_name]

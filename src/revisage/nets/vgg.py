@@ -1,13 +1,17 @@
-"""Features of VGG16 (Simonyan and Zisserman 2014, arXiv 1409.1556) for perceptual losses and distances."""
+"""Features of VGG16 and VGG19 (Simonyan and Zisserman 2014, arXiv 1409.1556) for perceptual losses and distances."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Output channels of the convolutions of each stage; a stage ends where the picture is halved."""
+"""Output channels of the convolutions of each stage of VGG16; a stage ends where the picture is halved."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of R, G, B in [0, 1]; VGG19's convention."""
 
 
 class VGG16Features(nn.Module):
@@ -41,3 +45,53 @@ class VGG16Features(nn.Module):
                 x = F.relu(self.get_submodule(f"conv{stage}_{place}")(x))
             features.append(x)
         return features
+
+
+class VGG19Features(nn.Module):
+    """Convolutions of VGG19 before their ReLU, for GFP-GAN's perceptual and style losses; not trained.
+
+    Keys are those of the weights for ImageNet that torchvision publishes (``features.{place}``), without the classifier
+    and what lies beyond the last layer asked for.
+
+    Args:
+        layers: names ``conv{stage}_{place}``, in ascending order.
+
+    Raises:
+        ValueError: VGG19 has no such layer, or they are out of order.
+    """
+
+    def __init__(self, layers: Sequence[str] = ("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4")) -> None:
+        super().__init__()
+        stack, places = _vgg19()
+        unknown = [name for name in layers if name not in places]
+        if unknown or not layers:
+            raise ValueError(f"layers of VGG19 are {', '.join(places)}, not {', '.join(unknown) or 'none'}")
+        self.wanted = [places[name] for name in layers]
+        if self.wanted != sorted(set(self.wanted)):
+            raise ValueError(f"layers are named once each and in ascending order, not {', '.join(layers)}")
+        self.features = nn.Sequential(*stack[: self.wanted[-1] + 1]).requires_grad_(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) RGB in [-1, 1] -> one map a layer, (N, C, H / 2^k, W / 2^k)."""
+        mean, std = (x.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        x = ((x + 1) / 2 - mean) / std
+        maps: list[Tensor] = []
+        for place, layer in enumerate(self.features):
+            x = layer(x)
+            if place in self.wanted:
+                maps.append(x)
+        return maps
+
+
+def _vgg19() -> tuple[list[nn.Module], dict[str, int]]:
+    """All convolutions, ReLUs and poolings in order, and the places of the convolutions by name."""
+    stack: list[nn.Module] = []
+    places: dict[str, int] = {}
+    channels = 3
+    for stage, (width, count) in enumerate(((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)), 1):
+        for place in range(1, count + 1):
+            places[f"conv{stage}_{place}"] = len(stack)
+            stack += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            channels = width
+        stack.append(nn.MaxPool2d(2))
+    return stack, places

@@ -16,6 +16,7 @@ from revisage.data.face_scenes import FaceScenes, SceneSample, collate
 from revisage.data.labelled_photos import fit_boxes, held_out, read_crops, read_photos
 from revisage.errors import RecipeError
 from revisage.files.checkpoint import load_strictly, read_weights
+from revisage.metrics.detection import Tally
 from revisage.nets.retinaface import NetworkName, RetinaFace, anchors, decode, preprocess
 from revisage.train.config import Strict
 from revisage.train.multibox import multibox_loss
@@ -100,7 +101,7 @@ class DetectorTask:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> Examination:
-        """Recall, precision and landmark error (in face widths) on scenes of people and motifs kept aside."""
+        """Recall, precision and landmark error on scenes of people and motifs kept aside; see :class:`Tally`."""
         network.eval()
         tally = Tally()
         shown: list[NDArray[np.uint8]] = []
@@ -116,64 +117,6 @@ class DetectorTask:
     def describe(self) -> dict[str, Any]:
         """The network's class and constructor arguments."""
         return {"architecture": "RetinaFace", "arguments": {"network_name": self.config.network_name}}
-
-
-class Tally:
-    """Counts hits of detections on true faces over many pictures."""
-
-    BINS = (0.0, 24.0, 64.0, float("inf"))
-
-    def __init__(self) -> None:
-        self._hits = np.zeros(3)
-        self._faces = np.zeros(3)
-        self._false = 0
-        self._pictures = 0
-        self._errors: list[list[float]] = [[], [], []]
-
-    def add(self, boxes: Array, landmarks: Array, kinds: NDArray[np.int64], found: Array, points: Array) -> None:
-        """Compare detections (M, 4) with (M, 5, 2) to truth (F, 4), (F, 5, 2), ``kinds`` 1 (counts) or 0 (does not)."""
-        self._pictures += 1
-        width = boxes[:, 2] - boxes[:, 0]
-        bins = np.searchsorted(self.BINS, width, side="right") - 1
-        overlap = iou(found, boxes)
-        for bin_ in bins[kinds == 1]:
-            self._faces[bin_] += 1
-        free = np.ones(len(boxes), bool)
-        for row, values in enumerate(overlap):
-            values = values * free
-            best = int(values.argmax()) if len(values) else 0
-            if not len(values) or values[best] < 0.5:
-                # Not counted where the truth itself is unsure.
-                self._false += not (len(values) and (overlap[row] * (kinds == 0)).max() > 0.2)
-                continue
-            free[best] = False
-            if kinds[best] == 1:
-                self._hits[bins[best]] += 1
-                error = np.linalg.norm(points[row] - landmarks[best], axis=1).mean() / width[best]
-                self._errors[bins[best]].append(float(error))
-
-    def metrics(self) -> dict[str, float]:
-        """Recall and landmark error by width of the face, precision, false faces a picture."""
-        names = ("small", "medium", "large")
-        found = {f"recall/{name}": h / max(f, 1) for name, h, f in zip(names, self._hits, self._faces, strict=True)}
-        errors = {f"error/{name}": float(np.mean(e or [np.nan])) for name, e in zip(names, self._errors, strict=True)}
-        hits = float(self._hits.sum())
-        return {
-            "recall": hits / max(float(self._faces.sum()), 1),
-            "precision": hits / max(hits + self._false, 1),
-            "false_per_picture": self._false / max(self._pictures, 1),
-            **found,
-            **errors,
-        }
-
-
-def iou(boxes: Array, others: Array) -> Array:
-    """(M, 4), (F, 4) -> (M, F) intersection over union."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    area, areas = ((b[:, 2:] - b[:, :2]).prod(axis=-1) for b in (boxes, others))
-    return shared / np.maximum(area[:, None] + areas[None] - shared, 1e-9)
 
 
 def drawn(pixels: NDArray[np.uint8], boxes: Array, landmarks: Array) -> NDArray[np.uint8]:
@@ -193,11 +136,11 @@ def _network_input(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return values, values.new_tensor([values.shape[-1], values.shape[-2]])
 
 
-def _truth(batch: dict[str, Tensor]) -> list[tuple[Array, Array, NDArray[np.int64]]]:
-    """Boxes, landmarks and kinds of each picture, without the filling."""
+def _truth(batch: dict[str, Tensor]) -> list[tuple[Array, Array, NDArray[np.bool_]]]:
+    """Boxes and landmarks of each picture and whether they count, without the filling."""
     entries = zip(batch["boxes"], batch["landmarks"], batch["kinds"], strict=True)
     return [
-        (boxes[kinds >= 0].numpy(), points[kinds >= 0].reshape(-1, 5, 2).numpy(), kinds[kinds >= 0].numpy())
+        (boxes[kinds >= 0].numpy(), points[kinds >= 0].reshape(-1, 5, 2).numpy(), kinds[kinds >= 0].numpy() == 1)
         for boxes, points, kinds in entries
     ]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from revisage.data.crops import CropPatches, CropSample, read_crops
-from revisage.data.degradation import Blur, FFHQDegradation, Jpeg, Noise, Shrink
+from revisage.data.degradation import Blur, FFHQDegradation, Jpeg, Noise, Shrink, one_of
 from revisage.errors import RecipeError
 from revisage.files.checkpoint import load_strictly, read_weights
 from revisage.metrics.image import RGB8, psnr, ssim
@@ -93,7 +93,7 @@ class RestorerConfig(Strict):
         only: beginnings of the file names to use, say the sources whose licence allows it.
         size: side of a restored face in pixels.
         patch: side of a training sample cut from it.
-        degradation: how originals become inputs.
+        degradation: how originals become inputs; of several, each sample draws one.
         network: what is trained.
         start: weights to begin with.
         pixel, perceptual: weights of the losses; 0 costs nothing.
@@ -108,7 +108,7 @@ class RestorerConfig(Strict):
     only: tuple[str, ...] = ("",)
     size: PositiveInt = 512
     patch: PositiveInt = 256
-    degradation: DegradationConfig = DegradationConfig()
+    degradation: tuple[DegradationConfig, ...] = Field((DegradationConfig(),), min_length=1)
     network: Annotated[RestorationUNetConfig | GFPGANv1CleanConfig, Field(discriminator="type")]
     start: Path | None = None
     pixel: NonNegativeFloat = 1.0
@@ -136,7 +136,7 @@ class RestorerTask:
             read_crops(config.crops, config.only),
             size=config.size,
             patch=config.patch,
-            degradation=config.degradation.build(),
+            degradation=one_of([degradation.build() for degradation in config.degradation]),
             seed=seed,
         )
 
