@@ -28,7 +28,8 @@ LIBRARY = {
     "files": {"types", "errors"},
     "upscale": {"types", "errors", "tensors", "faces"},
     "pipeline": {"types", "errors", "tensors", "faces", "upscale", "device"},
-    "zoo": {"types", "errors", "device", "nets", "faces", "pipeline", "upscale", "files"},
+    "architectures": {"errors", "nets", "files"},
+    "zoo": {"types", "errors", "device", "nets", "architectures", "faces", "pipeline", "upscale", "files"},
     "metrics": {"types", "errors", "tensors", "nets"},
     "train": {"data", "nets", "metrics", "files", "tensors", "types", "errors", "device", "allocator"},
     "__init__": {"types", "errors", "files", "pipeline", "zoo"},
@@ -36,7 +37,8 @@ LIBRARY = {
 PROGRAMS = {
     "batch": set(LIBRARY) - {"train", "data", "nets"},
     "doctor": set(LIBRARY) - {"train", "data", "nets"},
-    "cli": {*LIBRARY, "batch", "doctor"},
+    "convert": {"errors", "files", "architectures"},
+    "cli": {*LIBRARY, "batch", "convert", "doctor"},
     "__main__": {"cli"},
 }
 RULES = LIBRARY | PROGRAMS

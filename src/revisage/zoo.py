@@ -6,30 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from revisage.architectures.build import SUFFIXES, build
 from revisage.device import Choice, choose
-from revisage.errors import CheckpointError, UnknownModelError
+from revisage.errors import UnknownModelError
 from revisage.faces.detect import Detector
-from revisage.files.checkpoint import load_strictly, read_weights
 from revisage.nets import retinaface
-from revisage.nets.gfpgan import GFPGANv1Clean
-from revisage.nets.restoration_unet import RestorationUNet
 from revisage.nets.retinaface import RetinaFace
 from revisage.pipeline import Restorer
 from revisage.types import Array
-
-NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
-    "RestorationUNet": RestorationUNet,
-    "GFPGANv1Clean": GFPGANv1Clean,
-    "RetinaFace": RetinaFace,
-}
-"""Architecture name in a weight file -> class."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,7 @@ class ModelSpec:
     """A model that has a name.
 
     Attributes:
-        architecture: key of NETWORKS.
+        architecture: key of ``architectures.recognise.NETWORKS``.
         file: weight file inside the package.
         role: what it does, one line.
         licence: of code, weights and training data.
@@ -75,22 +65,28 @@ MODELS: Mapping[str, ModelSpec] = {
 }
 
 
-def load(model: str | Path = "embedded", *, device: str = "auto", dtype: str = "auto") -> Restorer:
+def load(
+    model: str | Path = "embedded", *, device: str = "auto", dtype: str = "auto", architecture: str | None = None
+) -> Restorer:
     """Make a restorer.
 
     Args:
-        model: a name of MODELS, or a ``.safetensors`` file of a restorer that this project wrote.
+        model: a name of MODELS, or a ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt`` file of a face restorer:
+            RestorationUNet, GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++. Which one it is
+            and how large is read from the file; code in it is never run.
         device: "auto", "cpu", "cuda", "cuda:1", "xpu" or "mps".
         dtype: "auto", "float32", "bfloat16" or "float16".
+        architecture: "GFPGANBilinear" for weights trained with bilinear layers: their files look like those of
+            GFPGANv1, which is what None takes them for.
 
     Raises:
         UnknownModelError: neither a name nor a file; or a model that does not restore.
-        CheckpointError: the file is damaged or does not fit its network.
+        CheckpointError: the file is damaged, holds more than tensors, or does not fit its network.
         DeviceError: device or dtype are not to be had here.
     """
     choice = choose(device, dtype)
     path = weight_file(model)
-    network, config = build(path)
+    network, config = build(path, architecture)
     size = config.get("size")
     if not isinstance(size, int):
         raise UnknownModelError(f"{model} is a {config['architecture']}, not a restorer")
@@ -115,29 +111,10 @@ def weight_file(model: str | Path) -> Path:
         return Path(str(files("revisage") / "weights" / MODELS[str(model)].file))
     path = Path(model)
     if path.is_file():
-        if path.suffix != ".safetensors":
-            raise UnknownModelError(f"{path}: only .safetensors files of this project can be loaded")
+        if path.suffix.lower() not in SUFFIXES:
+            raise UnknownModelError(f"{path}: weight files end in {', '.join(SUFFIXES)}")
         return path
     raise UnknownModelError(f"no model or file {str(model)!r}; models: {', '.join(MODELS)}")
-
-
-def build(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Weight file -> (network in eval mode, float32, on the CPU; configuration from the file's header).
-
-    Raises:
-        CheckpointError: no configuration, an unknown architecture, or tensors that do not fit.
-    """
-    state, config = read_weights(path)
-    architecture = str(config.get("architecture"))
-    if architecture not in NETWORKS:
-        known = ", ".join(NETWORKS)
-        raise CheckpointError(f"{path} names no known architecture in its header ({architecture!r}; known: {known})")
-    try:
-        network = NETWORKS[architecture](**config.get("arguments", {}))
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: {architecture} cannot be built as its header says: {error}") from error
-    load_strictly(network, state, str(path))
-    return network.float().eval().requires_grad_(False), config
 
 
 def load_detector(choice: Choice) -> Detector:

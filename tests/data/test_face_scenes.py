@@ -9,9 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.data.backgrounds import procedural
-from revisage.data.face_scenes import Canvas, FaceScenes, collate, similarity, transformed, turned_boxes
-from revisage.data.labelled_photos import BoxFromLandmarks, LabelledPhoto, fit_boxes, held_out, read_crops, read_photos
+from revisage.data.backgrounds import jigsaw, procedural
+from revisage.data.face_scenes import Canvas, FaceScenes, collate, salient_spots, similarity, transformed, turned_boxes
+from revisage.data.labelled_photos import (
+    BoxFromLandmarks,
+    LabelledPhoto,
+    fit_boxes,
+    held_out,
+    read_crops,
+    read_mistakes,
+    read_photos,
+)
 from revisage.data.photo_wear import Wear
 from revisage.errors import RecipeError
 
@@ -118,6 +126,24 @@ def test_scenes_without_faces_have_none(scenes):
         assert len(scenes.empty(np.random.default_rng(seed)).boxes) == 0
 
 
+def test_salient_spots_are_blobs_outside_the_faces():
+    photo = labelled(side=160)
+    cv2.circle(photo.pixels, (130, 120), 6, (250, 250, 250), -1)
+    spots = salient_spots(LabelledPhoto("anna", photo.pixels, photo.boxes, photo.landmarks))
+    assert spots.shape == (12, 3)
+    assert np.abs(spots[:, :2] - (130, 120)).max(axis=1).min() < 3
+    x, y = spots[:, 0], spots[:, 1]
+    assert not ((x > BOX[0] + 2) & (x < BOX[2] - 2) & (y > BOX[1] + 2) & (y < BOX[3] - 2)).any()
+
+
+def test_a_jigsaw_keeps_all_squares():
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    mixed = jigsaw(pixels, 8, np.random.default_rng(1))
+    assert mixed.shape == pixels.shape
+    assert not np.array_equal(mixed, pixels)
+    assert np.array_equal(np.sort(mixed, axis=None), np.sort(pixels, axis=None))
+
+
 def test_collate_fills_up_with_entries_that_do_not_count(scenes):
     samples = [scenes[index] for index in range(6)]
     batch = collate(samples)
@@ -193,6 +219,16 @@ def test_crops_are_read_with_boxes_from_landmarks(folder):
     (crop,) = read_crops(folder / "index.csv", ["here_"], fit_boxes(photos))
     assert crop.name == "anna"
     np.testing.assert_allclose(crop.boxes[0], BOX, atol=0.5)
+
+
+def test_mistakes_are_detections_that_touch_no_face(folder):
+    photos = read_photos(folder / "labels.json", ["here/"])
+    found = {"anna.png": [{"box": BOX.tolist()}, {"box": [2, 2, 12, 14]}], "nobody.png": [{"box": [0, 0, 5, 5]}]}
+    (folder / "found.json").write_text(json.dumps(found))
+    mistakes = read_mistakes(folder / "found.json", photos)
+    assert {name: boxes.tolist() for name, boxes in mistakes.items()} == {"anna": [[2, 2, 12, 14]]}
+    with pytest.raises(RecipeError, match="detections"):
+        read_mistakes(folder / "index.csv", photos)
 
 
 def test_missing_data_is_named(folder, tmp_path):

@@ -18,6 +18,7 @@ from revisage.faces.detect import (
     suppressed,
     upright,
     without_nested,
+    without_ornaments,
     working_scales,
 )
 
@@ -187,6 +188,12 @@ def test_of_overlapping_faces_the_best_stays():
 def test_an_eye_taken_for_a_face_is_dropped_but_a_neighbour_is_not():
     faces = without_nested(candidates((0, 0, 100, 136), (20, 40, 45, 70), (90, 20, 130, 70)))
     assert faces.boxes[:, 0].tolist() == [0, 90]
+
+
+def test_a_pin_on_the_chest_is_dropped_but_not_a_sure_face_there_nor_a_small_one_elsewhere():
+    boxes = (100, 0, 200, 136), (130, 200, 142, 216), (160, 200, 172, 216), (400, 60, 412, 76)
+    faces = without_ornaments(candidates(*boxes, scores=[0.99, 0.85, 0.97, 0.85]))
+    assert faces.boxes[:, 0].tolist() == [100, 160, 400]
 
 
 def test_landmarks_in_one_place_are_not_plausible():

@@ -58,6 +58,12 @@ def test_a_mismatch_is_told_precisely():
     )
 
 
+def test_integers_for_fractions_are_refused():
+    state = {"weight": torch.ones(3, 2, dtype=torch.int64), "bias": torch.ones(3)}
+    with pytest.raises(CheckpointError, match=r"1 of another kind of number: weight in torch\.int64"):
+        load_strictly(torch.nn.Linear(2, 3), state, "some.pth")
+
+
 def test_a_failed_write_leaves_the_earlier_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "w.safetensors"
     save_weights(path, {"w": torch.ones(2)}, {})

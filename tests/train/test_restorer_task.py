@@ -88,7 +88,7 @@ def test_an_untrained_network_scores_like_its_input(settings, tmp_path):
 
 @pytest.mark.parametrize("kind", ["RestorationUNet", "GFPGANv1Clean"])
 def test_the_header_is_enough_to_build_the_network_again(settings, kind):
-    from revisage.zoo import NETWORKS
+    from revisage.architectures.recognise import NETWORKS
 
     small = {"out_size": 32, "num_style_feat": 8, "narrow": 0.03125, "num_mlp": 1, "channel_multiplier": 1}
     network = {"type": kind} | (small if kind == "GFPGANv1Clean" else {"widths": [8], "blocks": [1]})

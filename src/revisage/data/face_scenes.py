@@ -7,7 +7,7 @@ stay in the scene but are marked as uncertain: neither face nor background.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -143,6 +143,8 @@ class FaceScenes(Dataset[SceneSample]):
         crops: pictures of one face each.
         side: of a scene in pixels, a multiple of 4.
         seed: of everything random.
+        mistakes: name of a photo -> (K, 4) boxes in it that a network wrongly took for faces: shown as often as all
+            other small things together.
         backgrounds: how many are made in advance. Most scenes use a part of one of them, turned and in other colours:
             a new one takes longer than all the rest of a scene.
     """
@@ -153,6 +155,7 @@ class FaceScenes(Dataset[SceneSample]):
         crops: Sequence[LabelledPhoto],
         side: int,
         seed: int,
+        mistakes: Mapping[str, Floats] | None = None,
         backgrounds: int = 1000,
     ) -> None:
         self.photos = list(photos)
@@ -160,6 +163,12 @@ class FaceScenes(Dataset[SceneSample]):
         self.side = side
         self.seed = seed
         self.wear = Wear(seed)
+        self._spots = [(photo, *spot) for photo in self.photos for spot in salient_spots(photo).tolist()]
+        self._mistakes = [
+            (photo, float(x1 + x2) / 2, float(y1 + y2) / 2, float(y2 - y1))
+            for photo in self.photos
+            for x1, y1, x2, y2 in (mistakes or {}).get(photo.name, np.zeros((0, 4)))
+        ]
         rng = np.random.default_rng((seed, 5))
         self._backgrounds = [self._new_background(rng, side) for _ in range(backgrounds)]
 
@@ -201,6 +210,8 @@ class FaceScenes(Dataset[SceneSample]):
 
     def portrait(self, rng: np.random.Generator, side: int) -> Scene:
         """One nearly upright face, half as wide as the scene, that may have been very small: for exact landmarks."""
+        if self._spots and rng.random() < 0.3:
+            return self.spot(rng, side)
         canvas = Canvas(self.background(rng, side))
         photo = self._any(rng, self.crops if rng.random() < 0.7 else self.photos)
         if not len(photo.boxes):
@@ -210,6 +221,19 @@ class FaceScenes(Dataset[SceneSample]):
         matrix = self._aim(photo, 0, width, centre, rng.normal(0, 8), rng)
         canvas.place(photo, matrix, "rectangle", _bounds(photo), float(rng.choice((0, 3, 8))))
         return canvas.finish(self.wear, rng, 1.3 if rng.random() < 0.35 else width / 7.5)
+
+    def spot(self, rng: np.random.Generator, side: int) -> Scene:
+        """Something small and striking in a photo, a pin or a button, as large as a portrait would show a face."""
+        photo, x, y, size = self._any_spot(rng)
+        canvas = Canvas(np.zeros((side, side, 3), np.uint8))
+        scale, centre = side * rng.uniform(0.15, 0.6) / size, side / 2 + rng.normal(0, 0.05 * side, 2)
+        matrix = similarity(scale, rng.normal(0, 20), rng.random() < 0.5, np.array([x, y]), centre)
+        canvas.place(photo, matrix, "whole", _bounds(photo), 0)
+        return canvas.finish(self.wear, rng, 3.0)
+
+    def _any_spot(self, rng: np.random.Generator) -> tuple[LabelledPhoto, float, float, float]:
+        spots = self._mistakes if self._mistakes and rng.random() < 0.5 else self._spots
+        return spots[int(rng.integers(len(spots)))]
 
     def group(self, rng: np.random.Generator) -> Scene:
         """Up to fourteen faces of any size scattered over a background, mostly without overlap."""
@@ -318,19 +342,25 @@ class FaceScenes(Dataset[SceneSample]):
         return jigsaw(pixels, max(int(mask.any(axis=0).sum() * rng.uniform(0.12, 0.3)), 2), rng)
 
     def _scatter_features(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Paste single eyes, noses and mouths: alone they are no face."""
+        """Paste single eyes, noses and mouths, and striking spots of photos: alone they are no face."""
         for _ in range(int(rng.integers(1, 6))):
-            crop = self._any(rng, self.crops)
-            if not len(crop.boxes):
-                continue
-            point = crop.landmarks[0, int(rng.integers(5))]
-            reach = (crop.boxes[0, 2] - crop.boxes[0, 0]) * rng.uniform(0.12, 0.2, 2)
+            photo, point, reach = self._feature(rng)
             region = np.concatenate([point - reach, point + reach]).astype(np.float32)
             scale = rng.uniform(8, 60) / (2 * reach[0])
-            matrix = similarity(scale, turn(rng), rng.random() < 0.5, point, rng.uniform(0, canvas.side, 2))
-            if not _touches(canvas.boxes, np.concatenate([matrix[:, 2] + matrix[:, :2] @ point] * 2), 40):
-                bare = LabelledPhoto(crop.name, crop.pixels, crop.boxes[:0], crop.landmarks[:0])
+            target = rng.uniform(0, canvas.side, 2)
+            if not _touches(canvas.boxes, np.concatenate([target, target]), -40):
+                bare = LabelledPhoto(photo.name, photo.pixels, photo.boxes[:0], photo.landmarks[:0])
+                matrix = similarity(scale, turn(rng), rng.random() < 0.5, point, target)
                 canvas.place(bare, matrix, "rectangle", region, float(rng.uniform(0, 3)))
+
+    def _feature(self, rng: np.random.Generator) -> tuple[LabelledPhoto, NDArray[np.float64], NDArray[np.float64]]:
+        """A photo, a place in it that is part of a face or strikes the eye, and how far it reaches in x and y."""
+        crop = self._any(rng, self.crops)
+        if self._spots and (rng.random() < 0.5 or not len(crop.boxes)):
+            photo, x, y, size = self._any_spot(rng)
+            return photo, np.array([x, y]), size * rng.uniform(0.6, 1.4, 2)
+        width = float(crop.boxes[0, 2] - crop.boxes[0, 0])
+        return crop, crop.landmarks[0, int(rng.integers(5))].astype(np.float64), width * rng.uniform(0.12, 0.2, 2)
 
     def _free_place(
         self, canvas: Canvas, photo: LabelledPhoto, face: int, width: float, rng: np.random.Generator
@@ -475,6 +505,29 @@ def _touches(boxes: Floats, box: NDArray[np.floating], slack: float) -> bool:
         return False
     overlap = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
     return bool((overlap > slack).all(axis=1).any())
+
+
+def salient_spots(photo: LabelledPhoto, count: int = 3) -> Floats:
+    """(K, 3) x, y and size of blobs, bright or dark, outside the faces: ``count`` of each of four sizes.
+
+    Peaks of the determinant of the Hessian (Lindeberg 1998, doi 10.1023/A:1008045108935), found at half resolution.
+    """
+    small = photo.pyramid[min(1, len(photo.pyramid) - 1)]
+    ratio = photo.pixels.shape[1] / small.shape[1]
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    spots: list[tuple[float, float, float]] = []
+    for sigma in (1.5, 2.5, 4.0, 6.0):
+        smooth = cv2.GaussianBlur(gray, (0, 0), sigma)
+        xx, yy, xy = (cv2.Sobel(smooth, cv2.CV_32F, *order) for order in ((2, 0), (0, 2), (1, 1)))
+        response = np.asarray(xx * yy - xy * xy, np.float32)
+        for x1, y1, x2, y2 in np.rint(np.maximum(photo.boxes / ratio, 0)).astype(int).tolist():
+            response[y1:y2, x1:x2] = 0
+        for _ in range(count):
+            y, x = np.unravel_index(int(response.argmax()), response.shape)
+            reach = int(6 * sigma)
+            response[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach] = 0
+            spots.append((float(x) * ratio, float(y) * ratio, 3 * sigma * ratio))
+    return np.array(spots, np.float32)
 
 
 def _face_free(photo: LabelledPhoto, rng: np.random.Generator) -> Pixels | None:

@@ -129,12 +129,36 @@ def read_crops(
     return crops
 
 
+def read_mistakes(detections: Path, photos: Iterable[LabelledPhoto]) -> dict[str, Floats]:
+    """Boxes in a file of detections, ``{"name.jpg": [{"box"}]}``, that touch no true face: name of the photo -> (K, 4).
+
+    Raises:
+        RecipeError: the file cannot be read.
+    """
+    try:
+        entries: dict[str, Any] = json.loads(detections.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{detections} is not a readable file of detections: {error}") from error
+    found = {Path(file).stem: [face["box"] for face in faces] for file, faces in entries.items()}
+    return {
+        photo.name: boxes[~_touching(boxes, photo.boxes)]
+        for photo in photos
+        if len(boxes := np.array(found.get(photo.name, []), np.float32).reshape(-1, 4))
+    }
+
+
 def fit_boxes(photos: Iterable[LabelledPhoto], smallest: float = 30.0) -> BoxFromLandmarks:
     """Learn the boxes of faces at least ``smallest`` pixels wide."""
     boxes = np.concatenate([photo.boxes for photo in photos])
     landmarks = np.concatenate([photo.landmarks for photo in photos])
     large = boxes[:, 2] - boxes[:, 0] >= smallest
     return BoxFromLandmarks(boxes[large], landmarks[large])
+
+
+def _touching(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.any(np.all(high > low, axis=2), axis=1)
 
 
 def _faces(faces: list[dict[str, Any]]) -> tuple[Floats, Floats]:

@@ -72,15 +72,21 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Copy ``state`` into ``network``; every key and shape must fit.
+    """Copy ``state`` into ``network``, whose own dtype is kept; every key and shape must fit, see ``check_fit``."""
+    check_fit(network, state, source)
+    network.load_state_dict(dict(state))
+
+
+def check_fit(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Make sure that a network has the keys and shapes of a state dict, all of them and no others.
 
     Args:
-        network: any module; its own dtype is kept.
+        network: any module, on any device ("meta" will do).
         state: tensors by key.
         source: what to call the origin in an error, a file name say.
 
     Raises:
-        CheckpointError: says which keys are missing, left over, or of another shape.
+        CheckpointError: says which keys are missing, left over, of another shape, or integers for fractions.
     """
     own = network.state_dict()
     missing = [key for key in own if key not in state]
@@ -90,11 +96,20 @@ def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], source:
         for key in own
         if key in state and state[key].shape != own[key].shape
     ]
+    kinds = [
+        f"{key} in {state[key].dtype}"
+        for key in own
+        if key in state and state[key].is_floating_point() != own[key].is_floating_point()
+    ]
     faults = [
         f"{len(keys)} {what}: {', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}"
-        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        for what, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", shapes),
+            ("of another kind of number", kinds),
+        )
         if keys
     ]
     if faults:
         raise CheckpointError(f"{source} does not fit {type(network).__name__}: {'; '.join(faults)}")
-    network.load_state_dict(dict(state))

@@ -13,7 +13,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from revisage.data.face_scenes import FaceScenes, SceneSample, collate
-from revisage.data.labelled_photos import fit_boxes, held_out, read_crops, read_photos
+from revisage.data.labelled_photos import LabelledPhoto, fit_boxes, held_out, read_crops, read_mistakes, read_photos
 from revisage.errors import RecipeError
 from revisage.files.checkpoint import load_strictly, read_weights
 from revisage.metrics.detection import Tally
@@ -34,6 +34,8 @@ class DetectorConfig(Strict):
         only: beginnings of the paths to use, photos and crops, say the sources whose licence allows it.
         side: of a training scene in pixels.
         network_name: body of the network.
+        mistakes: detections of an earlier network in the photos, ``{"name.jpg": [{"box"}]}``; those that are no true
+            face are shown often (hard negatives).
         start: weights to begin with.
         box, landmark: weights of these losses, that of the score being 1.
         negatives: hardest background anchors for each face anchor.
@@ -48,6 +50,7 @@ class DetectorConfig(Strict):
     only: tuple[str, ...] = ("",)
     side: PositiveInt = 320
     network_name: NetworkName = "mobile0.25"
+    mistakes: Path | None = None
     start: Path | None = None
     box: NonNegativeFloat = 1.0
     landmark: NonNegativeFloat = 1.0
@@ -71,16 +74,17 @@ class DetectorTask:
             load_strictly(self.network, read_weights(config.start)[0], str(config.start))
         photos = read_photos(config.photos, config.only)
         crops = read_crops(config.crops, config.only, fit_boxes(photos))
-        learnt, kept = (
-            tuple(
-                [photo for photo in source if held_out(photo.name, config.folds) == out] for source in (photos, crops)
-            )
-            for out in (False, True)
-        )
-        if not learnt[0] or not kept[0]:
+        learnt, kept = [p for p in photos if self._learnt(p)], [p for p in photos if not self._learnt(p)]
+        if not learnt or not kept:
             raise RecipeError(f"{config.photos} has too few photos to keep one person in {config.folds} aside")
-        self.dataset = FaceScenes(*learnt, side=config.side, seed=seed, backgrounds=config.backgrounds)
-        self.examined = FaceScenes(*kept, side=config.side, seed=seed + 1, backgrounds=config.backgrounds // 5)
+        mistakes = read_mistakes(config.mistakes, learnt) if config.mistakes else None
+        own, others = [c for c in crops if self._learnt(c)], [c for c in crops if not self._learnt(c)]
+        self.dataset = FaceScenes(learnt, own, config.side, seed, mistakes, config.backgrounds)
+        self.examined = FaceScenes(kept, others, config.side, seed + 1, backgrounds=config.backgrounds // 5)
+
+    def _learnt(self, photo: LabelledPhoto) -> bool:
+        """Whether a person or motif is for training, in all pictures of it."""
+        return not held_out(photo.name, self.config.folds)
 
     def collate(self, samples: list[SceneSample]) -> dict[str, Tensor]:
         """Stack the scenes; fewer faces are filled up."""
