@@ -38,7 +38,9 @@ def test_bisenet_equals_the_reference(full_bisenet):
 
 
 @pytest.mark.parametrize(
-    ("build", "name"), [(lambda: ParseNet(512, 512), "ParseNet"), (lambda: BiSeNet(19), "BiSeNet")], ids=str
+    ("build", "name"),
+    [(lambda: ParseNet(512, 512), "ParseNet"), (lambda: BiSeNet(19), "BiSeNet")],
+    ids=["parsenet", "bisenet"],
 )
 def test_keys_and_shapes_are_the_published_ones(build, name):
     with torch.device("meta"):

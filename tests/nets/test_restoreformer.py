@@ -106,7 +106,7 @@ def test_a_decoder_without_features_to_ask_says_so():
         ({"fix_decoder": True}, {"decoder", "post_quant_conv", "quantize"}),
         ({"fix_encoder": True}, {"encoder", "quant_conv", "quantize"}),
     ],
-    ids=str,
+    ids=["nothing", "codebook", "decoder", "encoder"],
 )
 def test_fixed_parts_are_not_trained(fixed, parts):
     network = RestoreFormer(**PLAIN, **fixed)

@@ -66,7 +66,7 @@ def perfect(batch):
 def test_the_loss_of_perfect_outputs_is_zero():
     batch = scene((20, 20, 70, 80), (70, 5, 90, 30))
     terms = multibox_loss(perfect(batch), anchors(SIDE, SIDE), batch)
-    assert all(float(term) == pytest.approx(0, abs=1e-5) for term in terms.values())
+    assert all(float(term.detach()) == pytest.approx(0, abs=1e-5) for term in terms.values())
 
 
 def test_each_term_sees_its_own_fault():
@@ -120,7 +120,7 @@ def test_a_few_steps_lower_the_loss(config):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        totals.append(float(loss))
+        totals.append(loss.item())
     assert totals[-1] < 0.7 * totals[0]
 
 

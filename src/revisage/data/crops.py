@@ -83,9 +83,7 @@ class CropPatches(Dataset[CropSample]):
         seed: sample ``index`` depends on (seed, index) and on nothing else.
     """
 
-    def __init__(
-        self, crops: Sequence[Crop], *, size: int, patch: int, degradation: Degradation, seed: int
-    ) -> None:
+    def __init__(self, crops: Sequence[Crop], *, size: int, patch: int, degradation: Degradation, seed: int) -> None:
         self.crops = list(crops)
         self.size = size
         self.patch = patch

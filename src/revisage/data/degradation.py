@@ -116,6 +116,6 @@ def one_of(degradations: Sequence[Degradation]) -> Degradation:
     """A degradation that draws one of several for each picture, all equally likely."""
 
     def degrade(gt: FloatImage, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
-        return degradations[rng.integers(len(degradations))](gt, rng)
+        return degradations[int(rng.integers(len(degradations)))](gt, rng)
 
     return degrade

@@ -70,8 +70,8 @@ class Detector:
     """
 
     propose: Propose
-    threshold: float = 0.65
-    hint: float = 0.15
+    threshold: float = 0.6
+    hint: float = 0.1
     most: int = 400
     pixels: int = 2_000_000
     enlarge: float = 2.0
@@ -256,16 +256,18 @@ def without_nested(faces: Candidates) -> Candidates:
     return faces[~nested.any(axis=1)]
 
 
-def without_ornaments(faces: Candidates, sure: float = 0.95) -> Candidates:
+def without_ornaments(faces: Candidates, sure: float = 0.92, large: float = 100.0) -> Candidates:
     """Leave out what sits on the chest of a face at least six times as wide: pins, buttons and dots of ties.
 
-    They are the commonest false faces by far. What scores ``sure`` or more stays: a face can be there, on a shirt say.
+    They are the commonest false faces by far, where the large face is at least ``large`` pixels wide (else they are too
+    small to look like anything). What scores ``sure`` or more stays: a face can be there, on a shirt say.
     """
     centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
     size = faces.boxes[:, 2:] - faces.boxes[:, :2]
     across, down = ((centres[:, None] - centres[None]) / size[None]).transpose(2, 0, 1)
-    worn = (np.abs(across) < 2) & (down > 0.5) & (down < 3.5) & (size[None, :, 0] > 6 * size[:, None, 0])
-    return faces[(faces.scores >= sure) | ~(worn & (faces.scores >= 0.8)[None]).any(axis=1)]
+    worn = (np.abs(across) < 1.5) & (down > 0.6) & (down < 2.5) & (size[None, :, 0] > 6 * size[:, None, 0])
+    wearer = (faces.scores >= 0.8) & (size[:, 0] >= large)
+    return faces[(faces.scores >= sure) | ~(worn & wearer[None]).any(axis=1)]
 
 
 def plausible(faces: Candidates) -> NDArray[np.bool_]:
