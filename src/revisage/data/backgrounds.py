@@ -47,7 +47,9 @@ def jigsaw(pixels: Pixels, step: int, rng: np.random.Generator) -> Pixels:
     half = len(squares) // 2
     squares = np.concatenate([squares[:half, :, ::-1], squares[half:, ::-1]])
     squares = squares[rng.permutation(len(squares))].reshape(count, count, step, step, 3)
-    return np.ascontiguousarray(squares.swapaxes(1, 2).reshape(count * step, count * step, 3)[:side, :side])
+    return np.asarray(
+        np.ascontiguousarray(squares.swapaxes(1, 2).reshape(count * step, count * step, 3)[:side, :side]), np.uint8
+    )
 
 
 def clouds(side: int, rng: np.random.Generator) -> Floats:
