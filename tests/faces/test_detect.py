@@ -12,7 +12,6 @@ from revisage.faces.detect import (
     Detector,
     cropped,
     empty,
-    iou,
     plausible,
     resized,
     suppressed,
@@ -251,9 +250,3 @@ def test_a_crop_shows_what_the_matrix_says(scale, angle, x, y):
 def test_resizing_keeps_the_picture_as_it_is_at_scale_one():
     picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     np.testing.assert_array_equal(resized(picture, 1.0), picture)
-
-
-def test_iou_of_known_boxes():
-    boxes = np.array([[0, 0, 2, 2]], np.float32)
-    others = np.array([[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]], np.float32)
-    np.testing.assert_allclose(iou(boxes, others), [[1, 1 / 3, 0]], atol=1e-6)

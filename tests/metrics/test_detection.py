@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from revisage.metrics.detection import Tally, iou
+from revisage.metrics.detection import Tally
 
 BOXES = np.array([[0, 0, 20, 25], [50, 0, 150, 130], [200, 0, 240, 50]], float)
 SHAPE = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
@@ -59,8 +59,3 @@ def test_pictures_without_faces_or_detections_are_fine():
     result.add(*none, np.zeros((0, 4)), np.zeros((0, 5, 2)))
     result.add(*none, BOXES, points(BOXES))
     assert result.metrics()["false_per_picture"] == 1.5
-
-
-def test_iou_of_known_boxes():
-    others = np.array([[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]], float)
-    np.testing.assert_allclose(iou(np.array([[0, 0, 2, 2]], float), others), [[1, 1 / 3, 0]], atol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict
 
@@ -37,7 +38,12 @@ class CropSample(TypedDict):
 def permuted(index: int, length: int, seed: int) -> int:
     """The item that an endless, epoch-wise shuffled pass over ``length`` items meets at position ``index``."""
     epoch, position = divmod(index, length)
-    return int(np.random.default_rng((seed, epoch)).permutation(length)[position])
+    return int(_order(length, seed, epoch)[position])
+
+
+@lru_cache(maxsize=2)  # a batch may reach into the next epoch
+def _order(length: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(length)
 
 
 @dataclass(frozen=True)

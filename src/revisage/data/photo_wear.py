@@ -10,10 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from revisage.data.degradation import LUMA
+
 Pixels = NDArray[np.uint8]
 
 SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]], np.float32)
-LUMA = np.array([[0.299, 0.587, 0.114]] * 3, np.float32)
+GRAY = np.tile(LUMA, (3, 1))
 ENLARGE = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_NEAREST)
 SHRINK = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR)
 _BANK_SIZE = 1 << 21
@@ -95,7 +97,7 @@ def toned(picture: Pixels, rng: np.random.Generator) -> Pixels:
     """Gray, sepia or a colour cast, then another brightness, contrast and gamma (down to very dark)."""
     kind = rng.random()
     if kind < 0.35:
-        mix = SEPIA if kind < 0.08 else LUMA
+        mix = SEPIA if kind < 0.08 else GRAY
         picture = np.asarray(cv2.transform(picture, mix), np.uint8)
     levels = np.arange(256, dtype=np.float32) / 255
     gamma = float(np.exp(rng.normal(0, 0.35)))

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from revisage.boxes import iou, without_overlaps
 from revisage.tensors import from_float, to_float
 from revisage.types import Array, Face, Image
 
@@ -241,9 +242,7 @@ def placed(view: Candidates, crop_from_image: Matrix, expected: Candidates) -> C
 
 def suppressed(faces: Candidates, overlap: float = 0.4) -> Candidates:
     """Non-maximum suppression: of faces that overlap (IoU) by more than ``overlap``, only the best; best first."""
-    sizes = np.concatenate([faces.boxes[:, :2], faces.boxes[:, 2:] - faces.boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxes(sizes.tolist(), faces.scores.tolist(), 0.0, overlap) if len(faces) else ()
-    return faces[np.asarray(kept, np.int64).reshape(-1)]
+    return faces[without_overlaps(faces.boxes, faces.scores, overlap)]
 
 
 def without_nested(faces: Candidates) -> Candidates:
@@ -277,15 +276,6 @@ def plausible(faces: Candidates) -> NDArray[np.bool_]:
     spread = np.sqrt(((faces.landmarks - middle[:, None]) ** 2).sum(axis=2).mean(axis=1))
     off = np.linalg.norm(middle - (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2, axis=1)
     return (size > 0) & (spread > 0.12 * size) & (spread < 0.6 * size) & (off < 0.4 * size)
-
-
-def iou(boxes: Floats, others: Floats) -> Floats:
-    """(M, 4), (K, 4) -> (M, K) intersection over union."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    area, areas = (np.clip(b[:, 2:] - b[:, :2], 0, None).prod(axis=1) for b in (boxes, others))
-    return shared / np.maximum(area[:, None] + areas[None] - shared, 1e-9)
 
 
 def concatenated(parts: list[Candidates]) -> Candidates:

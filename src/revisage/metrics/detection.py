@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from revisage.boxes import iou
+
 Floats = NDArray[np.floating]
 
 
@@ -77,15 +79,6 @@ class Tally:
                 f"error/{name}": _share(sum(errors), len(errors)),
             }
         return found
-
-
-def iou(boxes: Floats, others: Floats) -> Floats:
-    """(M, 4), (F, 4) -> (M, F) intersection over union."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    area, areas = ((b[:, 2:] - b[:, :2]).prod(axis=-1) for b in (boxes, others))
-    return shared / np.maximum(area[:, None] + areas[None] - shared, 1e-9)
 
 
 def _share(part: float, whole: int) -> float:

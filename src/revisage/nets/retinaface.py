@@ -248,7 +248,7 @@ def preprocess(pictures: Tensor) -> Tensor:
 
 
 def propose(network: RetinaFace, pictures: Tensor) -> Proposals:
-    """Run the network in phase "test" on equally large pictures.
+    """Run the network, whatever its phase, on equally large pictures.
 
     Args:
         network: in evaluation mode.
@@ -259,6 +259,8 @@ def propose(network: RetinaFace, pictures: Tensor) -> Proposals:
     """
     height, width = pictures.shape[-2:]
     boxes, scores, landmarks = network(preprocess(pictures))
+    if network.phase == "train":
+        scores = scores.softmax(-1)
     priors = anchors(height, width).to(boxes)
     extent = boxes.new_tensor([width, height])
     boxes, landmarks = decode(boxes, landmarks, priors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from revisage.boxes import without_overlaps
 from revisage.data.face_scenes import FaceScenes, SceneSample, collate
 from revisage.data.labelled_photos import LabelledPhoto, fit_boxes, held_out, read_crops, read_mistakes, read_photos
 from revisage.errors import RecipeError
 from revisage.files.checkpoint import load_strictly, read_weights
 from revisage.metrics.detection import Tally
-from revisage.nets.retinaface import NetworkName, RetinaFace, anchors, decode, preprocess
+from revisage.nets.retinaface import NetworkName, RetinaFace, anchors, preprocess, propose
 from revisage.train.config import Strict
 from revisage.train.multibox import multibox_loss
 from revisage.train.task import Examination
@@ -151,16 +152,12 @@ def _truth(batch: dict[str, Tensor]) -> list[tuple[Array, Array, NDArray[np.bool
 
 def _found(network: nn.Module, batch: dict[str, Tensor], score: float = 0.6) -> list[tuple[Array, Array]]:
     """Boxes and landmarks of each picture, best first, after non-maximum suppression."""
-    device = next(network.parameters()).device
-    pictures, extent = _network_input(batch["pictures"].to(device))
-    offsets, logits, points = network(pictures)
-    boxes, points = decode(offsets, points, anchors(*pictures.shape[-2:]).to(device))
+    pictures = batch["pictures"].to(next(network.parameters()).device).float()
+    proposals = propose(cast(RetinaFace, network), pictures.contiguous(memory_format=torch.channels_last))
     found: list[tuple[Array, Array]] = []
-    boxes, points, scores = boxes * extent.repeat(2), points * extent.repeat(5), logits.softmax(-1)[..., 1]
-    for rows, values, marks in zip(boxes, scores, points, strict=True):
-        likely = (values > score).nonzero().flatten()
-        rows, values, marks = (x[likely].float().cpu().numpy() for x in (rows, values, marks))
-        sizes = np.concatenate([rows[:, :2], rows[:, 2:] - rows[:, :2]], axis=1)
-        kept = np.asarray(cv2.dnn.NMSBoxes(sizes.tolist(), values.tolist(), score, 0.4), np.int64).reshape(-1)
-        found.append((rows[kept], marks[kept].reshape(-1, 5, 2)))
+    for boxes, scores, landmarks in zip(*proposals, strict=True):
+        likely = (scores > score).nonzero().flatten()
+        rows, values, marks = (x[likely].float().cpu().numpy() for x in (boxes, scores, landmarks))
+        kept = without_overlaps(rows, values, 0.4)
+        found.append((rows[kept], marks[kept]))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -171,15 +172,20 @@ class RestorerTask:
             target = features(theirs)
         return feature_distance(features(mine), target).mean()
 
+    @cached_property
+    def _pairs(self) -> dict[str, Sequence[tuple[RGB8, RGB8]]]:
+        """Decoded at the first examination and kept for the others."""
+        return {name: read_pairs(pairs, self.config.size) for name, pairs in self.config.validation.items()}
+
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> Examination:
         """PSNR and SSIM of every set of pairs, beside the input's."""
         network.eval()
         metrics: dict[str, float] = {}
         rows: list[RGB8] = []
-        for name, pairs in self.config.validation.items():
+        for name, pairs in self._pairs.items():
             scores: list[tuple[float, ...]] = []
-            for lq, gt in read_pairs(pairs, self.config.size):
+            for lq, gt in pairs:
                 output = first(network(to_tensor([to_float(lq)])))
                 restored = np.asarray(from_float(from_tensor(output)[0], np.uint8), np.uint8)
                 scores.append((psnr(restored, gt), ssim(restored, gt), psnr(lq, gt), ssim(lq, gt)))
