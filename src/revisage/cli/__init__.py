@@ -1,0 +1,65 @@
+"""The command ``revisage``: a file for each of its commands.
+
+Heavy imports happen inside the commands, so that ``--help`` is quick.
+
+Exit codes: 0 all well; 1 something failed, a photo say; 2 a wrong call: bad options, no input, nothing matches;
+130 interrupted. Failures are one line each on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from revisage.cli.convert import convert
+from revisage.cli.doctor import doctor
+from revisage.cli.models import models
+from revisage.cli.options import complain
+from revisage.cli.restore import restore
+from revisage.cli.train import train
+from revisage.errors import DeviceError, InputError, RevisageError, UnknownModelError
+
+app = typer.Typer(
+    help="Restores the faces in photos, offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line and leave the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # file names may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    warnings.filterwarnings("ignore", module="PIL")  # about oddities in metadata of photos that are otherwise fine
+    try:
+        app()
+    except RevisageError as error:
+        complain(str(error))
+        sys.exit(2 if isinstance(error, InputError | UnknownModelError | DeviceError) else 1)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from revisage import __version__
+
+        print(f"revisage {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def revisage(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Restores the faces in photos, offline."""
+
+
+for command in (restore, train, models, convert, doctor):
+    app.command()(command)

@@ -1,0 +1,37 @@
+"""``revisage convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="A weight file: .safetensors, .pth, .pt or .ckpt.")],
+    target: Annotated[Path, typer.Argument(help="The file to write: .safetensors or .pth.")],
+    averaged: Annotated[
+        bool | None,
+        typer.Option("--ema/--raw", help="Which of two sets of weights; averaged ones (EMA) if there are any."),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store float16.")] = False,
+    to_clean: Annotated[bool, typer.Option("--to-clean", help="Convert GFPGANBilinear to GFPGANv1Clean.")] = False,
+    architecture: Annotated[
+        str | None, typer.Option(help="GFPGANBilinear for weights that would be taken for GFPGANv1: keys are the same.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
+) -> None:
+    """Convert weights between .safetensors and the .pth files of other programs."""
+    from revisage.convert import convert as convert_weights
+
+    done = convert_weights(
+        source,
+        target,
+        choice=None if averaged is None else "params_ema" if averaged else "params",
+        half=half,
+        clean=to_clean,
+        architecture=architecture,
+        overwrite=overwrite,
+    )
+    print(f"{source} -> {target}: {done.architecture}, {done.values / 1e6:.1f} M values, {done.size / 1e6:.1f} MB")

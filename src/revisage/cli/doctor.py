@@ -1,0 +1,20 @@
+"""``revisage doctor``."""
+
+from __future__ import annotations
+
+import typer
+
+from revisage.cli.options import Device, Dtype, complain
+
+
+def doctor(device: Device = "auto", dtype: Dtype = "auto") -> None:
+    """Say what is installed, which devices there are, and what would be used and why."""
+    from revisage.doctor import examine
+
+    facts, faults = examine(device, dtype)
+    width = max(len(label) for label, _ in facts)
+    for label, value in facts:
+        print(f"{label:<{width}}  {value}")
+    for fault in faults:
+        complain(fault)
+    raise typer.Exit(1 if faults else 0)

@@ -1,0 +1,16 @@
+"""Options that several commands share, and the line for what went wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, xpu or mps.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+
+
+def complain(line: str) -> None:
+    """One line on stderr."""
+    print(f"error: {line}", file=sys.stderr)
