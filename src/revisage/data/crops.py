@@ -20,6 +20,8 @@ from revisage.tensors import to_float
 from revisage.types import FloatImage
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+FACE = 0.85, 0.525
+"""Where a patch over the face lies: its top and left as shares of the room that they have."""
 
 
 class CropSample(TypedDict):
@@ -28,11 +30,13 @@ class CropSample(TypedDict):
     Keys:
         lq, gt: (3, P, P) float32 RGB in [-1, 1].
         detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged from half of it.
+        corner: (2,) float32, left and top of the patch in the whole face, in pixels.
     """
 
     lq: torch.Tensor
     gt: torch.Tensor
     detail: torch.Tensor
+    corner: torch.Tensor
 
 
 def permuted(index: int, length: int, seed: int) -> int:
@@ -87,14 +91,25 @@ class CropPatches(Dataset[CropSample]):
         patch: side of a sample, at most ``size``.
         degradation: makes (lq, gt) from a picture.
         seed: sample ``index`` depends on (seed, index) and on nothing else.
+        over_face: probability that a patch lies over the face; the others lie anywhere.
     """
 
-    def __init__(self, crops: Sequence[Crop], *, size: int, patch: int, degradation: Degradation, seed: int) -> None:
+    def __init__(
+        self,
+        crops: Sequence[Crop],
+        *,
+        size: int,
+        patch: int,
+        degradation: Degradation,
+        seed: int,
+        over_face: float = 0.0,
+    ) -> None:
         self.crops = list(crops)
         self.size = size
         self.patch = patch
         self.degradation = degradation
         self.seed = seed
+        self.over_face = over_face
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -102,26 +117,34 @@ class CropPatches(Dataset[CropSample]):
     def __getitem__(self, index: int) -> CropSample:
         rng = np.random.default_rng((self.seed, 1, index))
         crop = self.crops[permuted(index, len(self.crops), self.seed)]
-        gt = self._patch(crop.pixels, rng)
+        gt, corner = self._patch(crop.pixels, rng)
         lq, gt = self.degradation(gt, rng)
         return {
             "lq": _chw(lq),
             "gt": _chw(gt),
             "detail": torch.tensor(float(crop.pixels.shape[0] >= self.size)),
+            "corner": torch.tensor(corner),
         }
 
-    def _patch(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> FloatImage:
+    def _patch(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[FloatImage, tuple[float, float]]:
+        """A part of the crop, perhaps mirrored, at the size of a restored face; and its left and top there."""
         side = pixels.shape[0]
         own = round(self.patch * side / self.size)  # the patch in the crop's own pixels
-        top, left = rng.integers(0, side - own + 1, size=2)
+        top, left = (int(value) for value in rng.integers(0, side - own + 1, size=2))
+        mirrored = rng.random() < 0.5
+        if self.over_face and rng.random() < self.over_face:
+            top, left = (round(share * (side - own)) for share in FACE)
+            left = side - own - left if mirrored else left
         patch = pixels[top : top + own, left : left + own]
-        if rng.random() < 0.5:
-            patch = patch[:, ::-1]
+        if mirrored:
+            patch, left = patch[:, ::-1], side - own - left
+        corner = left * self.size / side, top * self.size / side
         picture = to_float(np.ascontiguousarray(patch))
         if own == self.patch:
-            return picture
+            return picture, corner
         method = cv2.INTER_CUBIC if own < self.patch else cv2.INTER_AREA
-        return np.clip(cv2.resize(picture, (self.patch, self.patch), interpolation=method), 0, 1).astype(np.float32)
+        enlarged = cv2.resize(picture, (self.patch, self.patch), interpolation=method)
+        return np.clip(enlarged, 0, 1).astype(np.float32), corner
 
 
 def _chw(picture: FloatImage) -> torch.Tensor:

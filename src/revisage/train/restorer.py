@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from revisage.data.degradation import Blur, FFHQDegradation, Jpeg, Noise, Shrink
 from revisage.errors import RecipeError
 from revisage.files.checkpoint import load_strictly, read_weights
 from revisage.metrics.image import RGB8, psnr, ssim
+from revisage.nets.face_descriptor import FaceDescriptor, chips, shows_chip
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.restoration_unet import RestorationUNet
 from revisage.nets.vgg import VGG16Features
@@ -101,6 +103,9 @@ class RestorerConfig(Strict):
         features: npz file with VGG16 weights named ``conv1_1.weight`` ... (needed if ``perceptual`` is not 0).
         feature_stages: stages of VGG16 that are compared.
         feature_patch: side of the random part of each patch on which they are compared.
+        identity: weight of the distance between identity descriptors, of the patches that show the whole face.
+        descriptor: npz file with the weights of :class:`FaceDescriptor` (needed if ``identity`` is not 0).
+        over_face: share of the patches that lie over the face; the others lie anywhere.
         validation: name -> pairs.
     """
 
@@ -117,6 +122,9 @@ class RestorerConfig(Strict):
     features: Path | None = None
     feature_stages: PositiveInt = 3
     feature_patch: PositiveInt = 128
+    identity: NonNegativeFloat = 0.0
+    descriptor: Path | None = None
+    over_face: NonNegativeFloat = 0.0
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
 
     def build(self, seed: int) -> RestorerTask:
@@ -133,12 +141,14 @@ class RestorerTask:
         if config.start is not None:
             load_strictly(self.network, read_weights(config.start)[0], str(config.start))
         self.features = read_features(config.features, config.feature_stages) if config.perceptual else None
+        self.descriptor = read_descriptor(config.descriptor) if config.identity else None
         self.dataset = CropPatches(
             read_crops(config.crops, config.only),
             size=config.size,
             patch=config.patch,
             degradation=one_of([degradation.build() for degradation in config.degradation]),
             seed=seed,
+            over_face=config.over_face,
         )
 
     def collate(self, samples: list[CropSample]) -> dict[str, Tensor]:
@@ -154,7 +164,24 @@ class RestorerTask:
             terms["pixel"] = self.config.pixel * pixel_loss(restored, batch["gt"], batch["detail"])
         if self.features is not None:
             terms["perceptual"] = self.config.perceptual * self._perceptual(self.features, restored, batch)
+        if self.descriptor is not None:
+            terms["identity"] = self.config.identity * self._identity(self.descriptor, restored, batch)
         return terms
+
+    def _identity(self, descriptor: FaceDescriptor, restored: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Euclidean distance of descriptors, of those samples that show all the descriptor looks at."""
+        pairs: list[Tensor] = []
+        for mine, theirs, (left, top) in zip(restored, batch["gt"], batch["corner"].tolist(), strict=True):
+            if shows_chip((left, top), restored.shape[-1], size=self.config.size):
+                pairs.append(chips(torch.stack([mine, theirs]), size=self.config.size, corner=(left, top)))
+        if not pairs:
+            return restored.new_zeros(())
+        descriptor = descriptor.to(restored.device)
+        cut = torch.stack(pairs, dim=1)
+        with torch.no_grad():
+            target = descriptor(cut[1])
+        squares = (descriptor(cut[0]) - target).float().square().sum(1)
+        return (squares + 1e-4).sqrt().sum() / len(restored)
 
     def _perceptual(self, features: VGG16Features, restored: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Feature distance on one random part, of those samples whose original has detail."""
@@ -223,6 +250,47 @@ def read_features(path: Path | None, stages: int) -> VGG16Features:
         raise RecipeError(f"task.features: {path} does not hold VGG16 weights: {error}") from error
     load_strictly(network, state, str(path))
     return network.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def read_descriptor(path: Path | None) -> FaceDescriptor:
+    """The identity descriptor with weights from an npz file of 8-bit arrays and their scales, frozen.
+
+    Raises:
+        RecipeError: no file given, or it holds other weights.
+    """
+    if path is None:
+        raise RecipeError("task.identity is not 0, so task.descriptor must name an npz file with descriptor weights")
+    network = FaceDescriptor()
+    try:
+        with np.load(path) as arrays:
+            scales = json.loads(str(arrays["quantisation"]))
+            values = {key: arrays[key] for key in arrays.files if key != "quantisation"}
+    except (OSError, KeyError, ValueError) as error:
+        raise RecipeError(f"task.descriptor: {path} does not hold descriptor weights: {error}") from error
+    state: dict[str, Tensor] = {}
+    for key, array in values.items():
+        value = torch.from_numpy(array.astype(np.float32))
+        if key in scales:
+            value = value * scales[key]["scale"] + scales[key]["min"]
+        state[_descriptor_key(key)] = value.permute(3, 2, 0, 1).contiguous() if value.ndim == 4 else value
+    state = {key: value.view(-1, 1, 1) if key.endswith((".scale", ".shift")) else value for key, value in state.items()}
+    load_strictly(network, state, str(path))
+    return network.requires_grad_(False).eval()
+
+
+def _descriptor_key(name: str) -> str:
+    """``conv64_1/conv2/scale/biases`` -> ``units.conv64_1.conv2.shift``."""
+    for theirs, mine in (
+        ("/conv/filters", ".conv.weight"),
+        ("/conv/bias", ".conv.bias"),
+        ("/scale/weights", ".scale"),
+        ("/scale/biases", ".shift"),
+    ):
+        name = name.replace(theirs, mine)
+    name = name.replace("/", ".")
+    if name.startswith("conv32_down"):
+        return name.replace("conv32_down", "stem")
+    return f"units.{name}" if name.startswith("conv") else name
 
 
 def read_pairs(pairs: PairsConfig, size: int) -> Sequence[tuple[RGB8, RGB8]]:
