@@ -10,7 +10,9 @@ import torch
 from revisage.errors import RecipeError
 from revisage.nets.retinaface import RetinaFace, anchors, encode
 from revisage.train.detector import DetectorConfig
+from revisage.train.distributed import World
 from revisage.train.multibox import corners, match, multibox_loss
+from revisage.train.task import Moment
 
 SIDE = 96
 
@@ -116,7 +118,8 @@ def test_a_few_steps_lower_the_loss(config):
     optimizer = torch.optim.AdamW(task.network.parameters(), 3e-3)
     totals = []
     for _ in range(12):
-        loss = sum(task.losses(task.network, batch).values())
+        ((_, terms),) = task.turns(batch, Moment(0, 0))
+        loss = sum(terms.values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -126,7 +129,7 @@ def test_a_few_steps_lower_the_loss(config):
 
 def test_an_examination_has_figures_and_a_sheet(config):
     task = config.build(seed=0)
-    found = task.validate(task.network)
+    found = task.validate(task.network, World())
     assert 0 <= found.metrics["recall"] <= 1
     assert found.sheet.shape[2] == 3
     assert task.describe() == {"architecture": "RetinaFace", "arguments": {"network_name": "mobile0.25"}}

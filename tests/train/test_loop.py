@@ -14,8 +14,8 @@ import yaml
 
 from revisage.errors import RecipeError, TrainingError
 from revisage.files.checkpoint import read_weights
-from revisage.train.config import Training
-from revisage.train.loop import learning_rate, train
+from revisage.train.config import Schedule
+from revisage.train.loop import train
 from revisage.train.recipe import read_recipe
 from revisage.train.state import Averaged
 
@@ -42,7 +42,14 @@ def recipe_file(tmp_path, crops):
             "network": {"type": "RestorationUNet", "widths": [8, 8], "blocks": [1, 1]},
             "validation": {"same": {"gt": str(crops), "lq": str(crops), "limit": 2}},
         },
-        "training": {"images": 16, "batch": 4, "workers": 0, "warmup": 4, "validate_every": 8, "save_every": 4},
+        "training": {
+            "images": 16,
+            "batch": 4,
+            "workers": 0,
+            "schedule": {"warmup": 4},
+            "validate_every": 8,
+            "save_every": 4,
+        },
     }
     path = tmp_path / "tiny.yml"
     path.write_text(yaml.safe_dump(content))
@@ -70,15 +77,15 @@ def test_a_run_leaves_weights_log_sheets_and_recipe(recipe_file, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(recipe_file, tmp_path, workers):
-    train(read_recipe(recipe_file, ["training.warmup=100"]), tmp_path / "whole")
-    half = ["training.warmup=100", f"training.workers={workers}"]  # constant schedule: only the stop differs
+    train(read_recipe(recipe_file, ["training.schedule.warmup=100"]), tmp_path / "whole")
+    half = ["training.schedule.warmup=100", f"training.workers={workers}"]  # constant schedule: only the stop differs
     train(read_recipe(recipe_file, [*half, "training.images=8"]), tmp_path / "parts")
     train(read_recipe(recipe_file, half), tmp_path / "parts")
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
 def test_a_run_killed_at_any_moment_goes_on_from_its_last_state(recipe_file, tmp_path):
-    recipe = ["training.images=4000", "training.warmup=1e9"]
+    recipe = ["training.images=4000", "training.schedule.warmup=1e9"]
     script = (
         "import sys; from pathlib import Path; from revisage.train.loop import train;"
         "from revisage.train.recipe import read_recipe;"
@@ -139,7 +146,7 @@ def test_training_makes_blurred_pictures_better(recipe_file, tmp_path, crops):
     settings = [
         "training.images=400",
         "training.validate_every=400",
-        "training.learning_rate=4e-3",
+        "training.optimizer.learning_rate=4e-3",
         "task.degradation=[{blur_sigma: [2, 2], isotropic: 1, downsample: [1, 1], noise: [0, 0], jpeg: [100, 100]}]",
         f"task.validation.same.lq={tmp_path / 'lq'}",
     ]
@@ -149,8 +156,8 @@ def test_training_makes_blurred_pictures_better(recipe_file, tmp_path, crops):
 
 
 def test_the_rate_rises_then_falls():
-    training = Training(images=1000, batch=10, warmup=100, learning_rate=1.0, final_rate=0.1)
-    rates = [learning_rate(training, images) for images in range(0, 1001, 10)]
+    schedule = Schedule(warmup=100, final=0.1)
+    rates = [schedule.factor(images, 10, 1000) for images in range(0, 1001, 10)]
     assert rates[0] == pytest.approx(10 / 110)
     assert max(rates) == rates[10] == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
@@ -194,9 +201,9 @@ def test_a_recipe_that_is_not_yaml_is_named(tmp_path):
         read_recipe(tmp_path / "bad.yml")
 
 
-def test_perceptual_loss_without_features_is_refused(recipe_file, tmp_path):
-    with pytest.raises(RecipeError, match=r"task.features"):
-        train(read_recipe(recipe_file, ["task.perceptual=0.1"]), tmp_path / "run")
+def test_a_perceptual_loss_without_its_network_is_refused(recipe_file, tmp_path):
+    with pytest.raises(RecipeError, match=r"task.losses.perceptual.file: .*none.npz"):
+        train(read_recipe(recipe_file, ["task.losses={perceptual: {network: vgg16, file: none.npz}}"]), tmp_path / "r")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in Path("recipes").glob("*.yml")))

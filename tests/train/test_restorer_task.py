@@ -4,8 +4,32 @@ import pytest
 import torch
 
 from revisage.errors import RecipeError
+from revisage.nets.face_descriptor import FaceDescriptor
 from revisage.nets.vgg import VGG16Features
+from revisage.train.distributed import World
 from revisage.train.restorer import RestorerConfig
+from revisage.train.task import Moment
+
+
+def write_descriptor(path):
+    """Random weights in the layout that the reader knows: filters (height, width, in, out)."""
+    torch.manual_seed(0)
+    parts = {"conv.weight": "conv/filters", "conv.bias": "conv/bias", "scale": "scale/weights", "shift": "scale/biases"}
+    arrays = {"quantisation": np.array("{}")}
+    for key, value in FaceDescriptor().state_dict().items():
+        name = key.replace("units.", "").replace("stem.", "conv32_down.")
+        for mine, theirs in parts.items():
+            if name.endswith(f".{mine}"):
+                name = f"{name.removesuffix(mine)}{theirs}".replace(".", "/")
+                break
+        array = value.numpy()
+        if key == "fc":
+            array = np.random.default_rng(0).normal(0, 0.1, array.shape).astype(np.float32)
+        arrays[name] = (
+            array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.reshape(-1) if array.ndim == 3 else array
+        )
+    np.savez(path, **arrays)
+    return path
 
 
 @pytest.fixture
@@ -24,10 +48,15 @@ def settings(tmp_path):
         "size": 64,
         "patch": 32,
         "network": {"type": "RestorationUNet", "widths": [8, 8], "blocks": [1, 1]},
-        "features": tmp_path / "vgg.npz",
-        "feature_stages": 1,
-        "feature_patch": 16,
     }
+
+
+@pytest.fixture
+def perceptual(tmp_path):
+    torch.manual_seed(0)
+    arrays = {key: value.numpy() for key, value in VGG16Features(1).state_dict().items()}
+    np.savez(tmp_path / "vgg.npz", **arrays)
+    return {"network": "vgg16", "file": tmp_path / "vgg.npz", "stages": 1, "patch": 16}
 
 
 def task(settings, **changes):
@@ -38,50 +67,101 @@ def batch(made):
     return made.collate([made.dataset[index] for index in range(4)])
 
 
-def test_the_losses_are_weighted_by_the_recipe(settings):
-    made = task(settings, pixel=2.0, perceptual=0.5)
-    single = task(settings, pixel=1.0)
-    terms = made.losses(made.network, batch(made))
+def turns(made, samples=None, images=0, step=1):
+    torch.manual_seed(0)
+    return dict(made.turns(samples or batch(made), Moment(images, step)))
+
+
+def test_the_terms_are_weighted_by_the_recipe(settings, perceptual):
+    made = task(settings, losses={"pixel": {"weight": 2.0}, "perceptual": perceptual})
+    single = task(settings, losses={"pixel": {"weight": 1.0}})
+    terms = turns(made)["generator"]
     assert set(terms) == {"pixel", "perceptual"}
-    assert torch.allclose(terms["pixel"], 2 * single.losses(made.network, batch(made))["pixel"])
+    assert torch.allclose(terms["pixel"], 2 * turns(single)["generator"]["pixel"])
 
 
-def test_a_weight_of_zero_reads_no_features(settings):
-    made = task(settings, perceptual=0, features="nowhere.npz")
-    assert set(made.losses(made.network, batch(made))) == {"pixel"}
+def test_a_term_left_out_is_not_built(settings):
+    made = task(settings, losses={"pixel": {}})
+    assert set(made.comparisons) == {"pixel"}
+    assert set(made.players) == {"generator"}
 
 
-def test_the_perceptual_term_reaches_the_network_but_not_the_features(settings):
-    made = task(settings, pixel=0, perceptual=1.0)
+def test_the_perceptual_term_reaches_the_network(settings, perceptual):
+    made = task(settings, losses={"perceptual": perceptual})
     torch.nn.init.normal_(made.network.tail.weight, std=0.1)
-    sum(made.losses(made.network, batch(made)).values()).backward()
+    sum(turns(made)["generator"].values()).backward()
     assert made.network.tail.weight.grad.abs().sum() > 0
-    assert all(parameter.grad is None for parameter in made.features.parameters())
 
 
-def test_enlarged_originals_have_no_perceptual_term(settings):
-    made = task(settings, pixel=0, perceptual=1.0)
+@pytest.mark.parametrize("name", ["perceptual", "frequency"])
+def test_enlarged_originals_have_no_term_of_fine_detail(settings, perceptual, name):
+    made = task(settings, losses={name: perceptual if name == "perceptual" else {}})
     samples = batch(made)
     samples["detail"] = torch.zeros(4)
-    assert float(made.losses(made.network, samples)["perceptual"]) == 0
+    assert float(turns(made, samples)["generator"][name]) == 0
 
 
-def test_a_features_file_that_lacks_a_layer_is_named(settings, tmp_path):
-    np.savez(tmp_path / "bad.npz", **{"conv1_1.weight": np.zeros(3)})
-    with pytest.raises(RecipeError, match=r"bad\.npz does not hold VGG16 weights"):
-        task(settings, perceptual=1.0, features=tmp_path / "bad.npz")
+def test_an_identity_term_needs_patches_that_show_the_face(settings, tmp_path):
+    descriptor = write_descriptor(tmp_path / "descriptor.npz")
+    identity = {"network": "descriptor", "file": descriptor}
+    blind = task(settings, losses={"identity": identity})
+    assert float(turns(blind)["generator"]["identity"]) == 0
+    seeing = task(settings, patch=64, losses={"identity": identity})
+    torch.nn.init.normal_(seeing.network.tail.weight, std=0.1)
+    assert float(turns(seeing)["generator"]["identity"]) > 0.01
+
+
+def test_the_game_gives_each_side_its_turn(settings):
+    made = task(settings, losses={"pixel": {}, "adversarial": {"r1": 1.0, "r1_every": 2}})
+    assert set(made.players) == {"generator", "discriminator"}
+    assert {who: set(terms) for who, terms in turns(made, step=1).items()} == {
+        "generator": {"pixel", "adversarial"},
+        "discriminator": {"discriminator"},
+    }
+    assert set(turns(made, step=2)["discriminator"]) == {"discriminator", "r1"}
+
+
+def test_the_game_begins_when_the_recipe_says(settings):
+    made = task(settings, losses={"pixel": {}, "adversarial": {"begins": 100}})
+    assert set(turns(made, images=99)) == {"generator"}
+    assert set(turns(made, images=100)) == {"generator", "discriminator"}
+
+
+def test_the_generators_turn_leaves_no_gradient_in_the_discriminator(settings):
+    made = task(settings, losses={"adversarial": {"r1": 0}})
+    who, terms = next(made.turns(batch(made), Moment(0, 1)))
+    sum(terms.values()).backward()
+    assert who == "generator"
+    assert all(parameter.grad is None for parameter in made.players["discriminator"].parameters())
+
+
+def test_the_discriminators_turn_leaves_no_gradient_in_the_generator(settings):
+    made = task(settings, losses={"adversarial": {}})
+    sum(turns(made, step=16)["discriminator"].values()).backward()
+    assert all(parameter.grad is None for parameter in made.network.parameters())
+
+
+def test_enlarged_originals_are_no_example_of_fine_detail_for_the_discriminator(settings):
+    made = task(
+        settings, losses={"adversarial": {"r1": 0, "discriminator": {"type": "PatchDiscriminator", "scales": 1}}}
+    )
+    samples = batch(made)
+    samples["detail"] = torch.zeros(4)
+    terms = turns(made, samples)
+    assert float(terms["discriminator"]["discriminator"]) == 0
+    assert float(terms["generator"]["adversarial"]) == 0
 
 
 def test_an_original_without_partner_is_named(settings, tmp_path):
     (tmp_path / "lq" / "b.png").unlink()
     made = task(settings, validation={"set": {"gt": tmp_path / "crops", "lq": tmp_path / "lq"}})
     with pytest.raises(RecipeError, match="no partner for b"):
-        made.validate(made.network)
+        made.validate(made.network, World())
 
 
 def test_an_untrained_network_scores_like_its_input(settings, tmp_path):
     made = task(settings, validation={"set": {"gt": tmp_path / "crops", "lq": tmp_path / "lq"}})
-    found = made.validate(made.network)
+    found = made.validate(made.network, World())
     assert found.metrics["set/ssim"] == found.metrics["set/input_ssim"]
     assert found.sheet.shape == (128, 192, 3)
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 
 class Strict(BaseModel):
@@ -26,38 +36,88 @@ class Strict(BaseModel):
         return values
 
 
+class OptimizerConfig(Strict):
+    """AdamW (Loshchilov and Hutter 2017, arXiv 1711.05101); without decay it is Adam."""
+
+    learning_rate: PositiveFloat = 5e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class Schedule(Strict):
+    """How the learning rates of all players change, as a factor of their own.
+
+    Attributes:
+        kind: "cosine" falls from 1 to ``final`` along half a cosine, "steps" multiplies by ``gamma`` at each milestone,
+            "constant" stays at 1; each after the warm-up.
+        warmup: images over which the factor rises linearly from 0.
+        final: factor at the end of a cosine.
+        milestones: images at which a factor of ``gamma`` comes in.
+        gamma: see there.
+    """
+
+    kind: Literal["cosine", "steps", "constant"] = "cosine"
+    warmup: NonNegativeFloat = 2000
+    final: NonNegativeFloat = 0.01
+    milestones: tuple[PositiveInt, ...] = ()
+    gamma: PositiveFloat = 0.5
+
+    def factor(self, images: int, batch: int, length: int) -> float:
+        """Factor for the step that begins after ``images`` of ``length``."""
+        if images < self.warmup:
+            return (images + batch) / (self.warmup + batch)
+        if self.kind == "constant":
+            return 1.0
+        if self.kind == "steps":
+            return self.gamma ** sum(images >= milestone for milestone in self.milestones)
+        progress = min((images - self.warmup) / max(length - self.warmup, 1), 1)
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class Best(Strict):
+    """Which examination is the best one: its weights are kept in a file of their own."""
+
+    metric: str
+    better: Literal["higher", "lower"] = "higher"
+
+
 class Training(Strict):
     """How long and how fast to learn. All counts are in images, so that they mean the same for any batch size.
 
     Attributes:
         images: length of the run.
-        batch: images in a step.
-        learning_rate: of AdamW, after the warm-up; falls along a cosine to ``final_rate`` times this.
-        betas, weight_decay: of AdamW.
-        warmup: images over which the rate rises linearly from 0.
-        final_rate: fraction of the learning rate at the end.
-        clip: largest norm of the gradient; larger ones are scaled down.
+        batch: images in a step, over all processes.
+        accumulate: parts that a process's share of a step is computed in, one after the other; saves memory.
+        optimizer: of every player that has none of its own in ``optimizers``.
+        optimizers: name of a player -> its optimizer.
+        schedule: of all learning rates.
+        clip: largest norm of a player's gradient; larger ones are scaled down.
         ema: half-life of the averaged weights, in images (Karras et al. 2020, arXiv 1912.04958).
-        precision: of the forward pass; losses and weights stay float32.
+        precision: of the forward pass; losses and weights stay float32. "float16" scales the losses.
+        compile: pass the networks through ``torch.compile``.
         weights: number format of the weight file; the state to resume from stays float32.
         workers: processes that prepare samples.
         validate_every, save_every: images between examinations and between saved states.
+        best: keep the weights of the best examination as well.
+        tensorboard: also log for TensorBoard (needs the ``train`` extra).
     """
 
     images: PositiveInt
     batch: PositiveInt = 16
-    learning_rate: PositiveFloat = 5e-4
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: NonNegativeFloat = 0.0
-    warmup: NonNegativeFloat = 2000
-    final_rate: NonNegativeFloat = 0.01
+    accumulate: PositiveInt = 1
+    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict)
+    schedule: Schedule = Schedule()
     clip: PositiveFloat = 1.0
     ema: PositiveFloat = 5000
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    compile: bool = False
     weights: Literal["float32", "float16"] = "float32"
-    workers: int = 1
+    workers: NonNegativeInt = 1
     validate_every: PositiveInt = 10000
     save_every: PositiveInt = 5000
+    best: Best | None = None
+    tensorboard: bool = False
 
 
 def as_json(settings: BaseModel) -> dict[str, Any]:

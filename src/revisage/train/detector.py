@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -20,8 +21,9 @@ from revisage.files.checkpoint import load_strictly, read_weights
 from revisage.metrics.detection import Tally
 from revisage.nets.retinaface import NetworkName, RetinaFace, anchors, preprocess, propose
 from revisage.train.config import Strict
+from revisage.train.distributed import World
 from revisage.train.multibox import multibox_loss
-from revisage.train.task import Examination
+from revisage.train.task import Examination, Moment, Turn
 
 Array = NDArray[np.float32]
 
@@ -91,8 +93,13 @@ class DetectorTask:
         """Stack the scenes; fewer faces are filled up."""
         return collate(samples)
 
-    def losses(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weighted terms of the MultiBox loss."""
+    @property
+    def players(self) -> Mapping[str, nn.Module]:
+        """The detector, alone."""
+        return {"detector": self.network}
+
+    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:  # noqa: ARG002
+        """Its turn: the weighted terms of the MultiBox loss."""
         pictures, extent = _network_input(batch["pictures"])
         priors = anchors(*pictures.shape[-2:]).to(pictures.device)
         faces = {
@@ -100,28 +107,41 @@ class DetectorTask:
             "landmarks": batch["landmarks"] / extent.repeat(5),
             "kinds": batch["kinds"],
         }
-        terms = multibox_loss(network(pictures), priors, faces, negatives=self.config.negatives)
+        terms = multibox_loss(self.network(pictures), priors, faces, negatives=self.config.negatives)
         weights = {"score": 1.0, "box": self.config.box, "landmark": self.config.landmark}
-        return {name: weights[name] * term for name, term in terms.items()}
+        yield "detector", {name: weights[name] * term for name, term in terms.items()}
 
     @torch.inference_mode()
-    def validate(self, network: nn.Module) -> Examination:
+    def validate(self, network: nn.Module, world: World) -> Examination:
         """Recall, precision and landmark error on scenes of people and motifs kept aside; see :class:`Tally`."""
         network.eval()
-        tally = Tally()
+        results: list[tuple[Any, ...]] = []
         shown: list[NDArray[np.uint8]] = []
-        for start in range(0, self.config.examined, 16):
-            batch = collate([self.examined[index] for index in range(start, min(start + 16, self.config.examined))])
+        share = world.share(self.config.examined)
+        for start in range(0, len(share), 16):
+            batch = collate([self.examined[index] for index in share[start : start + 16]])
             for pixels, truth, found in zip(batch["pictures"], _truth(batch), _found(network, batch), strict=True):
-                tally.add(*truth, *found)
+                results.append((*truth, *found))
                 if len(shown) < 12:
                     shown.append(drawn(pixels.permute(1, 2, 0).numpy(), *found))
-        rows = [np.hstack(shown[row : row + 4]) for row in range(0, len(shown) - len(shown) % 4, 4)]
-        return Examination(tally.metrics(), np.vstack(rows) if rows else None)
+        tally = Tally()
+        for result in world.gather(results):
+            tally.add(*result)
+        return Examination(tally.metrics(), _grid(shown))
+
+    def sheet(self, batch: dict[str, Tensor]) -> NDArray[np.uint8]:
+        """Scenes with their true faces."""
+        scenes = zip(batch["pictures"], _truth(batch), strict=True)
+        shown = [drawn(pixels.permute(1, 2, 0).numpy(), boxes, points) for pixels, (boxes, points, _) in scenes]
+        return _grid(shown[:12]) if len(shown) >= 4 else np.hstack(shown)
 
     def describe(self) -> dict[str, Any]:
         """The network's class and constructor arguments."""
         return {"architecture": "RetinaFace", "arguments": {"network_name": self.config.network_name}}
+
+
+def _grid(shown: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return np.vstack([np.hstack(shown[row : row + 4]) for row in range(0, len(shown) - len(shown) % 4, 4)])
 
 
 def drawn(pixels: NDArray[np.uint8], boxes: Array, landmarks: Array) -> NDArray[np.uint8]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,24 +12,28 @@ import torch
 from torch.utils.data import DataLoader
 
 from revisage.allocator import keep_freed_memory
-from revisage.errors import TrainingError
+from revisage.errors import RecipeError
 from revisage.files.checkpoint import save_weights
 from revisage.train.config import Training, as_json
+from revisage.train.distributed import World, join
 from revisage.train.log import Log
 from revisage.train.recipe import Recipe
 from revisage.train.state import State
+from revisage.train.step import Part, step
 from revisage.train.task import Task
 
 STATE = "state.pt"
 WEIGHTS = "model.safetensors"
+BEST = "best.safetensors"
 RECIPE = "recipe.json"
 
 
 def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
     """Train what ``recipe`` says, in the folder ``run``; go on where an earlier call on the same folder stopped.
 
-    The folder receives ``recipe.json``, ``metrics.jsonl``, ``sheets/``, ``state.pt`` (to go on) and
-    ``model.safetensors`` (averaged weights with their configuration). Ctrl-C saves the state before it leaves.
+    The folder receives ``recipe.json``, ``metrics.jsonl``, ``sheets/``, ``state.pt`` (to go on),
+    ``model.safetensors`` (averaged weights with their configuration) and, if the recipe says what is best,
+    ``best.safetensors``. Ctrl-C saves the state before it leaves. Under ``torchrun`` every process calls this.
 
     Returns:
         Path of the weights.
@@ -40,83 +43,91 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
         RecipeError: data or weights that the recipe names are not there.
         OutputError: the folder cannot be written.
     """
-    # What is trained, and how far an earlier call came.
     keep_freed_memory()
-    torch.manual_seed(recipe.seed)
-    task = recipe.task.build(recipe.seed)
-    network = task.network.to(device, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
-    state = State.fresh(network, recipe.training)
-    settings = as_json(recipe)
-    if (run / STATE).exists():
-        state.restore(run / STATE, settings)
-    log = Log(run, recipe.training.images)
-    log.write(RECIPE, json.dumps(settings, indent=2))
+    training, settings = recipe.training, as_json(recipe)
+    with join(device) as (world, own):
+        # What is trained, and how far an earlier call came.
+        torch.manual_seed(recipe.seed)
+        task = recipe.task.build(recipe.seed)
+        for network in task.players.values():
+            network.to(own, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
+            world.copy_from_first(network)
+        state = State.fresh(task.players, training)
+        if (run / STATE).exists():
+            state.restore(run / STATE, settings)
+        if training.compile:
+            for network in task.players.values():
+                network.compile()
+        log = Log(run, training.images, tensorboard=training.tensorboard, quiet=not world.first)
+        log.write(RECIPE, json.dumps(settings, indent=2))
 
-    def keep() -> None:
-        state.save(run / STATE, settings)
-        header = task.describe() | {"recipe": recipe.name, "images": state.images}
-        dtype = getattr(torch, recipe.training.weights)
-        save_weights(run / WEIGHTS, state.average.network.state_dict(), header, dtype)
+        def keep(name: str) -> None:
+            header = task.describe() | {"recipe": recipe.name, "images": state.images}
+            save_weights(run / name, state.average.network.state_dict(), header, getattr(torch, training.weights))
 
-    try:
-        with log:
-            for batch in _batches(task, recipe.training, state.images):
-                # One step.
-                for group in state.optimizer.param_groups:
-                    group["lr"] = learning_rate(recipe.training, state.images)
-                with torch.autocast(device, torch.bfloat16, enabled=recipe.training.precision == "bfloat16"):
-                    terms = task.losses(network, _to(batch, device))
-                total = torch.stack([term.float() for term in terms.values()]).sum()
-                state.optimizer.zero_grad(set_to_none=True)
-                total.backward()
-                norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.training.clip)
-                if not math.isfinite(float(norm)):
-                    raise TrainingError(f"the gradient is not finite after {state.images} images; lower the rate")
-                state.optimizer.step()
+        def save() -> None:
+            if world.first:
+                state.save(run / STATE, settings)
+                keep(WEIGHTS)
 
-                # Count and follow.
-                before, state.images = state.images, state.images + recipe.training.batch
-                state.average.update(network, recipe.training.batch, state.images)
-                log.step(state.images, terms | {"gradient": norm})
+        try:
+            with log:
+                for parts in _steps(task, training, state.images, world, own):
+                    # Learn.
+                    terms = step(task, state, parts, recipe.seed, training, world)
 
-                # Look, and keep.
-                if _passed(before, state.images, recipe.training.validate_every):
-                    start = time.monotonic()
-                    found = task.validate(state.average.network)
-                    log.examination(state.images, found, time.monotonic() - start)
-                if _passed(before, state.images, recipe.training.save_every):
-                    keep()
-    except KeyboardInterrupt:
-        keep()
-        raise
-    keep()
+                    # Count and follow.
+                    before, state.images = state.images, state.images + training.batch
+                    state.average.update(state.network, training.batch, state.images)
+                    log.step(state.images, terms)
+
+                    # Look, and keep.
+                    if _passed(before, state.images, training.validate_every):
+                        start = time.monotonic()
+                        found = task.validate(state.average.network, world)
+                        log.examination(state.images, found, time.monotonic() - start)
+                        if _is_best(state, found.metrics, training) and world.first:
+                            keep(BEST)
+                    if _passed(before, state.images, training.save_every):
+                        save()
+        except KeyboardInterrupt:
+            save()
+            raise
+        save()
     return run / WEIGHTS
 
 
-def learning_rate(training: Training, images: int) -> float:
-    """Rate after ``images``: linear warm-up, then half a cosine down to ``final_rate`` of the peak."""
-    if images < training.warmup:
-        return training.learning_rate * (images + training.batch) / (training.warmup + training.batch)
-    progress = min((images - training.warmup) / max(training.images - training.warmup, 1), 1)
-    fall = 0.5 * (1 + math.cos(math.pi * progress))
-    return training.learning_rate * (training.final_rate + (1 - training.final_rate) * fall)
+def _steps(task: Task, training: Training, seen: int, world: World, device: torch.device) -> Iterator[list[Part]]:
+    """This process's parts of every step from image ``seen`` to the end of the run; the last step is whole.
 
-
-def _batches(task: Task, training: Training, seen: int) -> Iterator[Any]:
-    """Batches from image ``seen`` to the end of the run; the last one is whole."""
-    steps = max(math.ceil((training.images - seen) / training.batch), 0)
+    A step's images are dealt out to all parts of all processes in turn, so that networks which compare the images of
+    a batch see the same groups however many processes there are.
+    """
+    share, odd = divmod(training.batch, world.size * training.accumulate)
+    if odd:
+        raise RecipeError(
+            f"training.batch: {training.batch} images do not divide into {world.size} processes "
+            f"x {training.accumulate} parts"
+        )
+    stride = world.size * training.accumulate
+    firsts = [world.rank + world.size * part for part in range(training.accumulate)]
+    starts = range(seen, training.images, training.batch)
     loader: DataLoader[Any] = DataLoader(
         task.dataset,
-        training.batch,
-        sampler=range(seen, seen + steps * training.batch),
+        batch_sampler=(  # pyright: ignore[reportArgumentType]
+            range(start + first, start + first + share * stride, stride) for start in starts for first in firsts
+        ),
         num_workers=training.workers,
         collate_fn=task.collate,
         prefetch_factor=4 if training.workers else None,
+        pin_memory=device.type == "cuda",
     )
-    return iter(loader)
+    batches = iter(loader)
+    for start in starts:
+        yield [Part(start + first, _to(next(batches), device)) for first in firsts]
 
 
-def _to(batch: Any, device: str) -> Any:
+def _to(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, torch.Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):
@@ -128,3 +139,16 @@ def _to(batch: Any, device: str) -> Any:
 
 def _passed(before: int, after: int, every: int) -> bool:
     return before // every != after // every
+
+
+def _is_best(state: State, metrics: dict[str, float], training: Training) -> bool:
+    """Whether this examination is the best so far, by the recipe's measure; remembers its figure if so."""
+    if training.best is None:
+        return False
+    figure = metrics.get(training.best.metric)
+    if figure is None:
+        raise RecipeError(f"training.best: no metric {training.best.metric!r}; there are {', '.join(metrics)}")
+    sign = 1 if training.best.better == "higher" else -1
+    better = state.best is None or sign * figure > sign * state.best
+    state.best = figure if better else state.best
+    return better

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from revisage.errors import TrainingError
+from revisage.errors import RecipeError, TrainingError
 from revisage.files.atomic import replacing
 from revisage.train.config import Training
 
@@ -42,30 +43,53 @@ class Averaged:
 
 @dataclass
 class State:
-    """A run at one moment: images seen, network, averaged network, optimizer."""
+    """A run at one moment.
 
-    network: nn.Module
+    Attributes:
+        players: the networks in training, by name.
+        average: averaged copy of the first of them.
+        optimizers, scalers: one for each player; a scaler does nothing unless the precision is float16.
+        images: seen so far.
+        best: figure of the best examination so far.
+    """
+
+    players: Mapping[str, nn.Module]
     average: Averaged
-    optimizer: torch.optim.AdamW
+    optimizers: Mapping[str, torch.optim.AdamW]
+    scalers: Mapping[str, torch.amp.GradScaler]
     images: int = 0
+    best: float | None = None
 
     @classmethod
-    def fresh(cls, network: nn.Module, training: Training) -> State:
+    def fresh(cls, players: Mapping[str, nn.Module], training: Training) -> State:
         """The state before the first image."""
-        optimizer = torch.optim.AdamW(
-            network.parameters(), training.learning_rate, training.betas, weight_decay=training.weight_decay
+        unknown = training.optimizers.keys() - players.keys()
+        if unknown:
+            raise RecipeError(f"training.optimizers: no player {min(unknown)}; there are {', '.join(players)}")
+        network = next(iter(players.values()))
+        device = next(network.parameters()).device.type
+        return cls(
+            players,
+            Averaged(network, training.ema),
+            {name: _optimizer(player, name, training) for name, player in players.items()},
+            {name: torch.amp.GradScaler(device, enabled=training.precision == "float16") for name in players},
         )
-        return cls(network, Averaged(network, training.ema), optimizer)
+
+    @property
+    def network(self) -> nn.Module:
+        """The first player."""
+        return next(iter(self.players.values()))
 
     def save(self, path: Path, recipe: dict[str, Any]) -> None:
         """Write the state atomically; the earlier file stays whole if this fails (OutputError)."""
         content = {
             "recipe": recipe,
             "images": self.images,
-            "network": self.network.state_dict(),
+            "best": self.best,
+            "players": {name: network.state_dict() for name, network in self.players.items()},
             "average": self.average.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
         }
         with replacing(path) as temporary:
             torch.save(content, temporary)
@@ -83,15 +107,24 @@ class State:
         differences = list(_differences(content["recipe"], recipe))
         if differences:
             raise TrainingError(f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder")
-        self.network.load_state_dict(content["network"])
+        for name, network in self.players.items():
+            network.load_state_dict(content["players"][name])
+            self.optimizers[name].load_state_dict(content["optimizers"][name])
+            self.scalers[name].load_state_dict(content["scalers"][name])
         self.average.network.load_state_dict(content["average"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.images = content["images"]
-        rng: Tensor = content["rng"]
-        torch.set_rng_state(rng)
+        self.images, self.best = content["images"], content["best"]
 
 
-RESUMABLE = {f"training.{name}" for name in ("images", "workers", "weights", "validate_every", "save_every")}
+def _optimizer(network: nn.Module, name: str, training: Training) -> torch.optim.AdamW:
+    settings = training.optimizers.get(name, training.optimizer)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(trained, settings.learning_rate, settings.betas, weight_decay=settings.weight_decay)
+
+
+RESUMABLE = {
+    f"training.{name}"
+    for name in ("images", "workers", "compile", "weights", "validate_every", "save_every", "best", "tensorboard")
+}
 """Settings that may change between two parts of a run."""
 
 

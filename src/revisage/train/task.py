@@ -1,7 +1,8 @@
-"""What is trained: a network with its samples, losses and examination. The loop knows nothing else about it."""
+"""What is trained: networks with their samples, losses and examination. The loop knows nothing else about it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+
+from revisage.train.distributed import World
+
+Turn = tuple[str, dict[str, Tensor]]
+"""A player's name and the weighted terms whose sum it minimises."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,14 @@ class Examination:
     sheet: NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True)
+class Moment:
+    """How far a run has come at the beginning of a step."""
+
+    images: int
+    step: int
+
+
 class Task(Protocol):
     """The contract between a kind of training and the loop.
 
@@ -32,8 +46,8 @@ class Task(Protocol):
     """
 
     @property
-    def network(self) -> nn.Module:
-        """The network in training; its averaged copy is what is examined and kept."""
+    def players(self) -> Mapping[str, nn.Module]:
+        """The networks in training, each with an optimizer; the averaged copy of the first is examined and kept."""
         ...
 
     @property
@@ -45,14 +59,23 @@ class Task(Protocol):
         """List of samples -> batch of tensors."""
         ...
 
-    def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Batch on the network's device -> weighted terms, whose sum is minimised."""
+    def turns(self, batch: Any, moment: Moment) -> Iterator[Turn]:
+        """One step, turn by turn: who learns next, and from which terms.
+
+        The loop lets the player take its step before it asks for the next turn. Which turns there are depends on
+        ``moment``, not on the batch. Random numbers come from torch's global
+        generator, which is seeded for each turn.
+        """
         ...
 
-    def validate(self, network: nn.Module) -> Examination:
-        """Examine ``network`` (the averaged weights, in eval mode)."""
+    def validate(self, network: nn.Module, world: World) -> Examination:
+        """Examine ``network`` (averaged, in eval mode), a share of the samples in each process of ``world``."""
         ...
 
     def describe(self) -> dict[str, Any]:
         """``architecture`` and ``arguments`` for the header of the weight file."""
+        ...
+
+    def sheet(self, batch: Any) -> NDArray[np.uint8]:
+        """A batch as a picture, (H, W, 3) uint8 RGB: what the networks will see."""
         ...

@@ -1,0 +1,138 @@
+"""Networks as recipes name them: ``type`` and the published constructor arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from revisage.errors import RecipeError, WeightsError
+from revisage.files.checkpoint import load_strictly, read_weights
+from revisage.files.legacy import plain_keys, read_legacy
+from revisage.nets.discriminators import StyleGAN2Discriminator
+from revisage.nets.gfpgan import GFPGANv1Clean
+from revisage.nets.gfpgan_fir import GFPGANv1
+from revisage.nets.patch_discriminator import PatchDiscriminator
+from revisage.nets.restoration_unet import RestorationUNet
+from revisage.train.config import Strict
+
+
+class RestorationUNetConfig(Strict):
+    """Constructor arguments of :class:`RestorationUNet`."""
+
+    type: Literal["RestorationUNet"] = "RestorationUNet"
+    widths: tuple[PositiveInt, ...] = (24, 48, 96, 160, 160)
+    blocks: tuple[PositiveInt, ...] = (1, 2, 2, 2, 2)
+    unshuffle: PositiveInt = 2
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised."""
+        return RestorationUNet(self.widths, self.blocks, self.unshuffle)
+
+
+class _GFPGANConfig(Strict):
+    """Arguments that all GFP-GANs share; the defaults are those of the released 512-pixel networks.
+
+    Attributes:
+        decoder: weights of a StyleGAN2 generator that the decoder begins with, the prior.
+    """
+
+    out_size: PositiveInt = 512
+    num_style_feat: PositiveInt = 512
+    fix_decoder: bool = True
+    num_mlp: PositiveInt = 8
+    input_is_latent: bool = True
+    different_w: bool = True
+    narrow: float = 1
+    sft_half: bool = True
+    decoder: Path | None = None
+
+    def _with_prior(self, network: nn.Module) -> nn.Module:
+        if self.decoder is not None:
+            prior = network.get_submodule("stylegan_decoder")
+            state = dict(prior.state_dict()) | read_prior(self.decoder)
+            load_strictly(prior, state, str(self.decoder))
+        return network
+
+
+class GFPGANv1CleanConfig(_GFPGANConfig):
+    """Constructor arguments of :class:`GFPGANv1Clean`."""
+
+    type: Literal["GFPGANv1Clean"] = "GFPGANv1Clean"
+    channel_multiplier: float = 2
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised but for the prior."""
+        return self._with_prior(GFPGANv1Clean(**self.model_dump(exclude={"type", "decoder"})))
+
+
+class GFPGANv1Config(_GFPGANConfig):
+    """Constructor arguments of :class:`GFPGANv1`."""
+
+    type: Literal["GFPGANv1"] = "GFPGANv1"
+    channel_multiplier: float = 1
+    resample_kernel: tuple[float, ...] = (1, 3, 3, 1)
+    lr_mlp: float = 0.01
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised but for the prior."""
+        return self._with_prior(GFPGANv1(**self.model_dump(exclude={"type", "decoder"})))
+
+
+class StyleGAN2DiscriminatorConfig(Strict):
+    """Constructor arguments of :class:`StyleGAN2Discriminator`."""
+
+    type: Literal["StyleGAN2Discriminator"] = "StyleGAN2Discriminator"
+    out_size: PositiveInt = 512
+    channel_multiplier: float = 1
+    narrow: float = 1
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised."""
+        return StyleGAN2Discriminator(self.out_size, channel_multiplier=self.channel_multiplier, narrow=self.narrow)
+
+
+class PatchDiscriminatorConfig(Strict):
+    """Constructor arguments of :class:`PatchDiscriminator`."""
+
+    type: Literal["PatchDiscriminator"] = "PatchDiscriminator"
+    width: PositiveInt = 32
+    scales: PositiveInt = 2
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised."""
+        return PatchDiscriminator(self.width, self.scales)
+
+
+def constructor_arguments(config: Strict) -> dict[str, Any]:
+    """What goes into the header of a weight file as ``arguments``."""
+    return config.model_dump(mode="json", exclude={"type", "decoder"})
+
+
+def read_start(path: Path, setting: str) -> dict[str, Tensor]:
+    """Weights to begin with, from a file of any kind that the project reads.
+
+    Raises:
+        RecipeError: no such file, or no whole weight file.
+    """
+    try:
+        return read_weights(path)[0] if path.suffix == ".safetensors" else plain_keys(read_legacy(path))
+    except WeightsError as error:
+        raise RecipeError(f"{setting}: {error}") from error
+
+
+def read_prior(path: Path) -> dict[str, Tensor]:
+    """Weights of a StyleGAN2 generator."""
+    return read_start(path, "task.network.decoder")
+
+
+def picture_and_pyramid(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+    """The picture, and what the levels of the network drew, of networks that return more than the picture."""
+    if isinstance(output, torch.Tensor):
+        return output, []
+    picture, *more = output
+    drawn: Any = more[0] if more and isinstance(more[0], list) else []
+    return picture, drawn

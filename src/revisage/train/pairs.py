@@ -1,0 +1,102 @@
+"""Examination of a restorer on pairs of degraded and original faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from pydantic import PositiveInt
+from torch import nn
+
+from revisage.data.crops import read_crops
+from revisage.errors import RecipeError
+from revisage.metrics.image import RGB8, psnr, ssim
+from revisage.tensors import from_float, from_tensor, to_float, to_tensor
+from revisage.train.config import Strict
+from revisage.train.distributed import World
+from revisage.train.networks import picture_and_pyramid
+from revisage.train.task import Examination
+
+SHOWN = 2
+"""Pairs of each set on the sheet."""
+
+
+class PairsConfig(Strict):
+    """Pictures to examine on: folders of aligned originals and of degraded ones, equal stems."""
+
+    gt: Path
+    lq: Path
+    limit: PositiveInt = 16
+
+
+class Pairs:
+    """Named sets of (lq, gt), decoded at the first examination and kept for the others."""
+
+    def __init__(self, sets: Mapping[str, PairsConfig], size: int) -> None:
+        self._sets = sets
+        self._size = size
+
+    @cached_property
+    def _items(self) -> list[tuple[str, RGB8, RGB8]]:
+        return [(name, lq, gt) for name, pairs in self._sets.items() for lq, gt in read_pairs(pairs, self._size)]
+
+    @torch.inference_mode()
+    def examine(self, network: nn.Module, world: World) -> Examination:
+        """PSNR and SSIM of every set, beside the input's; each process takes a share, all get the whole."""
+        network.eval()
+        scores: list[tuple[str, dict[str, float]]] = []
+        shown: dict[str, list[RGB8]] = {}
+        for place in world.share(len(self._items)):
+            name, lq, gt = self._items[place]
+            restored = restore(network, lq)
+            scores.append((name, _figures(lq, restored, gt)))
+            rows = shown.setdefault(name, [])
+            if len(rows) < SHOWN:
+                rows.append(np.hstack([lq, restored, gt]))
+        metrics: dict[str, list[float]] = {}
+        for name, figures in world.gather(scores):
+            for figure, value in figures.items():
+                metrics.setdefault(f"{name}/{figure}", []).append(value)
+        rows = [row for rows in shown.values() for row in rows]
+        means = {name: float(np.mean(values)) for name, values in metrics.items()}
+        return Examination(means, np.vstack(rows) if rows else None)
+
+
+def restore(network: nn.Module, lq: RGB8) -> RGB8:
+    """One aligned face (S, S, 3) through the network."""
+    picture, _ = picture_and_pyramid(network(to_tensor([to_float(lq)]).to(next(network.parameters()).device)))
+    return np.asarray(from_float(from_tensor(picture.cpu())[0], np.uint8), np.uint8)
+
+
+def _figures(lq: RGB8, restored: RGB8, gt: RGB8) -> dict[str, float]:
+    return {
+        "psnr": psnr(restored, gt),
+        "ssim": ssim(restored, gt),
+        "input_psnr": psnr(lq, gt),
+        "input_ssim": ssim(lq, gt),
+    }
+
+
+def read_pairs(pairs: PairsConfig, size: int) -> Sequence[tuple[RGB8, RGB8]]:
+    """(lq, gt) as (size, size, 3) uint8; smaller pictures are enlarged bilinearly, larger ones shrunk by area.
+
+    Raises:
+        RecipeError: a folder is missing, or an original has no partner.
+    """
+    originals = {crop.name: crop for crop in read_crops([pairs.gt])}
+    degraded = {crop.name: crop for crop in read_crops([pairs.lq])}
+    missing = sorted(originals.keys() - degraded.keys())
+    if missing:
+        raise RecipeError(f"{pairs.lq} has no partner for {missing[0]} and {len(missing) - 1} more")
+    names = sorted(originals)[:: max(len(originals) // pairs.limit, 1)][: pairs.limit]
+    return [(_resized(degraded[name].pixels, size), _resized(originals[name].pixels, size)) for name in names]
+
+
+def _resized(pixels: RGB8, size: int) -> RGB8:
+    method = cv2.INTER_LINEAR if pixels.shape[0] <= size else cv2.INTER_AREA
+    picture = cv2.resize(pixels.astype(np.float32), (size, size), interpolation=method)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
