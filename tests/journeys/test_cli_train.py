@@ -56,3 +56,14 @@ def test_a_missing_recipe_is_named(tmp_path):
     result = revisage("train", "none.yml", cwd=tmp_path)
     assert result.returncode == 2
     assert "none.yml" in result.stderr
+
+
+def test_a_dry_run_shows_the_plan_and_trains_nothing(recipe, tmp_path):
+    result = revisage("train", recipe, "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "schedule:" in result.stdout  # defaults are filled in
+    assert "generator: 0.01 million parameters" in result.stdout
+    assert "memory: about" in result.stdout
+    folder = tmp_path / "runs" / "journey"
+    assert [path.name for path in folder.iterdir()] == ["first_batch.png"]
+    assert cv2.imread(str(folder / "first_batch.png")).shape == (64, 128, 3)

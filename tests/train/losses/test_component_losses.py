@@ -76,6 +76,11 @@ def test_the_gram_matrix_counts_what_occurs_together():
     torch.testing.assert_close(gram(features), gram(features.flip(-1)))
 
 
+def test_each_picture_has_a_gram_matrix_of_its_own():
+    features = golden_input(2, 3, 4, 4)
+    torch.testing.assert_close(gram(features)[1:], gram(features[1:]))
+
+
 def test_the_gram_matrix_of_half_precision_is_summed_in_float32():
     """100² * 64 * 64 is far beyond float16."""
     features = torch.full((1, 4, 64, 64), 100.0, dtype=torch.float16)
