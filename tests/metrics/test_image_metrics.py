@@ -2,8 +2,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from revisage.metrics.image import psnr, ssim
+from revisage.metrics.image import psnr, ssim, studio_luma
 
 
 def picture(seed=0):
@@ -34,3 +36,44 @@ def test_both_are_symmetric():
 def test_pictures_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match="one shape"):
         psnr(picture(), picture()[1:])
+
+
+@pytest.mark.parametrize("luma", [False, True])
+@pytest.mark.parametrize("border", [0, 4])
+def test_both_equal_the_reference(pair, references, luma, border):
+    ending = ("_y" if luma else "") + (f"_border_{border}" if border else "")
+    assert psnr(*pair, crop_border=border, luma=luma) == pytest.approx(references[f"psnr{ending}"], abs=1e-6)
+    assert ssim(*pair, crop_border=border, luma=luma) == pytest.approx(references[f"ssim{ending}"], abs=1e-6)
+
+
+def test_a_border_hides_what_differs_in_it():
+    a = np.full((32, 32, 3), 100, np.uint8)
+    b = a.copy()
+    b[:4], b[:, -4:] = 0, 255
+    assert psnr(a, b) < 20
+    assert math.isinf(psnr(a, b, crop_border=4))
+    assert ssim(a, b, crop_border=4) == pytest.approx(1)
+
+
+def test_luma_spans_16_to_235():
+    black, white = (np.full((1, 1, 3), value, np.uint8) for value in (0, 255))
+    assert (studio_luma(black)[0, 0], studio_luma(white)[0, 0]) == pytest.approx((16, 235))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_ssim_lies_between_minus_one_and_one(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 256, (2, 16, 16, 3), np.uint8)
+    assert -1 <= ssim(a, b) <= 1
+
+
+@pytest.mark.parametrize("measure", [psnr, ssim])
+def test_a_border_that_leaves_nothing_is_refused(measure):
+    with pytest.raises(ValueError, match="leaves nothing"):
+        measure(picture(), picture(), crop_border=20)
+
+
+def test_ssim_of_a_picture_below_its_window_is_refused():
+    with pytest.raises(ValueError, match="11 x 11"):
+        ssim(picture()[:10], picture()[:10])

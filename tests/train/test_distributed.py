@@ -78,27 +78,39 @@ def metrics(run):
     return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["validation"]
 
 
-@pytest.fixture
-def both(recipe_file, tmp_path):
-    two_processes(recipe_file, tmp_path / "two")
-    return tmp_path / "two", recipe_file
+def difference(run, other, recipe):
+    """How far two runs ended from each other, as a share of the way that the first one went; the worst player's."""
+    torch.manual_seed(recipe.seed)
+    start = {name: network.state_dict() for name, network in recipe.task.build(recipe.seed).players.items()}
+    shares = []
+    for player, first in state(run)["players"].items():
+        second = state(other)["players"][player]
+        gap, way = (
+            torch.cat([(a[key] - b[key]).flatten() for key in first]).norm()
+            for a, b in ((first, second), (first, start[player]))
+        )
+        shares.append(float(gap / way))
+    return max(shares)
 
 
-def test_two_processes_learn_what_one_does(both, tmp_path):
-    two, recipe_file = both
+def test_two_processes_learn_what_one_does(recipe_file, tmp_path):
+    recipe = read_recipe(recipe_file)
+    one, two, parts = tmp_path / "one", tmp_path / "two", tmp_path / "parts"
+    two_processes(recipe_file, two)
+    train(recipe, one)
+    # Adam makes steps of one size from gradients of any size, so where they nearly cancel rounding decides.
+    assert difference(one, two, recipe) < 0.02
+    for figure, value in metrics(one).items():
+        assert metrics(two)[figure] == pytest.approx(value, abs=0.01, nan_ok=True)
+    # In two parts one process makes the same sums as two processes.
+    train(read_recipe(recipe_file, ["training.accumulate=2"]), parts)
+    assert difference(parts, two, recipe) < 1e-4
+
+
+def test_another_batch_is_far_off_by_the_same_measure(recipe_file, tmp_path):
     train(read_recipe(recipe_file), tmp_path / "one")
-    for player in ("generator", "discriminator"):
-        mine, theirs = (state(run)["players"][player] for run in (tmp_path / "one", two))
-        for key, value in mine.items():
-            torch.testing.assert_close(theirs[key], value, rtol=2e-4, atol=2e-5, msg=f"{player} {key}")
-    for figure, value in metrics(tmp_path / "one").items():
-        assert metrics(two)[figure] == pytest.approx(value, abs=2e-3)
-    # In parts: the same sums in the same order, so all but the last bits agree.
-    train(read_recipe(recipe_file, ["training.accumulate=2"]), tmp_path / "parts")
-    for player in ("generator", "discriminator"):
-        mine, theirs = (state(run)["players"][player] for run in (tmp_path / "parts", two))
-        for key, value in mine.items():
-            torch.testing.assert_close(theirs[key], value, rtol=1e-5, atol=1e-6, msg=f"{player} {key}")
+    train(read_recipe(recipe_file, ["training.batch=4", "training.images=32"]), tmp_path / "half")
+    assert difference(tmp_path / "one", tmp_path / "half", read_recipe(recipe_file)) > 0.2
 
 
 def test_a_batch_that_does_not_divide_is_refused(recipe_file, tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from revisage.errors import RecipeError, TrainingError
+from revisage.errors import OutputError, RecipeError, TrainingError
 from revisage.files.checkpoint import read_weights
 from revisage.train.config import Schedule
 from revisage.train.loop import train
@@ -82,6 +83,73 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(recipe_file, tmp_
     train(read_recipe(recipe_file, [*half, "training.images=8"]), tmp_path / "parts")
     train(read_recipe(recipe_file, half), tmp_path / "parts")
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+GAME = "task.losses={pixel: {}, adversarial: {r1: 1, r1_every: 2, discriminator: {type: PatchDiscriminator, width: 4}}}"
+
+
+def states(run):
+    return torch.load(run / "state.pt", weights_only=True)
+
+
+def test_a_game_resumes_bit_for_bit_with_all_its_players(recipe_file, tmp_path):
+    settings = [GAME, "training.schedule.warmup=100", "training.precision=bfloat16", "training.workers=2"]
+    train(read_recipe(recipe_file, settings), tmp_path / "whole")
+    for images in (8, 16):
+        train(read_recipe(recipe_file, [*settings, f"training.images={images}"]), tmp_path / "parts")
+    whole, parts = states(tmp_path / "whole"), states(tmp_path / "parts")
+    assert set(whole["players"]) == {"generator", "discriminator"}
+    for player, state in whole["players"].items():
+        assert same(state, parts["players"][player])
+    assert same(whole["average"], parts["average"])
+
+
+def test_a_full_disk_is_named_and_the_earlier_state_stays(recipe_file, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(read_recipe(recipe_file), run)
+    before = (run / "state.pt").read_bytes()
+
+    def fail(content, path):
+        path.write_bytes(b"half a state")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OutputError, match=r"state\.pt: the disk is full"):
+        train(read_recipe(recipe_file, ["training.images=24"]), run)
+    assert (run / "state.pt").read_bytes() == before
+    assert not list(run.glob(".state*"))
+
+
+def test_the_best_weights_are_kept_apart(recipe_file, tmp_path):
+    run = tmp_path / "run"
+    best = "training.best={metric: same/psnr, better: higher}"
+    train(read_recipe(recipe_file, [best]), run)
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    figures = {r["images"]: r["validation"]["same/psnr"] for r in records if "validation" in r}
+    assert read_weights(run / "best.safetensors")[1]["images"] == max(figures, key=figures.__getitem__)
+
+
+def test_the_best_by_a_metric_that_is_not_measured_is_refused(recipe_file, tmp_path):
+    with pytest.raises(RecipeError, match="no metric 'beauty'; there are same/psnr"):
+        train(read_recipe(recipe_file, ["training.best={metric: beauty}"]), tmp_path / "run")
+
+
+def test_parts_of_a_batch_add_up_to_the_batch(recipe_file, tmp_path):
+    train(read_recipe(recipe_file), tmp_path / "whole")
+    train(read_recipe(recipe_file, ["training.accumulate=4"]), tmp_path / "parts")
+    for key, value in weights(tmp_path / "whole").items():
+        torch.testing.assert_close(weights(tmp_path / "parts")[key], value, rtol=1e-3, atol=1e-5)
+
+
+def test_an_optimizer_for_nobody_is_refused(recipe_file, tmp_path):
+    with pytest.raises(RecipeError, match="no player critic; there are generator"):
+        train(read_recipe(recipe_file, ["training.optimizers={critic: {learning_rate: 1.0}}"]), tmp_path / "run")
+
+
+def test_figures_go_to_tensorboard_on_request(recipe_file, tmp_path):
+    pytest.importorskip("tensorboard")
+    train(read_recipe(recipe_file, ["training.tensorboard=true"]), tmp_path / "run")
+    assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
 
 
 def test_a_run_killed_at_any_moment_goes_on_from_its_last_state(recipe_file, tmp_path):

@@ -11,20 +11,32 @@ from revisage.types import Array
 RGB8 = NDArray[np.uint8]
 
 
-def psnr(a: RGB8, b: RGB8) -> float:
-    """Peak signal-to-noise ratio in dB over all values of two (H, W, 3) pictures; infinite if they are equal."""
-    _same_shape(a, b)
-    mse = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+def psnr(a: RGB8, b: RGB8, *, crop_border: int = 0, luma: bool = False) -> float:
+    """Peak signal-to-noise ratio in dB over all values of two (H, W, 3) pictures; infinite if they are equal.
+
+    Args:
+        a: a picture.
+        b: one of the same shape.
+        crop_border: pixels at each edge that do not count.
+        luma: compare :func:`studio_luma` instead of R, G and B. The peak stays 255, as is the custom.
+
+    Raises:
+        ValueError: the shapes differ, or the border leaves nothing.
+    """
+    x, y = _planes(a, b, crop_border, luma)
+    mse = float(np.mean((x - y) ** 2))
     return float("inf") if mse == 0 else float(10 * np.log10(255**2 / mse))
 
 
-def ssim(a: RGB8, b: RGB8) -> float:
+def ssim(a: RGB8, b: RGB8, *, crop_border: int = 0, luma: bool = False) -> float:
     """Structural similarity, mean over R, G, B and the valid region of an 11 x 11 Gaussian window of sigma 1.5.
 
-    Wang et al. 2004, IEEE TIP 13(4), equation 13, with C1 = (0.01 * 255)^2 and C2 = (0.03 * 255)^2.
+    Wang et al. 2004, IEEE TIP 13(4), equation 13, with C1 = (0.01 * 255)^2 and C2 = (0.03 * 255)^2. Arguments and
+    errors are those of :func:`psnr`; at least 11 x 11 pixels must count.
     """
-    _same_shape(a, b)
-    x, y = a.astype(np.float64), b.astype(np.float64)
+    x, y = _planes(a, b, crop_border, luma)
+    if min(x.shape[:2]) < 11:
+        raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {x.shape[0]} x {x.shape[1]}")
     mean_x, mean_y = _window(x), _window(y)
     var_x = _window(x * x) - mean_x**2
     var_y = _window(y * y) - mean_y**2
@@ -36,10 +48,21 @@ def ssim(a: RGB8, b: RGB8) -> float:
     return float(similarity.mean())
 
 
-def _window(x: Array) -> Array:
-    return cv2.GaussianBlur(x, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT)[5:-5, 5:-5]
+def studio_luma(picture: RGB8) -> NDArray[np.float64]:
+    """(H, W, 3) uint8 -> (H, W) luma of ITU-R BT.601 in 16..235, not rounded."""
+    return picture.astype(np.float64) @ (np.array([65.481, 128.553, 24.966]) / 255) + 16
 
 
-def _same_shape(a: RGB8, b: RGB8) -> None:
+def _planes(a: RGB8, b: RGB8, border: int, luma: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What is compared of each picture: (H, W) or (H, W, 3)."""
     if a.shape != b.shape:
         raise ValueError(f"only pictures of one shape can be compared, got {a.shape} and {b.shape}")
+    if 2 * border >= min(a.shape[:2]):
+        raise ValueError(f"a border of {border} pixels leaves nothing of {a.shape[0]} x {a.shape[1]}")
+    inside = slice(border, -border or None)
+    x, y = ((studio_luma(p) if luma else p.astype(np.float64))[inside, inside] for p in (a, b))
+    return x, y
+
+
+def _window(x: Array) -> Array:
+    return cv2.GaussianBlur(x, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT)[5:-5, 5:-5]

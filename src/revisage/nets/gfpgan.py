@@ -130,9 +130,12 @@ class GFPGANCore(nn.Module):
         self.toRGB = nn.ModuleList(layers.to_rgb(width, 3) for width in rising[1:])
         self.final_linear = layers.linear(rising[0] * 16, styles * self.num_style_feat)
         self.stylegan_decoder = decoder.requires_grad_(not fix_decoder)
-        growth = 1 if decoder.sft_half else 2
-        self.condition_scale = nn.ModuleList(layers.scale(width, growth * width) for width in rising[1:])
-        self.condition_shift = nn.ModuleList(layers.shift(width, growth * width) for width in rising[1:])
+        # As wide as what they act on: all of the decoder's channels, or half of them, rounded down as the U-Net's are.
+        whole = channels_by_resolution(channel_multiplier, narrow)
+        acted = rising[1:] if decoder.sft_half else [whole[2**i] for i in range(3, decoder.log_size + 1)]
+        conditions = list(zip(rising[1:], acted, strict=True))
+        self.condition_scale = nn.ModuleList(layers.scale(width, out) for width, out in conditions)
+        self.condition_shift = nn.ModuleList(layers.shift(width, out) for width, out in conditions)
 
     @overload
     def forward(

@@ -184,7 +184,7 @@ class StyleGAN2Core(nn.Module):
         """Spatial feature transform (Wang et al. 2018, arXiv 1804.02815), channel-split as in GFP-GAN if halved."""
         if not self.sft_half:
             return x * scale + shift
-        kept = x.shape[1] // 2
+        kept = x.shape[1] - scale.shape[1]  # of an odd number the larger half
         return torch.cat((x[:, :kept], x[:, kept:] * scale + shift), dim=1)
 
     def _latent_of_layers(

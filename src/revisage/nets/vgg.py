@@ -20,12 +20,19 @@ class VGG16Features(nn.Module):
     Args:
         stages: how many stages to build, 1..5; fewer cost less.
         mean: what is subtracted from B, G, R in 0..255, the Caffe convention.
+        ceil_mode: a picture with an odd side keeps its last column or row when it is halved, as in Caffe.
     """
 
     mean: Tensor
 
-    def __init__(self, stages: int = 5, mean: tuple[float, float, float] = (104.00699, 116.66877, 122.67892)) -> None:
+    def __init__(
+        self,
+        stages: int = 5,
+        mean: tuple[float, float, float] = (104.00699, 116.66877, 122.67892),
+        ceil_mode: bool = True,
+    ) -> None:
         super().__init__()
+        self.ceil_mode = ceil_mode
         channels = 3
         for stage, widths in enumerate(STAGES[:stages], 1):
             for place, width in enumerate(widths, 1):
@@ -40,7 +47,7 @@ class VGG16Features(nn.Module):
         features: list[Tensor] = []
         for stage, widths in enumerate(STAGES[: self.stages], 1):
             if features:
-                x = F.max_pool2d(x, 2, 2, ceil_mode=True)
+                x = F.max_pool2d(x, 2, 2, ceil_mode=self.ceil_mode)
             for place in range(1, len(widths) + 1):
                 x = F.relu(self.get_submodule(f"conv{stage}_{place}")(x))
             features.append(x)

@@ -6,7 +6,7 @@ discriminators take turns of their own after it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -14,6 +14,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from revisage.errors import RecipeError
 from revisage.nets.discriminators import FacialComponentDiscriminator
 from revisage.train.config import Strict
 from revisage.train.losses.adversarial import GanLoss, discriminator_loss, generator_loss
@@ -64,6 +65,17 @@ class ComponentConfig(Strict):
     style: NonNegativeFloat = 200.0
 
 
+def component_boxes(batch: Mapping[str, Tensor]) -> Tensor:
+    """Boxes of left eye, right eye and mouth in a batch, (N, 3, 4); pixels of the whole face.
+
+    Raises:
+        RecipeError: the data has none.
+    """
+    if not batch.keys() >= set(COMPONENTS):
+        raise RecipeError("task.losses.components: the data gives no boxes of eyes and mouth; see task.data")
+    return torch.stack([batch[name] for name in COMPONENTS], dim=1)
+
+
 class PictureGame:
     """The generator against a discriminator of pictures, at every scale that it judges."""
 
@@ -80,10 +92,11 @@ class PictureGame:
 
     def discriminator_turn(self, made: Pictures, step: int) -> Turn:
         """How badly it tells originals from restored pictures, and every few steps how steep it is."""
-        logits = self.discriminator(torch.cat([made.gt, made.restored.detach()]))
-        scales = _at_scales(logits, made.detail.repeat(2))
-        losses = [discriminator_loss(real, fake, self.config.loss) for real, fake in (both.chunk(2) for both in scales)]
-        terms = {"discriminator": torch.stack(losses).mean() if losses else 0.0 * _sum(logits)}
+        # Separately: a discriminator that compares the pictures of a batch must not see originals among restored ones.
+        logits = [self.discriminator(pictures) for pictures in (made.gt, made.restored.detach())]
+        scales = zip(*(_at_scales(each, made.detail) for each in logits), strict=True)
+        losses = [discriminator_loss(real, fake, self.config.loss) for real, fake in scales]
+        terms = {"discriminator": torch.stack(losses).mean() if losses else 0.0 * _sum(logits[0])}
         if self.config.r1 and step % self.config.r1_every == 0:
             penalty, _ = r1_penalty(self._all_logits, made.gt, self.config.r1, self.config.r1_every)
             terms["r1"] = penalty

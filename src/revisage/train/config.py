@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -37,11 +38,22 @@ class Strict(BaseModel):
 
 
 class OptimizerConfig(Strict):
-    """AdamW (Loshchilov and Hutter 2017, arXiv 1711.05101); without decay it is Adam."""
+    """AdamW (Loshchilov and Hutter 2017, arXiv 1711.05101); without decay it is Adam.
+
+    Attributes:
+        learning_rate, betas, weight_decay: see there.
+        factors: regular expression -> factor on the learning rate of the parameters in whose names it is found; where
+            several are, the first one's.
+    """
 
     learning_rate: PositiveFloat = 5e-4
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: NonNegativeFloat = 0.0
+    factors: dict[str, PositiveFloat] = Field(default_factory=dict)
+
+    def factor(self, parameter: str) -> float:
+        """Factor on the learning rate of a parameter."""
+        return next((factor for pattern, factor in self.factors.items() if re.search(pattern, parameter)), 1.0)
 
 
 class Schedule(Strict):

@@ -72,6 +72,11 @@ class World:
         return [part[place] for place in range(longest) for part in parts if place < len(part)]
 
 
+def present() -> World:
+    """The world that this process has joined, if any."""
+    return World(distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else World()
+
+
 @contextmanager
 def join(device: str) -> Generator[tuple[World, torch.device]]:
     """Enter the world that ``torchrun`` has set up, if it has: NCCL on CUDA devices, gloo elsewhere.
@@ -94,6 +99,6 @@ def join(device: str) -> Generator[tuple[World, torch.device]]:
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"the processes of this run do not find each other: {error}") from error
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size()), own
+        yield present(), own
     finally:
         distributed.destroy_process_group()

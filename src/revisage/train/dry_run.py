@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def plan(recipe: Recipe, processes: int = 1) -> Plan:
         RecipeError: data or weights that the recipe names are not there.
     """
     torch.manual_seed(recipe.seed)
-    task: Task = recipe.task.build(recipe.seed)
+    task = cast(Task, recipe.task.build(recipe.seed))
     players = {name: (_count(network, learning=True), _count(network)) for name, network in task.players.items()}
     learning, all_ = (sum(counts[which] for counts in players.values()) for which in range(2))
     kept = next(iter(players.values()))[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from revisage.errors import RecipeError, WeightsError
@@ -15,8 +15,12 @@ from revisage.files.legacy import plain_keys, read_legacy
 from revisage.nets.discriminators import StyleGAN2Discriminator
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.gfpgan_fir import GFPGANv1
+from revisage.nets.nlayer_discriminator import NLayerDiscriminator
 from revisage.nets.patch_discriminator import PatchDiscriminator
 from revisage.nets.restoration_unet import RestorationUNet
+from revisage.nets.restoreformer import VQVAEGAN, RestoreFormer
+from revisage.nets.stylegan2 import StyleGAN2GeneratorClean
+from revisage.nets.stylegan2_fir import StyleGAN2Generator
 from revisage.train.config import Strict
 
 
@@ -82,6 +86,83 @@ class GFPGANv1Config(_GFPGANConfig):
         return self._with_prior(GFPGANv1(**self.model_dump(exclude={"type", "decoder"})))
 
 
+class _AutoencoderConfig(Strict):
+    """Arguments that RestoreFormer shares with the network that learns its dictionary; the defaults are published."""
+
+    n_embed: PositiveInt = 1024
+    embed_dim: PositiveInt = 256
+    ch: PositiveInt = 64
+    out_ch: PositiveInt = 3
+    ch_mult: tuple[PositiveInt, ...] = (1, 2, 2, 4, 4, 8)
+    num_res_blocks: PositiveInt = 2
+    attn_resolutions: tuple[PositiveInt, ...] = (16,)
+    dropout: NonNegativeFloat = 0
+    in_channels: PositiveInt = 3
+    resolution: PositiveInt = 512
+    z_channels: PositiveInt = 256
+    double_z: bool = False
+    enable_mid: bool = True
+    fix_decoder: bool = False
+    fix_encoder: bool = False
+    head_size: PositiveInt = 8
+
+
+class VQVAEGANConfig(_AutoencoderConfig):
+    """Constructor arguments of :class:`VQVAEGAN`."""
+
+    type: Literal["VQVAEGAN"] = "VQVAEGAN"
+    fix_codebook: bool = False
+
+    def build(self) -> VQVAEGAN:
+        """The network, freshly initialised."""
+        return VQVAEGAN(**self.model_dump(exclude={"type"}))
+
+
+class RestoreFormerConfig(_AutoencoderConfig):
+    """Constructor arguments of :class:`RestoreFormer`; RestoreFormer++ has 4 heads and one extra scale."""
+
+    type: Literal["RestoreFormer"] = "RestoreFormer"
+    fix_codebook: bool = True
+    ex_multi_scale_num: NonNegativeInt = 0
+
+    def build(self) -> RestoreFormer:
+        """The network, freshly initialised."""
+        return RestoreFormer(**self.model_dump(exclude={"type"}))
+
+
+class _StyleGAN2Config(Strict):
+    """Arguments that all StyleGAN2 generators share; the defaults are those of the released priors."""
+
+    out_size: PositiveInt = 512
+    num_style_feat: PositiveInt = 512
+    num_mlp: PositiveInt = 8
+    narrow: float = 1
+
+
+class StyleGAN2GeneratorCleanConfig(_StyleGAN2Config):
+    """Constructor arguments of :class:`StyleGAN2GeneratorClean`."""
+
+    type: Literal["StyleGAN2GeneratorClean"] = "StyleGAN2GeneratorClean"
+    channel_multiplier: float = 2
+
+    def build(self) -> StyleGAN2GeneratorClean:
+        """The network, freshly initialised."""
+        return StyleGAN2GeneratorClean(**self.model_dump(exclude={"type"}))
+
+
+class StyleGAN2GeneratorConfig(_StyleGAN2Config):
+    """Constructor arguments of :class:`StyleGAN2Generator`."""
+
+    type: Literal["StyleGAN2Generator"] = "StyleGAN2Generator"
+    channel_multiplier: float = 1
+    resample_kernel: tuple[int, ...] = (1, 3, 3, 1)
+    lr_mlp: float = 0.01
+
+    def build(self) -> StyleGAN2Generator:
+        """The network, freshly initialised."""
+        return StyleGAN2Generator(**self.model_dump(exclude={"type"}))
+
+
 class StyleGAN2DiscriminatorConfig(Strict):
     """Constructor arguments of :class:`StyleGAN2Discriminator`."""
 
@@ -105,6 +186,18 @@ class PatchDiscriminatorConfig(Strict):
     def build(self) -> nn.Module:
         """The network, freshly initialised."""
         return PatchDiscriminator(self.width, self.scales)
+
+
+class NLayerDiscriminatorConfig(Strict):
+    """Constructor arguments of :class:`NLayerDiscriminator`."""
+
+    type: Literal["NLayerDiscriminator"] = "NLayerDiscriminator"
+    ndf: PositiveInt = 64
+    n_layers: PositiveInt = 3
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised."""
+        return NLayerDiscriminator(ndf=self.ndf, n_layers=self.n_layers)
 
 
 def constructor_arguments(config: Strict) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from torch import nn
 
 from revisage.data.crops import read_crops
 from revisage.errors import RecipeError
-from revisage.metrics.image import RGB8, psnr, ssim
+from revisage.metrics.image import RGB8
+from revisage.metrics.scores import Scorer, Sources, means
 from revisage.tensors import from_float, from_tensor, to_float, to_tensor
 from revisage.train.config import Strict
 from revisage.train.distributed import World
@@ -33,52 +34,72 @@ class PairsConfig(Strict):
     limit: PositiveInt = 16
 
 
+class MetricsConfig(Strict):
+    """Files of the figures that need one; without its file a figure is not taken. See :class:`Sources`."""
+
+    features: Path | None = None
+    channel_weights: Path | None = None
+    descriptor: Path | None = None
+    arcface: Path | None = None
+    niqe: Path | None = None
+
+
 class Pairs:
     """Named sets of (lq, gt), decoded at the first examination and kept for the others."""
 
-    def __init__(self, sets: Mapping[str, PairsConfig], size: int) -> None:
+    def __init__(self, sets: Mapping[str, PairsConfig], size: int, metrics: MetricsConfig) -> None:
         self._sets = sets
         self._size = size
+        self._metrics = metrics
 
     @cached_property
     def _items(self) -> list[tuple[str, RGB8, RGB8]]:
         return [(name, lq, gt) for name, pairs in self._sets.items() for lq, gt in read_pairs(pairs, self._size)]
 
+    @cached_property
+    def _score(self) -> Scorer:
+        return Scorer(Sources(**dict(self._metrics)))
+
+    @cached_property
+    def _inputs(self) -> dict[int, dict[str, float]]:
+        """Figures of the inputs, by place; they never change."""
+        return {}
+
     @torch.inference_mode()
     def examine(self, network: nn.Module, world: World) -> Examination:
-        """PSNR and SSIM of every set, beside the input's; each process takes a share, all get the whole."""
+        """All figures of every set, and the input's; each process takes a share, all get the whole."""
         network.eval()
-        scores: list[tuple[str, dict[str, float]]] = []
+        scores: list[dict[str, float]] = []
         shown: dict[str, list[RGB8]] = {}
         for place in world.share(len(self._items)):
             name, lq, gt = self._items[place]
             restored = restore(network, lq)
-            scores.append((name, _figures(lq, restored, gt)))
+            if place not in self._inputs:
+                self._inputs[place] = {f"{name}/input_{key}": value for key, value in self._score(lq, gt).items()}
+            figures = {f"{name}/{key}": value for key, value in self._score(restored, gt).items()}
+            scores.append(figures | self._inputs[place])
             rows = shown.setdefault(name, [])
             if len(rows) < SHOWN:
                 rows.append(np.hstack([lq, restored, gt]))
-        metrics: dict[str, list[float]] = {}
-        for name, figures in world.gather(scores):
-            for figure, value in figures.items():
-                metrics.setdefault(f"{name}/{figure}", []).append(value)
         rows = [row for rows in shown.values() for row in rows]
-        means = {name: float(np.mean(values)) for name, values in metrics.items()}
-        return Examination(means, np.vstack(rows) if rows else None)
+        return Examination(_means(world.gather(scores)), np.vstack(rows) if rows else None)
+
+
+def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of every figure over those pictures that have it; sets come one after the other."""
+    sets: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
+    for score in scores:
+        sets.setdefault(tuple(score), []).append(score)
+    found: dict[str, float] = {}
+    for rows in sets.values():
+        found |= means(rows)[0]
+    return found
 
 
 def restore(network: nn.Module, lq: RGB8) -> RGB8:
     """One aligned face (S, S, 3) through the network."""
     picture, _ = picture_and_pyramid(network(to_tensor([to_float(lq)]).to(next(network.parameters()).device)))
     return np.asarray(from_float(from_tensor(picture.cpu())[0], np.uint8), np.uint8)
-
-
-def _figures(lq: RGB8, restored: RGB8, gt: RGB8) -> dict[str, float]:
-    return {
-        "psnr": psnr(restored, gt),
-        "ssim": ssim(restored, gt),
-        "input_psnr": psnr(lq, gt),
-        "input_ssim": ssim(lq, gt),
-    }
 
 
 def read_pairs(pairs: PairsConfig, size: int) -> Sequence[tuple[RGB8, RGB8]]:

@@ -12,6 +12,9 @@ from pydantic import Field, ValidationError
 from revisage.errors import RecipeError
 from revisage.train.config import Strict, Training
 from revisage.train.detector import DetectorConfig
+from revisage.train.dictionary import DictionaryConfig
+from revisage.train.prior import PriorConfig
+from revisage.train.restoreformer import RestorationConfig
 from revisage.train.restorer import RestorerConfig
 
 
@@ -27,7 +30,10 @@ class Recipe(Strict):
 
     name: str
     seed: int = 0
-    task: Annotated[RestorerConfig | DetectorConfig, Field(discriminator="kind")]
+    task: Annotated[
+        RestorerConfig | DetectorConfig | DictionaryConfig | RestorationConfig | PriorConfig,
+        Field(discriminator="kind"),
+    ]
     training: Training
 
 

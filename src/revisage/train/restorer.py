@@ -13,8 +13,12 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from revisage.data.blur import Blur
 from revisage.data.crops import CropPatches, CropSample, read_crops
-from revisage.data.degradation import Blur, FFHQDegradation, Jpeg, Noise, Shrink, one_of
+from revisage.data.degradation import FFHQDegradation, one_of
+from revisage.data.jpeg import Jpeg
+from revisage.data.noise import Noise
+from revisage.data.resize import Shrink
 from revisage.files.checkpoint import load_strictly
 from revisage.tensors import from_float, from_tensor
 from revisage.train.adversary import AdversarialConfig, PictureGame
@@ -28,7 +32,7 @@ from revisage.train.networks import (
     picture_and_pyramid,
     read_start,
 )
-from revisage.train.pairs import Pairs, PairsConfig
+from revisage.train.pairs import MetricsConfig, Pairs, PairsConfig
 from revisage.train.task import Examination, Moment, Turn
 from revisage.train.terms import (
     ArcFaceIdentityTerm,
@@ -97,6 +101,7 @@ class RestorerConfig(Strict):
         start: weights to begin with.
         losses: what it is trained towards.
         validation: name -> pairs.
+        metrics: files of the figures taken of them.
     """
 
     kind: Literal["restorer"]
@@ -110,6 +115,7 @@ class RestorerConfig(Strict):
     start: Path | None = None
     losses: Losses = Losses(pixel=PixelTerm())
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
+    metrics: MetricsConfig = MetricsConfig()
 
     def build(self, seed: int) -> RestorerTask:
         """The task, with its data read (RecipeError if something is missing)."""
@@ -134,7 +140,7 @@ class RestorerTask:
             seed=seed,
             over_face=config.over_face,
         )
-        self._pairs = Pairs(config.validation, config.size)
+        self._pairs = Pairs(config.validation, config.size, config.metrics)
 
     @property
     def players(self) -> Mapping[str, nn.Module]:
@@ -163,7 +169,7 @@ class RestorerTask:
         return Pictures(restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, moment.images)
 
     def validate(self, network: nn.Module, world: World) -> Examination:
-        """PSNR and SSIM of every set of pairs, beside the input's."""
+        """All figures of every set of pairs, beside the input's."""
         return self._pairs.examine(network, world)
 
     def describe(self) -> dict[str, Any]:

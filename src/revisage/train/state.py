@@ -117,8 +117,16 @@ class State:
 
 def _optimizer(network: nn.Module, name: str, training: Training) -> torch.optim.AdamW:
     settings = training.optimizers.get(name, training.optimizer)
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(trained, settings.learning_rate, settings.betas, weight_decay=settings.weight_decay)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for key, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(settings.factor(key), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": parameters, "factor": factor} for factor, parameters in groups.items()],
+        settings.learning_rate,
+        settings.betas,
+        weight_decay=settings.weight_decay,
+    )
 
 
 RESUMABLE = {

@@ -94,7 +94,7 @@ def _learn(state: State, player: str, training: Training, world: World) -> Tenso
         raise TrainingError(f"the gradient of {player} is not finite after {state.images} images; lower its rate")
     for group in optimizer.param_groups:
         rate = training.optimizers.get(player, training.optimizer).learning_rate
-        group["lr"] = rate * training.schedule.factor(state.images, training.batch, training.images)
+        group["lr"] = rate * group["factor"] * training.schedule.factor(state.images, training.batch, training.images)
     scaler.step(optimizer)
     scaler.update()
     return norm.detach()

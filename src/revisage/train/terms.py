@@ -17,13 +17,20 @@ from torch import Tensor
 
 from revisage.nets.face_descriptor import chips, shows_chip
 from revisage.train.config import Strict
-from revisage.train.losses.feature_networks import read_arcface, read_face_descriptor, read_vgg16, read_vgg19
+from revisage.train.losses.feature_networks import (
+    read_arcface,
+    read_face_descriptor,
+    read_lpips_channels,
+    read_vgg16,
+    read_vgg19,
+)
 from revisage.train.losses.frequency import fft_loss, focal_frequency_loss, wavelet_loss
 from revisage.train.losses.identity import gray_faces, identity_distance
 from revisage.train.losses.perceptual import (
     VGG19_WEIGHTS,
     feature_distance,
     features_of_both,
+    lpips_distance,
     perceptual_loss,
     style_loss,
 )
@@ -169,6 +176,37 @@ class PerceptualTerm(Strict):
             found, targets = features_of_both(features.to(gt.device), restored, gt)
             loss = self.weight * perceptual_loss(found, targets, weights)
             return share * (loss + self.style * style_loss(found, targets, weights) if self.style else loss)
+
+        return term
+
+
+class LpipsTerm(Strict):
+    """LPIPS on VGG16 (Zhang et al. 2018, arXiv 1801.03924), RestoreFormer's perceptual loss.
+
+    Attributes:
+        file: torchvision's weights of VGG16 for ImageNet.
+        channels: published weights of the channels (``vgg.pth`` of LPIPS 0.1).
+        stages: how many stages of VGG16 are compared; five in the published distance.
+    """
+
+    network: Literal["lpips"] = "lpips"
+    weight: PositiveFloat = 1.0
+    file: Path
+    channels: Path
+    stages: PositiveInt = 5
+
+    def build(self) -> Term:
+        """The term."""
+        features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
+        channels = read_lpips_channels(self.channels, "task.losses.perceptual.channels")[: self.stages]
+
+        def term(made: Pictures) -> Tensor:
+            restored, gt, share = made.with_detail()
+            if not share:
+                return made.nothing()
+            found, targets = features_of_both(features.to(gt.device), restored, gt)
+            weights = [weight.to(gt.device) for weight in channels]
+            return self.weight * share * lpips_distance(found, targets, weights).mean()
 
         return term
 

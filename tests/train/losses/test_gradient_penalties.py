@@ -77,7 +77,8 @@ def setting():
 
 def test_path_lengths_and_their_running_mean(setting):
     matrices, latents, noise, lengths = setting
-    penalty, mean = path_length_penalty(linear(matrices), latents, noise, torch.tensor(2.0), decay=0.1)
+    penalty, mean = path_length_penalty(linear(matrices.requires_grad_()), latents, noise, torch.tensor(2.0), decay=0.1)
+    lengths = lengths.detach()
     assert mean.item() == pytest.approx(0.9 * 2 + 0.1 * float(lengths.mean()))
     assert penalty.item() == pytest.approx(float((lengths - mean).square().mean()))
     assert not mean.requires_grad

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from revisage.errors import RecipeError, WeightsError
 from revisage.files.checkpoint import load_strictly, read_weights
@@ -23,12 +23,17 @@ from revisage.nets.face_descriptor import FaceDescriptor
 from revisage.nets.vgg import VGG16Features, VGG19Features
 from revisage.train.losses.perceptual import VGG19_WEIGHTS
 
-Network = TypeVar("Network", bound=nn.Module)
+Weights = TypeVar("Weights", bound=nn.Module | list[Tensor])
 
 
 def read_vgg16(path: Path | None, setting: str, stages: int = 5) -> VGG16Features:
     """The first stages of VGG16, see :func:`revisage.metrics.networks.read_vgg16`."""
     return _read(lambda file: networks.read_vgg16(file, stages), path, setting, "VGG16")
+
+
+def read_lpips_channels(path: Path | None, setting: str) -> list[Tensor]:
+    """LPIPS's weights of VGG16's channels, see :func:`revisage.metrics.networks.read_channel_weights`."""
+    return _read(networks.read_channel_weights, path, setting, "LPIPS (vgg.pth)")
 
 
 def read_vgg19(path: Path | None, setting: str, layers: Sequence[str] = tuple(VGG19_WEIGHTS)) -> VGG19Features:
@@ -53,7 +58,7 @@ def read_face_descriptor(path: Path | None, setting: str) -> FaceDescriptor:
     return _read(networks.read_descriptor, path, setting, "FaceDescriptor")
 
 
-def _read(read: Callable[[Path], Network], path: Path | None, setting: str, name: str) -> Network:
+def _read(read: Callable[[Path], Weights], path: Path | None, setting: str, name: str) -> Weights:
     if path is None:
         raise RecipeError(
             f"{setting} must name a file with weights of {name}: a loss that looks through it has a weight"

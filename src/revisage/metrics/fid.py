@@ -1,0 +1,137 @@
+"""Fréchet distance between sets of pictures, by the mean and covariance of their features (Heusel et al. 2017).
+
+With the features of :class:`revisage.nets.inception.InceptionV3` it is the FID (arXiv 1706.08500, equation 6); with any
+others it must be called something else. A thousand pictures are few for it: the distance of small sets is too large.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from revisage.errors import CheckpointError, InputError, MissingWeightsError
+from revisage.files.atomic import replacing
+from revisage.metrics.image import RGB8
+from revisage.nets.inception import InceptionV3
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What is kept of a set of feature vectors.
+
+    Attributes:
+        mean: (D,) float64.
+        covariance: (D, D) float64, of the unbiased kind.
+    """
+
+    mean: Floats
+    covariance: Floats
+
+    def __post_init__(self) -> None:
+        size = len(self.mean)
+        if self.mean.shape != (size,) or self.covariance.shape != (size, size):
+            raise InputError(f"a mean {self.mean.shape} does not go with a covariance {self.covariance.shape}")
+
+
+def statistics(features: Iterable[NDArray[np.floating]]) -> Statistics:
+    """Mean and covariance of feature vectors (D,), which may come one by one and are not kept.
+
+    Raises:
+        InputError: fewer than two.
+    """
+    vectors = iter(features)
+    try:
+        # Sums of squares lose digits where the mean is large; the first vector is near enough to it.
+        origin = np.asarray(next(vectors), np.float64)
+    except StopIteration:
+        raise InputError("statistics need at least two pictures, got none") from None
+    count, total, products = 1, np.zeros_like(origin), np.zeros((len(origin), len(origin)))
+    for vector in vectors:
+        difference = np.asarray(vector, np.float64) - origin
+        count += 1
+        total += difference
+        products += np.outer(difference, difference)
+    if count < 2:
+        raise InputError("statistics need at least two pictures, got one")
+    mean = total / count
+    return Statistics(origin + mean, (products - count * np.outer(mean, mean)) / (count - 1))
+
+
+def frechet_distance(a: Statistics, b: Statistics) -> float:
+    """Squared Fréchet (2-Wasserstein) distance of two normal distributions (Dowson and Landau 1982).
+
+    ``|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2))``. A B has the eigenvalues of the symmetric ``A^(1/2) B A^(1/2)``, so
+    the trace of its root is the sum of their roots; covariances of few pictures, which have no inverse, are fine.
+
+    Raises:
+        InputError: features of two lengths.
+    """
+    if a.mean.shape != b.mean.shape:
+        raise InputError(f"features of length {len(a.mean)} and {len(b.mean)} cannot be compared")
+    values, vectors = np.linalg.eigh(a.covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    product = np.linalg.eigvalsh(root @ b.covariance @ root)
+    overlap = np.sqrt(np.maximum(product, 0)).sum()  # rounding makes zeros slightly negative
+    spread = np.trace(a.covariance) + np.trace(b.covariance) - 2 * overlap
+    return float(max(np.sum((a.mean - b.mean) ** 2) + spread, 0.0))
+
+
+def inception_features(network: InceptionV3, picture: RGB8) -> NDArray[np.floating]:
+    """(H, W, 3) uint8 RGB of any size -> (2048,) features, on the network's device."""
+    tensor = torch.from_numpy(np.ascontiguousarray(picture)).to(network.fc.weight.device)
+    with torch.inference_mode():
+        found: Any = network(tensor.permute(2, 0, 1)[None].float() / 127.5 - 1)[0]
+    return found.cpu().numpy()
+
+
+def read_statistics(path: Path) -> Statistics:
+    """Read statistics: ``.npz`` with mu and sigma, or ``.pth`` with mean and cov (as BasicSR's files for FFHQ are).
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: it holds something else, or anything that is no number under a name.
+    """
+    if not path.is_file():
+        raise MissingWeightsError(f"no feature statistics at {path}")
+    try:
+        if path.suffix.lower() == ".npz":
+            with np.load(path) as arrays:
+                mean, covariance = arrays["mu"], arrays["sigma"]
+        else:
+            content = _unpickled(path)
+            mean, covariance = content["mean"], content["cov"]
+        return Statistics(np.asarray(mean, np.float64), np.asarray(covariance, np.float64))
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, pickle.UnpicklingError, InputError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} does not hold feature statistics: {reason}") from error
+
+
+def write_statistics(path: Path, found: Statistics) -> None:
+    """Write ``.npz`` statistics (mu, sigma), atomically.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, mu=found.mean, sigma=found.covariance)
+
+
+def _unpickled(path: Path) -> Any:
+    """A dictionary of arrays that ``torch.save`` wrote; nothing but numbers is ever built."""
+    rebuild: Any = np.zeros(1).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
+    harmless: list[Any] = [
+        np.ndarray, np.dtype, type(np.dtype(np.float32)), type(np.dtype(np.float64)),
+        rebuild, (rebuild, "numpy.core.multiarray._reconstruct"), scalar, (scalar, "numpy.core.multiarray.scalar"),
+    ]  # fmt: skip
+    with torch.serialization.safe_globals(harmless):
+        return torch.load(path, map_location="cpu", weights_only=True)
