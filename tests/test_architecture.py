@@ -30,16 +30,20 @@ LIBRARY = {
     "upscale": {"types", "errors", "tensors", "faces"},
     "pipeline": {"types", "errors", "tensors", "faces", "upscale", "device"},
     "architectures": {"errors", "nets", "files"},
-    "zoo": {"types", "errors", "device", "nets", "architectures", "faces", "pipeline", "upscale", "files"},
-    "metrics": {"types", "errors", "tensors", "boxes", "nets"},
+    "catalogue": {"files"},
+    "zoo": {"types", "errors", "device", "catalogue", "nets", "architectures", "faces", "pipeline", "upscale", "files"},
+    "metrics": {"types", "errors", "tensors", "boxes", "nets", "files"},
     "train": {"data", "nets", "metrics", "files", "tensors", "boxes", "types", "errors", "device", "allocator"},
     "__init__": {"types", "errors", "files", "pipeline", "zoo"},
 }
 PROGRAMS = {
     "batch": set(LIBRARY) - {"train", "data", "nets"},
+    "evaluate": {"types", "errors", "tensors", "files", "metrics", "pipeline"},
+    "prepare": {"types", "errors", "tensors", "faces", "data", "files", "batch"},
+    "degrade": {"types", "errors", "tensors", "data", "files"},
     "doctor": set(LIBRARY) - {"train", "data", "nets"},
     "convert": {"errors", "files", "architectures"},
-    "cli": {*LIBRARY, "batch", "convert", "doctor"},
+    "cli": {*LIBRARY, "batch", "evaluate", "prepare", "degrade", "convert", "doctor"},
     "__main__": {"cli"},
 }
 RULES = LIBRARY | PROGRAMS

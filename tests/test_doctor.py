@@ -1,5 +1,8 @@
 """What ``doctor`` finds out, and that one fault does not hide the rest."""
 
+from dataclasses import replace
+
+from revisage.catalogue import MODELS
 from revisage.doctor import examine
 
 
@@ -17,9 +20,28 @@ def test_a_device_that_is_not_there():
     assert "embedded" in dict(facts)
 
 
-def test_damaged_weights(monkeypatch, tmp_path):
-    (tmp_path / "damaged.safetensors").write_bytes(b"not weights")
-    monkeypatch.setattr("revisage.zoo.weight_file", lambda _: tmp_path / "damaged.safetensors")
+def test_published_models_that_are_not_here_are_no_fault(monkeypatch, tmp_path):
+    monkeypatch.setenv("REVISAGE_CACHE", str(tmp_path))
     facts, faults = examine("cpu")
-    assert "damaged.safetensors" in faults[0]
-    assert "embedded" not in dict(facts)
+    assert not faults
+    assert "gfpgan-1.4" in dict(facts)["not downloaded"]
+    assert dict(facts)["cache"] == str(tmp_path)
+
+
+def test_damaged_weights(monkeypatch, tmp_path):
+    monkeypatch.setenv("REVISAGE_CACHE", str(tmp_path))
+    (tmp_path / "GFPGANv1.pth").write_bytes(b"not weights")
+    facts, faults = examine("cpu")
+    assert len(faults) == 1
+    assert "GFPGANv1.pth is not a whole PyTorch file" in faults[0]
+    assert "gfpgan-1" not in dict(facts)
+    assert "embedded" in dict(facts)
+
+
+def test_a_file_that_only_looks_like_the_published_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("REVISAGE_CACHE", str(tmp_path))
+    spec = replace(MODELS["bisenet"], size=4, sha256="0" * 64)
+    monkeypatch.setitem(MODELS, "bisenet", spec)
+    (tmp_path / spec.file).write_bytes(b"fake")
+    _, faults = examine("cpu")
+    assert "is not the published file of bisenet" in faults[0]

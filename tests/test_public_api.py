@@ -10,7 +10,7 @@ NAMES = {
     *("load", "read_image", "write_image", "Restorer", "__version__"),
     *("AlignedFace", "Face", "FaceStatus", "Image", "Restoration", "RestoredFace"),
     *("RevisageError", "InputError", "ImageError", "RecipeError", "WeightsError", "UnknownModelError"),
-    *("CheckpointError", "MissingWeightsError", "OutputError", "DeviceError", "TrainingError"),
+    *("CheckpointError", "MissingWeightsError", "DownloadError", "OutputError", "DeviceError", "TrainingError"),
 }
 
 

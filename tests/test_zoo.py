@@ -1,10 +1,21 @@
+import json
+import re
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import quote, unquote
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from revisage import zoo
-from revisage.errors import CheckpointError, DeviceError, UnknownModelError
+from revisage.architectures.build import SUFFIXES
+from revisage.architectures.recognise import NETWORKS, recognise
+from revisage.errors import CheckpointError, DeviceError, DownloadError, MissingWeightsError, UnknownModelError
 from revisage.files.checkpoint import save_weights
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
@@ -18,10 +29,150 @@ def written(path, config, state=None):
     return path
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
-def test_every_named_model_is_in_the_package_and_fits_its_architecture(name):
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("REVISAGE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def shop(monkeypatch, tmp_path):
+    """A folder whose files a server gives away: (folder, address)."""
+    monkeypatch.setenv("no_proxy", "*")
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=folder)) as server:
+        Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def offer(monkeypatch, cache, shop):
+    """Puts a row "tiny" into the table whose file the shop has; its content is what is saved."""
+
+    def put(content, **row):
+        folder, address = shop
+        torch.save(content, folder / "tiny.pth")
+        spec = replace(zoo.MODELS["gfpgan-1"], file="tiny.pth", urls=(f"{address}/tiny.pth",), **row)
+        monkeypatch.setitem(zoo.MODELS, "tiny", spec)
+
+    return put
+
+
+@pytest.mark.parametrize("name", ["embedded", "embedded-detector"])
+def test_embedded_models_are_in_the_package_and_are_what_the_table_says(name):
     network, config = zoo.build(zoo.weight_file(name))
-    assert type(network).__name__ == zoo.MODELS[name].architecture == config["architecture"]
+    spec = zoo.MODELS[name]
+    assert type(network).__name__ == spec.architecture == config["architecture"]
+    assert sum(parameter.numel() for parameter in network.parameters()) == spec.parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("gfpgan-1", "GFPGANv1_c1"),
+        ("gfpgan-1.2", "GFPGANv1Clean_c2"),
+        ("gfpgan-1.3", "GFPGANv1Clean_c2"),
+        ("gfpgan-1.4", "GFPGANv1Clean_c2"),
+        ("restoreformer", "RestoreFormer"),
+        ("restoreformer-ckpt", "RestoreFormer"),
+        ("restoreformer++", "RestoreFormerPlusPlus"),
+        ("retinaface-resnet50", "RetinaFace_resnet50"),
+        ("retinaface-mobilenet", "RetinaFace_mobile025"),
+        ("parsenet", "ParseNet"),
+        ("bisenet", "BiSeNet"),
+        ("realesrgan-x2plus", "RRDBNet_x2"),
+        ("realesr-general-x4v3", "SRVGGNetCompact_x4v3"),
+        ("arcface-resnet18", "ResNetArcFace_IR2222_nose"),
+        ("stylegan2-ffhq-512", "StyleGAN2Generator_512_c1"),
+    ],
+)
+def test_a_published_file_is_recognised_as_the_table_says(name, published):
+    manifest = json.loads((Path(__file__).parent / "golden" / f"{published}.json").read_text(encoding="utf-8"))
+    shapes = {key: tuple(shape) for key, shape in manifest["state_dict"].items()}
+    spec = zoo.MODELS[name]
+    assert recognise(shapes, spec.file, spec.architecture)["architecture"] == spec.architecture
+    assert spec.parameters == manifest["num_params"]
+
+
+@pytest.mark.parametrize("name", zoo.MODELS)
+def test_a_row_of_the_table_is_complete(name):
+    spec = zoo.MODELS[name]
+    assert Path(spec.file).suffix in SUFFIXES
+    assert all(vars(spec.licence).values())
+    assert all(url.startswith("https://") and quote(unquote(url), ":/") == url for url in spec.urls)
+    assert spec.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", spec.sha256)
+    # Unknown sums need a network that can be built to look at the file.
+    assert not spec.urls or spec.sha256 or spec.architecture in NETWORKS
+    assert spec.size is None or spec.size >= 4 * spec.parameters
+
+
+def test_no_two_models_share_a_file():
+    files = [spec.file for spec in zoo.MODELS.values()]
+    assert len(set(files)) == len(files)
+
+
+def test_a_named_model_is_downloaded_once_and_then_found(cache, offer, shop):
+    offer({"params_ema": small(GFPGANv1).state_dict()})
+    assert zoo.load("tiny", device="cpu").size == 32
+    (shop[0] / "tiny.pth").unlink()
+    assert zoo.load("tiny", device="cpu", offline=True).size == 32
+    assert zoo.fetch("tiny") == cache / "tiny.pth"
+
+
+def test_the_table_decides_what_two_networks_look_like(offer):
+    network = small(GFPGANBilinear).eval()
+    offer(network.state_dict(), architecture="GFPGANBilinear")
+    crops = torch.rand(1, 3, 32, 32) * 2 - 1
+    torch.testing.assert_close(zoo.load("tiny", device="cpu").network(crops), network(crops)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_download_of_another_architecture_never_reaches_the_cache(cache, offer, monkeypatch):
+    monkeypatch.setattr("revisage.files.download.time.sleep", lambda _: None)
+    offer({"params_ema": small(GFPGANv1Clean).state_dict()})
+    with pytest.raises(DownloadError, match="holds weights of a GFPGANv1Clean, not of a GFPGANv1"):
+        zoo.fetch("tiny")
+    assert not list(cache.glob("tiny*"))
+
+
+def test_a_mirror_of_the_environment_is_used(monkeypatch, cache, offer, shop):
+    offer({"params_ema": small(GFPGANv1).state_dict()})
+    monkeypatch.setitem(zoo.MODELS, "tiny", replace(zoo.MODELS["tiny"], urls=("http://127.0.0.1:1/tiny.pth",)))
+    monkeypatch.setenv("REVISAGE_MIRROR", shop[1])
+    assert zoo.fetch("tiny") == cache / "tiny.pth"
+
+
+def test_offline_nothing_is_downloaded(monkeypatch, cache, offer):
+    offer({"params_ema": small(GFPGANv1).state_dict()})
+    with pytest.raises(
+        MissingWeightsError, match=r"tiny is not here and downloads are off; to do it by hand, get http"
+    ):
+        zoo.load("tiny", offline=True)
+    monkeypatch.setenv("REVISAGE_OFFLINE", "1")
+    with pytest.raises(MissingWeightsError):
+        zoo.load("tiny")
+    assert not list(cache.iterdir())
+
+
+def test_a_file_of_the_wrong_size_in_the_cache_is_refused(cache):
+    (cache / "GFPGANv1.4.pth").write_bytes(b"cut off")
+    with pytest.raises(CheckpointError, match=r"GFPGANv1\.4\.pth has 7 bytes, not the 348632874 of gfpgan-1\.4"):
+        zoo.load("gfpgan-1.4")
+
+
+@pytest.mark.parametrize("name", ["vgg19", "parsenet", "stylegan2-ffhq-512"])
+def test_what_restores_no_faces_is_refused_before_it_is_downloaded(cache, name):
+    with pytest.raises(UnknownModelError, match=f"{name} is a .*, not a restorer: it "):
+        zoo.load(name)
+    assert not list(cache.iterdir())
+
+
+def test_only_models_of_the_table_can_be_fetched():
+    with pytest.raises(UnknownModelError, match="no model 'gfpgan'"):
+        zoo.fetch("gfpgan")
 
 
 @pytest.mark.parametrize(("name", "limit"), [("embedded", 8_000_000), ("embedded-detector", 1_000_000)])
@@ -54,9 +205,14 @@ def test_bfloat16_on_request_gives_nearly_the_same_picture():
     assert not np.array_equal(exact, half)
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(UnknownModelError, match="no model or file 'embeded'; models: embedded, embedded-detector"):
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(UnknownModelError, match=r"no model or file 'embeded'; did you mean embedded\b"):
         zoo.load("embeded")
+
+
+def test_the_file_of_a_model_is_answered_with_its_name():
+    with pytest.raises(UnknownModelError, match=r"did you mean gfpgan-1\.3\?"):
+        zoo.load("somewhere/GFPGANv1.3.pth")
 
 
 def test_a_detector_is_no_restorer():

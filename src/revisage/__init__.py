@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from revisage.errors import (
         CheckpointError,
         DeviceError,
+        DownloadError,
         ImageError,
         InputError,
         MissingWeightsError,
@@ -41,6 +42,7 @@ __all__ = [
     "AlignedFace",
     "CheckpointError",
     "DeviceError",
+    "DownloadError",
     "Face",
     "FaceStatus",
     "Image",

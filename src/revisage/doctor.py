@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from revisage.errors import RevisageError
+from revisage.errors import CheckpointError, RevisageError
 
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pillow")
 
@@ -27,9 +27,10 @@ def examine(device: str = "auto", dtype: str = "auto") -> tuple[list[tuple[str, 
     faults: list[str] = []
     for look in (lambda: _device_facts(device, dtype), _weight_facts):
         try:
-            facts += look()
+            seen, wrong = look()
         except (RevisageError, ImportError) as error:
-            faults.append(" ".join(str(error).split()))
+            seen, wrong = [], [_one_line(error)]
+        facts, faults = facts + seen, faults + wrong
     return facts, faults
 
 
@@ -40,7 +41,7 @@ def _version(package: str) -> str:
         return "not installed under this name"
 
 
-def _device_facts(device: str, dtype: str) -> list[tuple[str, str]]:
+def _device_facts(device: str, dtype: str) -> tuple[list[tuple[str, str]], list[str]]:
     import torch
 
     from revisage.device import choose, devices
@@ -49,24 +50,54 @@ def _device_facts(device: str, dtype: str) -> list[tuple[str, str]]:
         kind for kind in devices() if kind != "cuda"
     ]
     choice = choose(device, dtype)
-    return [
+    facts = [
         ("devices", ", ".join(seen)),
         ("threads", f"{torch.get_num_threads()} of this process on the CPU"),
         ("device", str(choice.device)),
         ("dtype", str(choice.dtype).removeprefix("torch.")),
         ("because", choice.reason),
     ]
+    return facts, []
 
 
-def _weight_facts() -> list[tuple[str, str]]:
-    """Build every model: only then are its weights known to be whole."""
-    from revisage.zoo import MODELS, build, weight_file
+def _weight_facts() -> tuple[list[tuple[str, str]], list[str]]:
+    """Build every model that is here: only then are its weights known to be whole. The others are no fault."""
+    from revisage.catalogue import MODELS, path_of, present
+    from revisage.files.cache import cache_folder
 
     facts: list[tuple[str, str]] = []
-    for name in MODELS:
-        path = weight_file(name)
-        network, _ = build(path)
+    faults: list[str] = []
+    embedded = [name for name, spec in MODELS.items() if not spec.urls]
+    for name in dict.fromkeys([*embedded, *present()]):
+        try:
+            facts.append((name, f"{_proven(name)}, {path_of(name)}"))
+        except RevisageError as error:
+            faults.append(_one_line(error))
+    absent = [name for name in MODELS if name not in present()]
+    return [*facts, ("cache", str(cache_folder())), ("not downloaded", ", ".join(absent) or "nothing")], faults
+
+
+def _proven(name: str) -> str:
+    """What a model's file holds.
+
+    Raises:
+        WeightsError: it is not whole, or not the published one.
+    """
+    from revisage.architectures.build import build
+    from revisage.architectures.recognise import NETWORKS
+    from revisage.catalogue import MODELS
+    from revisage.files.download import sha256_of
+    from revisage.zoo import weight_file
+
+    spec, path = MODELS[name], weight_file(name, offline=True)
+    if spec.sha256 and sha256_of(path) != spec.sha256:
+        raise CheckpointError(f"{path} is not the published file of {name}: its SHA-256 differs")
+    count = spec.parameters
+    if spec.architecture in NETWORKS:
+        network, _ = build(path, spec.architecture)
         count = sum(parameter.numel() for parameter in network.parameters())
-        size = f"{path.stat().st_size / 1e6:.1f} MB, {count / 1e6:.2f} million parameters"
-        facts.append((name, f"{type(network).__name__}, {size}, {path}"))
-    return facts
+    return f"{spec.architecture}, {path.stat().st_size / 1e6:.1f} MB, {count / 1e6:.2f} million parameters"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -9,7 +9,8 @@
     ├── WeightsError               weights cannot be had or used
     │   ├── UnknownModelError      no model or file of that name
     │   ├── CheckpointError        a weight file is unsafe, damaged or does not fit its network
-    │   └── MissingWeightsError    a file that has to be brought along is not there
+    │   ├── MissingWeightsError    a file that has to be brought along is not there
+    │   └── DownloadError          a file cannot be fetched from the network
     ├── OutputError                a result cannot be written (disk full, no permission, exists already)
     ├── DeviceError                the asked-for device or number format is not to be had here
     └── TrainingError              a training run cannot start or go on
@@ -48,6 +49,10 @@ class CheckpointError(WeightsError):
 
 class MissingWeightsError(WeightsError):
     """A weight file that the user has to bring is not there."""
+
+
+class DownloadError(WeightsError):
+    """A weight file cannot be fetched from the network."""
 
 
 class OutputError(RevisageError):

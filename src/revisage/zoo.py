@@ -1,10 +1,9 @@
-"""Which models there are, and how a name or a file becomes a restorer."""
+"""How a name or a file becomes a restorer, and where the weights come from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -13,80 +12,54 @@ from numpy.typing import NDArray
 from torch import nn
 
 from revisage.architectures.build import SUFFIXES, build
+from revisage.architectures.recognise import NETWORKS, family_of
+from revisage.catalogue import MODELS, ModelSpec, path_of
 from revisage.device import Choice, choose
-from revisage.errors import UnknownModelError
+from revisage.errors import CheckpointError, MissingWeightsError, UnknownModelError
 from revisage.faces.detect import Detector
+from revisage.files.cache import cache_folder, is_offline, mirror
+from revisage.files.download import Remote, by_hand, download
+from revisage.files.transfer_bar import transfer_bar
 from revisage.nets import retinaface
 from revisage.nets.retinaface import RetinaFace
 from revisage.pipeline import Restorer
 from revisage.types import Array
 
 
-@dataclass(frozen=True)
-class Licence:
-    """Code, weights and data have licences of their own."""
-
-    code: str
-    weights: str
-    data: str
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A model that has a name.
-
-    Attributes:
-        architecture: key of ``architectures.recognise.NETWORKS``.
-        file: weight file inside the package.
-        role: what it does, one line.
-        licence: of code, weights and training data.
-    """
-
-    architecture: str
-    file: str
-    role: str
-    licence: Licence
-
-
-EMBEDDED_DATA = "US House portraits (MIT repository) and SFHQ-T2I synthetic faces (MIT)"
-MODELS: Mapping[str, ModelSpec] = {
-    "embedded": ModelSpec(
-        "RestorationUNet",
-        "restorer.safetensors",
-        "restores aligned 512-pixel faces",
-        Licence("Apache-2.0", "Apache-2.0", EMBEDDED_DATA),
-    ),
-    "embedded-detector": ModelSpec(
-        "RetinaFace",
-        "detector.safetensors",
-        "finds faces and five landmarks",
-        Licence("Apache-2.0", "Apache-2.0", EMBEDDED_DATA),
-    ),
-}
-
-
 def load(
-    model: str | Path = "embedded", *, device: str = "auto", dtype: str = "auto", architecture: str | None = None
+    model: str | Path = "embedded",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    architecture: str | None = None,
+    offline: bool | None = None,
 ) -> Restorer:
     """Make a restorer.
 
     Args:
-        model: a name of MODELS, or a ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt`` file of a face restorer:
-            RestorationUNet, GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++. Which one it is
-            and how large is read from the file; code in it is never run.
+        model: a name of ``catalogue.MODELS``, whose file is downloaded if it is not in the package or the cache;
+            or a ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt`` file of a face restorer: RestorationUNet,
+            GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++. Which one it is and how large is
+            read from the file; code in it is never run.
         device: "auto", "cpu", "cuda", "cuda:1", "xpu" or "mps".
         dtype: "auto", "float32", "bfloat16" or "float16".
         architecture: "GFPGANBilinear" for weights trained with bilinear layers: their files look like those of
             GFPGANv1, which is what None takes them for.
+        offline: True never downloads; None asks the environment variable ``REVISAGE_OFFLINE``.
 
     Raises:
         UnknownModelError: neither a name nor a file; or a model that does not restore.
+        MissingWeightsError: the file is not here, and downloads are off.
+        DownloadError: the file is not here, and cannot be had.
         CheckpointError: the file is damaged, holds more than tensors, or does not fit its network.
         DeviceError: device or dtype are not to be had here.
     """
     choice = choose(device, dtype)
-    path = weight_file(model)
-    network, config = build(path, architecture)
+    spec = MODELS.get(str(model))
+    if spec and not _restores(spec):  # before its file is downloaded
+        raise UnknownModelError(f"{model} is a {spec.architecture}, not a restorer: it {spec.role}")
+    path = weight_file(model, offline=offline)
+    network, config = build(path, architecture or (spec and spec.architecture))
     size = config.get("size")
     if not isinstance(size, int):
         raise UnknownModelError(f"{model} is a {config['architecture']}, not a restorer")
@@ -101,20 +74,70 @@ def load(
     )
 
 
-def weight_file(model: str | Path) -> Path:
-    """Where the weights of a named model, or of a file given as such, lie.
+def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
+    """Where the weights of a named model, or of a file given as such, lie; published ones are downloaded if need be.
 
     Raises:
-        UnknownModelError: says which names there are.
+        UnknownModelError: says which names are like it.
+        CheckpointError, MissingWeightsError, DownloadError: see ``fetch``.
     """
     if str(model) in MODELS:
-        return Path(str(files("revisage") / "weights" / MODELS[str(model)].file))
+        return fetch(str(model), offline=offline)
     path = Path(model)
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise UnknownModelError(f"{path}: weight files end in {', '.join(SUFFIXES)}")
         return path
-    raise UnknownModelError(f"no model or file {str(model)!r}; models: {', '.join(MODELS)}")
+    raise UnknownModelError(f"no model or file {str(model)!r}{_suggestion(path.name)}; `revisage models` lists all")
+
+
+def fetch(name: str, *, offline: bool | None = None) -> Path:
+    """The file of a name of ``catalogue.MODELS``; downloaded into the cache if it is not there.
+
+    A download shows a bar on a terminal. It is checked before it is used: size and SHA-256 where they are known,
+    otherwise whether it holds weights of the architecture.
+
+    Args:
+        name: of the model.
+        offline: True never downloads; None asks the environment variable ``REVISAGE_OFFLINE``.
+
+    Raises:
+        UnknownModelError: there is no such name.
+        CheckpointError: a file of that name is there, but has not the size of the published one.
+        MissingWeightsError: it is not here, and downloads are off; says how to bring it.
+        DownloadError: it cannot be had; says how to bring it.
+    """
+    if name not in MODELS:
+        raise UnknownModelError(f"no model {name!r}{_suggestion(name)}; `revisage models` lists all")
+    spec, path = MODELS[name], path_of(name)
+    if path.is_file():
+        size = path.stat().st_size
+        if spec.size not in (None, size):
+            raise CheckpointError(f"{path} has {size} bytes, not the {spec.size} of {name}: remove it to have it again")
+        return path
+    if not spec.urls:
+        raise MissingWeightsError(f"{path} is missing: the package is not whole, install it again")
+    remote = Remote(spec.file, spec.urls, spec.size, spec.sha256)
+    if is_offline() if offline is None else offline:
+        raise MissingWeightsError(f"{name} is not here and downloads are off; {by_hand(remote, path.parent)}")
+
+    def check(file: Path) -> None:
+        if not spec.sha256 and spec.architecture in NETWORKS:
+            build(file, spec.architecture)
+
+    with transfer_bar(name) as progress:
+        return download(remote, cache_folder(), mirror=mirror(), check=check, progress=progress)
+
+
+def _restores(spec: ModelSpec) -> bool:
+    return spec.architecture in NETWORKS and family_of(spec.architecture).side is not None
+
+
+def _suggestion(name: str) -> str:
+    """A question to append, if the name is nearly that of a model, or what its file is called."""
+    same_file = [model for model, spec in MODELS.items() if spec.file == name]
+    near = same_file or get_close_matches(name, MODELS, n=2)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def load_detector(choice: Choice) -> Detector:

@@ -35,6 +35,31 @@ def test_the_converted_network_gives_the_reference_outputs_of_the_bilinear_one()
         torch.testing.assert_close(picture, torch.from_numpy(expected[f"rgb{level}"]), rtol=0, atol=1e-12)
 
 
+def random_pair(out_size, num_style_feat, narrow):
+    """A bilinear network of random weights (no noise strength or bias is 0) and its clean form, float64."""
+    arguments = {"num_style_feat": num_style_feat, "channel_multiplier": 2, "narrow": narrow, **LATENT}
+    with torch.device("meta"):
+        pair = GFPGANBilinear(out_size, **arguments).eval(), GFPGANv1Clean(out_size, **arguments).eval()
+    state = golden_state(pair[0].state_dict(), equalised=True)
+    for network, weights in zip(pair, (state, to_clean(state)), strict=True):
+        network.load_state_dict(weights, assign=True)
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("out_size", "num_style_feat", "narrow"),
+    [(64, 64, 0.25), (128, 32, 0.125), pytest.param(512, 512, 1, marks=pytest.mark.slow)],
+    ids=["64 pixels", "128 pixels", "published size"],
+)
+def test_random_networks_restore_the_same_in_their_clean_form(out_size, num_style_feat, narrow):
+    bilinear, clean = random_pair(out_size, num_style_feat, narrow)
+    x = golden_input(1, 3, out_size, out_size)
+    with torch.inference_mode():
+        expected, actual = bilinear(x)[0], clean(x)[0]
+    assert 0.1 < expected.std() < 10
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
+
+
 def test_the_mapping_network_and_the_noise_are_converted_too():
     bilinear, x = golden(GFPGANBilinear), golden_input(2, 3, 32, 32)
     torch.testing.assert_close(clean_from(bilinear)(x)[0], bilinear(x)[0], rtol=0, atol=1e-12)

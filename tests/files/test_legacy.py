@@ -40,6 +40,7 @@ def test_tensors_come_back(tmp_path, zipped):
         {"params": {"module.a.weight": torch.ones(2)}},
         {"state_dict": EMA, "epoch": 3, "optimizer_states": [{}]},
         {"state_dict": {"vqvae.a.weight": torch.ones(2), "loss.discriminator.weight": torch.ones(3)}},
+        {"state_dict": {"vqvae.a.weight": torch.ones(2), "vqvae.quantize.utility_counter": torch.ones(3)}},
         {"a.weight": torch.nn.Parameter(torch.ones(2))},
     ],
 )

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from revisage.errors import CheckpointError, MissingWeightsError
-from revisage.metrics.lpips import as_batch, distance, face_region, unit_features
+from revisage.metrics.lpips import distance, face_region, unit_features
 from revisage.metrics.networks import read_channel_weights, read_vgg16
+from revisage.tensors import to_float, to_tensor
 
 
 def compare(network, a, b, weights=None):
-    features = (unit_features(network, as_batch(picture)) for picture in (a, b))
+    features = (unit_features(network, to_tensor([to_float(picture)])) for picture in (a, b))
     return float(distance(*features, weights))
 
 

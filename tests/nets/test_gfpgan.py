@@ -47,6 +47,15 @@ def test_result_is_as_large_as_the_input(out_size):
     assert pictures[-1].shape[-1] == out_size
 
 
+@pytest.mark.parametrize("sft_half", [True, False], ids=["half", "whole"])
+@pytest.mark.parametrize(("out_size", "channel_multiplier"), [(32, 3), (64, 0.25), (256, 0.7), (512, 1.3), (1024, 2)])
+def test_every_size_and_channel_multiplier_fits_together(out_size, channel_multiplier, sft_half):
+    with torch.device("meta"):
+        network = GFPGANv1Clean(out_size, 64, channel_multiplier, num_mlp=1, sft_half=sft_half)
+        image, pictures = network(torch.empty(1, 3, out_size, out_size))
+    assert image.shape == pictures[-1].shape == (1, 3, out_size, out_size)
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (1, 1, 32, 32), (3, 32, 32)])
 def test_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match=r"expected \(N, 3, 32, 32\)"):

@@ -49,10 +49,12 @@ def test_result_is_as_large_as_the_input(kind, out_size):
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_the_largest_size_can_be_built(kind):
+@pytest.mark.parametrize(("out_size", "channel_multiplier"), [(32, 3), (256, 0.7), (512, 1.3), (1024, 2)])
+def test_every_size_and_channel_multiplier_fits_together(kind, out_size, channel_multiplier):
     with torch.device("meta"):
-        image, pictures = kind(1024, **PUBLISHED)(torch.empty(1, 3, 1024, 1024))
-    assert image.shape == pictures[-1].shape == (1, 3, 1024, 1024)
+        network = kind(out_size, 64, channel_multiplier, num_mlp=1, **PUBLISHED)
+        image, pictures = network(torch.empty(1, 3, out_size, out_size))
+    assert image.shape == pictures[-1].shape == (1, 3, out_size, out_size)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -33,6 +33,16 @@ def test_a_picture_does_not_depend_on_its_batch():
         assert torch.allclose(net(x)[1], net(x[1:2])[0], atol=1e-12)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.002), (torch.bfloat16, 0.02)], ids=str)
+def test_half_precision_is_finite_and_close(dtype, tolerance):
+    net, x = network(), torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.inference_mode():
+        expected = net(x) - x
+        actual = net.to(dtype)(x.to(dtype)).float() - x
+    assert torch.isfinite(actual).all()
+    assert (actual - expected).norm() < tolerance * x.norm()
+
+
 def test_levels_are_described_completely():
     with pytest.raises(ValueError, match="same levels"):
         RestorationUNet((8, 8), (1,))

@@ -35,13 +35,20 @@ def golden_state(network):
     return state
 
 
+def golden_network(name):
+    network = RetinaFace(name).double().eval()
+    network.load_state_dict(golden_state(network))
+    return network
+
+
+def pictures(count):
+    return torch.from_numpy(50 * np.random.RandomState(1234).uniform(-1, 1, (count, 3, 48, 64)))
+
+
 @pytest.fixture(scope="module", params=list(BODIES))
 def golden(request):
-    network = RetinaFace(request.param).double().eval()
-    network.load_state_dict(golden_state(network))
-    picture = 50 * np.random.RandomState(1234).uniform(-1, 1, (1, 3, 48, 64))
     with torch.inference_mode():
-        outputs = network(torch.from_numpy(picture))
+        outputs = golden_network(request.param)(pictures(1))
     return outputs, np.load(GOLDEN / f"retinaface_{BODIES[request.param]}.npz")
 
 
@@ -109,6 +116,25 @@ def test_folded_batch_norms_change_nothing(name):
         picture = torch.rand(1, 3, 40, 56, dtype=torch.float64)
         for mine, theirs in zip(folded(picture), network(picture), strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", list(BODIES))
+def test_results_do_not_depend_on_the_batch(name):
+    network, x = golden_network(name), pictures(3)
+    with torch.inference_mode():
+        for together, alone in zip(network(x), network(x[1:2]), strict=True):
+            torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.003), (torch.bfloat16, 0.02)], ids=str)
+@pytest.mark.parametrize("name", list(BODIES))
+def test_half_precision_is_finite_and_close(name, dtype, tolerance):
+    network, x = golden_network(name), pictures(1)
+    with torch.inference_mode():
+        expected = network(x)
+        for actual, exact in zip(network.to(dtype)(x.to(dtype)), expected, strict=True):
+            assert torch.isfinite(actual).all()
+            assert (actual - exact).norm() < tolerance * exact.norm()
 
 
 def test_preprocess_gives_blue_first_and_subtracts_the_mean():

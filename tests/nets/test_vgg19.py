@@ -71,3 +71,13 @@ def test_layers_that_cannot_be_are_refused(layers, message):
 def test_features_do_not_depend_on_the_batch():
     network, x = VGG19Features(("conv2_2",)).double(), torch.rand(3, 3, 16, 16).double()
     torch.testing.assert_close(network(x[1:2])[0], network(x)[0][1:2], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.002), (torch.bfloat16, 0.02)], ids=str)
+def test_half_precision_is_finite_and_close(dtype, tolerance):
+    torch.manual_seed(0)
+    network, x = VGG19Features(("conv1_2", "conv2_2", "conv3_4")), torch.rand(1, 3, 32, 32) * 2 - 1
+    expected = network(x)
+    for actual, exact in zip(network.to(dtype)(x.to(dtype)), expected, strict=True):
+        assert torch.isfinite(actual).all()
+        assert (actual - exact).norm() < tolerance * exact.norm()

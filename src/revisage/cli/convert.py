@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from revisage.cli.options import Architecture
+
 
 def convert(
     source: Annotated[Path, typer.Argument(help="A weight file: .safetensors, .pth, .pt or .ckpt.")],
@@ -17,9 +19,7 @@ def convert(
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store float16.")] = False,
     to_clean: Annotated[bool, typer.Option("--to-clean", help="Convert GFPGANBilinear to GFPGANv1Clean.")] = False,
-    architecture: Annotated[
-        str | None, typer.Option(help="GFPGANBilinear for weights that would be taken for GFPGANv1: keys are the same.")
-    ] = None,
+    architecture: Architecture = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
 ) -> None:
     """Convert weights between .safetensors and the .pth files of other programs."""

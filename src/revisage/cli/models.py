@@ -4,11 +4,19 @@ from __future__ import annotations
 
 
 def models() -> None:
-    """List the models that have a name."""
-    from revisage.zoo import MODELS, weight_file
+    """List the models that have a name, and which of them are on this machine."""
+    from revisage.catalogue import MODELS, path_of
+    from revisage.files.cache import cache_folder
 
     width = max(map(len, MODELS)) + 2
     for name, spec in MODELS.items():
-        size = f"{weight_file(name).stat().st_size / 1e6:.1f} MB"
-        print(f"{name:<{width}}{spec.role} ({spec.architecture}, {size})")
-        print(f"{'':<{width}}code {spec.licence.code}, weights {spec.licence.weights}; trained on {spec.licence.data}")
+        path = path_of(name)
+        here = path.is_file()
+        size = path.stat().st_size if here else spec.size
+        told = f"{size / 1e6:.1f} MB" if size else "size unknown"
+        state = "present" if here else "absent"
+        print(f"{name:<{width}}{state:<9}{told:>12}  {spec.architecture}, {spec.parameters / 1e6:.1f} M parameters")
+        print(f"{'':<{width}}{spec.role}")
+        licence = spec.licence
+        print(f"{'':<{width}}code {licence.code} | weights {licence.weights} | trained on {licence.data}")
+    print(f"\n`revisage fetch NAME` downloads what is absent into {cache_folder()}")

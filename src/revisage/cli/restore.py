@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revisage.cli.options import Device, Dtype, complain
+from revisage.cli.options import Architecture, Device, Dtype, Offline, complain
 
 if TYPE_CHECKING:
     from revisage.batch import Outcome
@@ -26,6 +26,8 @@ def restore(
         bool, typer.Option("--only-center-face", help="Restore only the face nearest to the middle.")
     ] = False,
     model: Annotated[str, typer.Option(help="A name from `revisage models`, or a weight file.")] = "embedded",
+    architecture: Architecture = None,
+    offline: Offline = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
     suffix: Annotated[str, typer.Option(help="Results are called NAME_SUFFIX.")] = "",
@@ -60,7 +62,9 @@ def restore(
     from revisage.zoo import load
 
     keep_freed_memory()
-    outcomes = restore_files(load(model, device=device, dtype=dtype), sources, options)
+    outcomes = restore_files(
+        load(model, device=device, dtype=dtype, architecture=architecture, offline=offline or None), sources, options
+    )
     failed = _report(_with_progress(outcomes, len(sources)), output)
     raise typer.Exit(1 if failed else 0)
 

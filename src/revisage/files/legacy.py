@@ -21,6 +21,9 @@ _ZIP = b"PK\x03\x04"
 _TRAINERS = ("pytorch_lightning.", "lightning.", "omegaconf.")
 """Packages whose objects lie beside the weights in ``.ckpt`` files: notes of a training run, not looked at."""
 
+_TRAINING_ONLY = re.compile(r"loss\.|vqvae\.quantize\.utility_counter$")
+"""Keys of a Lightning module that wraps a RestoreFormer which are no weights of the network."""
+
 
 class _Inert:
     """Stands in for an object of a package of ``_TRAINERS``; keeps what it is given and does nothing."""
@@ -34,7 +37,7 @@ def read_legacy(path: Path, choice: Choice | None = None) -> dict[str, torch.Ten
 
     Understood are ``{"params_ema": weights, "params": weights}``, either alone, ``{"state_dict": weights, ...}`` and
     plain state dicts. Keys lose a leading ``module.`` (of parallel training); those of a Lightning module that wraps a
-    network as ``vqvae`` lose that, and its losses (``loss.``) are dropped.
+    network as ``vqvae`` lose that; its losses (``loss.``) and its count of dictionary entries in use are dropped.
 
     Args:
         path: a file that ``torch.save`` wrote, in its present or its older form.
@@ -88,7 +91,7 @@ def plain_keys(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The same tensors without what parallel and Lightning training put around a network, see ``read_legacy``."""
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     if any(key.startswith("vqvae.") for key in plain):
-        plain = {key.removeprefix("vqvae."): value for key, value in plain.items() if not key.startswith("loss.")}
+        plain = {key.removeprefix("vqvae."): value for key, value in plain.items() if not _TRAINING_ONLY.match(key)}
     return plain
 
 

@@ -20,6 +20,7 @@ from revisage.errors import CheckpointError, InputError, MissingWeightsError
 from revisage.files.atomic import replacing
 from revisage.metrics.image import RGB8
 from revisage.nets.inception import InceptionV3
+from revisage.tensors import to_float, to_tensor
 
 Floats = NDArray[np.float64]
 
@@ -86,11 +87,9 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 
 
 def inception_features(network: InceptionV3, picture: RGB8) -> NDArray[np.floating]:
-    """(H, W, 3) uint8 RGB of any size -> (2048,) features, on the network's device."""
-    tensor = torch.from_numpy(np.ascontiguousarray(picture)).to(network.fc.weight.device)
+    """(H, W, 3) uint8 RGB of any size -> (2048,) features."""
     with torch.inference_mode():
-        found: Any = network(tensor.permute(2, 0, 1)[None].float() / 127.5 - 1)[0]
-    return found.cpu().numpy()
+        return network(to_tensor([to_float(picture)]))[0].numpy()
 
 
 def read_statistics(path: Path) -> Statistics:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from revisage.metrics.image import RGB8
-from revisage.metrics.lpips import as_batch
 from revisage.nets import arcface, face_descriptor
+from revisage.tensors import to_float, to_tensor
 
 Vector = NDArray[np.floating]
 GRAY = (0.2989, 0.5870, 0.1140)
@@ -39,7 +39,7 @@ def euclidean_distance(a: Vector, b: Vector) -> float:
 def describe(network: face_descriptor.FaceDescriptor, picture: RGB8) -> Vector:
     """Aligned face (S, S, 3) uint8 RGB -> (128,) descriptor."""
     with torch.inference_mode():
-        return network(face_descriptor.chips(as_batch(picture), size=picture.shape[0]))[0].numpy()
+        return network(face_descriptor.chips(to_tensor([to_float(picture)]), size=picture.shape[0]))[0].numpy()
 
 
 def embed(network: arcface.ResNetArcFace, picture: RGB8) -> Vector:
@@ -47,7 +47,7 @@ def embed(network: arcface.ResNetArcFace, picture: RGB8) -> Vector:
 
     Resized bilinearly, without smoothing: what the identity loss of GFP-GAN does.
     """
-    x = as_batch(picture)
+    x = to_tensor([to_float(picture)])
     gray = (x * x.new_tensor(GRAY).view(1, 3, 1, 1)).sum(1, keepdim=True)
     small = F.interpolate(gray, (arcface.SIDE, arcface.SIDE), mode="bilinear", align_corners=False)
     with torch.inference_mode():

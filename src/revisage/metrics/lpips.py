@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,9 +53,3 @@ def distance(a: Sequence[Tensor], b: Sequence[Tensor], weights: Sequence[Tensor]
         stages = [(stage * w[:, None, None]).sum(1) for stage, w in zip(differences, weights, strict=True)]
     means = [stage.mean((1, 2)) for stage in stages]
     return sum(means[1:], means[0])
-
-
-def as_batch(picture: RGB8) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in [-1, 1]."""
-    pixels = np.ascontiguousarray(picture.transpose(2, 0, 1))
-    return torch.from_numpy(pixels)[None].float() / 127.5 - 1

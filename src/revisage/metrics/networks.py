@@ -138,7 +138,7 @@ def _caffe_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _descriptor_entry(name: str, value: Tensor) -> tuple[str, Tensor]:
     """``conv64_1/conv2/scale/biases`` -> ``units.conv64_1.conv2.shift``, and the value in PyTorch's order."""
-    if name == "fc":
+    if name.count("/") < 2:  # fc, or what does not belong here
         return name, value
     layer, *place, kind, part = name.split("/")
     unit = ["stem"] if layer == "conv32_down" else ["units", layer]

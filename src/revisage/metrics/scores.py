@@ -11,10 +11,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+import torch
+
 from revisage.errors import InputError
 from revisage.metrics import identity, lpips, networks, niqe
 from revisage.metrics.image import RGB8, psnr, ssim
 from revisage.metrics.landmarks import FindLandmarks, landmark_distance
+from revisage.nets.vgg import VGG16Features
+from revisage.tensors import to_float, to_tensor
 
 T = TypeVar("T")
 Measure: TypeAlias = Callable[[RGB8, RGB8], tuple[float, ...]]
@@ -108,15 +112,21 @@ def _pixels(function: Callable[..., float], luma: bool = False) -> Callable[[Sou
 def _lpips(sources: Sources) -> Measure:
     network = networks.read_vgg16(_path(sources.features))
     weights = networks.read_channel_weights(_path(sources.channel_weights))
-    return _perceptual(lambda picture: lpips.unit_features(network, lpips.as_batch(picture)), weights)
+    return _perceptual(network, lambda picture: picture, weights)
 
 
 def _lpips_equal(sources: Sources) -> Measure:
     network = networks.read_vgg16(_path(sources.features))
-    return _perceptual(lambda face: lpips.unit_features(network, lpips.as_batch(lpips.face_region(face))), None)
+    return _perceptual(network, lpips.face_region, None)
 
 
-def _perceptual(features: Callable[[RGB8], Sequence[Any]], weights: Sequence[Any] | None) -> Measure:
+def _perceptual(
+    network: VGG16Features, region: Callable[[RGB8], RGB8], weights: Sequence[torch.Tensor] | None
+) -> Measure:
+    def features(picture: RGB8) -> list[torch.Tensor]:
+        with torch.inference_mode():
+            return lpips.unit_features(network, to_tensor([to_float(region(picture))]))
+
     of_gt = Remembered(features, 1)  # 50 MB; the input and its restoration follow each other
     return lambda restored, gt: (float(lpips.distance(features(restored), of_gt(gt), weights)),)
 

@@ -1,0 +1,74 @@
+"""``revisage degrade``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from revisage.data.step import Degradation
+
+
+def degrade(
+    paths: Annotated[list[str], typer.Argument(help="Aligned crops, folders of them, or quoted patterns.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("degraded"),
+    recipe: Annotated[Path | None, typer.Option(help="Degrade as this training recipe does.")] = None,
+    severity: Annotated[
+        str | None, typer.Option(help="mild, medium, severe (each fixed), or default: GFP-GAN's ranges.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=16, help="Side of the pairs; the recipe's, else 512.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Pair i depends on seed and i; the recipe's, else 0.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many crops.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Pairs on the contact sheet.")] = 16,
+) -> None:
+    """Write pairs of degraded and original faces: OUTPUT/lq, OUTPUT/gt, and a sheet to look at.
+
+    With --recipe faces are degraded as the training does it; they are neither mirrored nor cut before.
+    """
+    from revisage.batch import collect
+    from revisage.degrade import SEVERITIES, contact_sheet, degrade_files
+    from revisage.errors import InputError
+    from revisage.files.images import write_image
+
+    if recipe is not None and severity is not None:
+        raise InputError("give --recipe or --severity, not both")
+    if severity is not None and severity not in SEVERITIES:
+        raise InputError(f"--severity takes {', '.join(SEVERITIES)}, not {severity!r}")
+    sources = collect(paths, leave_out=output)[:limit]
+    if fault := next((source.fault for source in sources if source.fault), ""):
+        raise InputError(fault)
+    degradation, own_size, own_seed = (
+        _from_recipe(recipe) if recipe is not None else (SEVERITIES[severity or "default"], 512, 0)
+    )
+    pairs = degrade_files(
+        degradation,
+        [source.path for source in sources],
+        output,
+        size=own_size if size is None else size,
+        seed=own_seed if seed is None else seed,
+    )
+    shown = [pair for place, pair in enumerate(pairs) if place < samples]
+    write_image(output / "sheet.png", contact_sheet(shown))
+    print(f"{len(sources)} {'pair' if len(sources) == 1 else 'pairs'} in {output}; look at {output / 'sheet.png'}")
+
+
+def _from_recipe(path: Path) -> tuple[Degradation, int, int]:
+    """Degradation, side of a face and seed."""
+    from revisage.data.degradation import one_of
+    from revisage.data.ffhq_degradation import FFHQOptions
+    from revisage.errors import RecipeError
+    from revisage.train.recipe import read_recipe
+    from revisage.train.restoreformer import RestorationConfig
+    from revisage.train.restorer import RestorerConfig
+
+    recipe = read_recipe(path)
+    if not isinstance(recipe.task, RestorerConfig | RestorationConfig):
+        raise RecipeError(f"{path} trains no restorer: its task, {recipe.task.kind}, degrades nothing")
+    task = recipe.task
+    if isinstance(task, RestorerConfig) and task.data is None:
+        degradation = one_of([choice.build() for choice in task.degradation])
+    else:
+        degradation = (task.data and task.data.degradation.build()) or FFHQOptions()
+    return degradation, task.size, recipe.seed

@@ -1,0 +1,20 @@
+"""``revisage fetch``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from revisage.cli.options import Offline
+
+
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Names from `revisage models`.")],
+    offline: Offline = False,
+) -> None:
+    """Download the weights of models, so that later calls need no network; says where each file is."""
+    from revisage.zoo import fetch as fetch_weights
+
+    for name in names:
+        print(f"{name}: {fetch_weights(name, offline=offline or None)}")

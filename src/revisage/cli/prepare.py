@@ -1,0 +1,133 @@
+"""``revisage prepare``."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from os import cpu_count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from revisage.cli.options import Device, complain
+
+if TYPE_CHECKING:
+    from revisage.prepare.photos import Outcome
+    from revisage.prepare.records import PhotoRecord
+
+
+def prepare(
+    paths: Annotated[list[str], typer.Argument(help="Photos, folders (with all below), or quoted patterns.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("prepared"),
+    size: Annotated[str, typer.Option(help="Side of the crops; native: 512 or 256, what the photo has.")] = "512",
+    format: Annotated[str, typer.Option(help="png, or jpg (quality 95).")] = "png",
+    min_width: Annotated[float, typer.Option(min=0, help="Width of a face in pixels of the photo.")] = 128,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="The detector's confidence.")] = 0.8,
+    min_inside: Annotated[float, typer.Option(min=0, max=1, help="Share of the crop inside the photo.")] = 0.9,
+    max_yaw: Annotated[float, typer.Option(min=0, help="Turn of the head; clearly turned from 0.3.")] = 0.4,
+    min_sharpness: Annotated[float, typer.Option(min=0, help="Variance of the Laplacian at 256 pixels.")] = 25,
+    min_brightness: Annotated[float, typer.Option(min=0, max=1, help="Median luma of the face.")] = 0.08,
+    max_overexposed: Annotated[float, typer.Option(min=0, max=1, help="Share of the face nearly white.")] = 0.25,
+    duplicate_bits: Annotated[
+        int, typer.Option(min=0, max=256, help="Faces are duplicates up to so many differing bits of 256.")
+    ] = 32,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="Also put eye and mouth boxes into this file, as the classic tool has them.")
+    ] = None,
+    lmdb: Annotated[bool, typer.Option("--lmdb", help="Also write an LMDB of each folder of crops.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Photos looked at together; 0: one a processor.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Cut the faces out of photos, to train on: aligned, judged, without duplicates, and listed.
+
+    Crops go into OUTPUT/512, their measures, landmarks and boxes into manifest.csv, what was rejected and why into
+    rejected.csv. The same command goes on with what was interrupted, and takes in photos that have come meanwhile.
+    """
+    from revisage.batch import collect
+    from revisage.errors import InputError
+    from revisage.faces.quality import Limits
+    from revisage.prepare.records import Options
+
+    if size != "native" and not (size.isdigit() and 16 <= int(size) <= 2048):
+        raise InputError(f"--size takes a number from 16 to 2048, or native, not {size!r}")
+    if format not in ("png", "jpg"):
+        raise InputError(f"--format takes png or jpg, not {format!r}")
+    limits = Limits(
+        min_width=min_width,
+        min_score=min_score,
+        min_inside=min_inside,
+        max_yaw=max_yaw,
+        min_sharpness=min_sharpness,
+        min_brightness=min_brightness,
+        max_overexposed=max_overexposed,
+    )
+    options = Options(
+        output=output,
+        size=None if size == "native" else int(size),
+        format=format,
+        limits=limits,
+        duplicate_bits=duplicate_bits,
+        workers=workers or cpu_count() or 1,
+        landmarks=landmarks,
+        lmdb=lmdb,
+    )
+    sources = collect(paths, leave_out=output)  # wrong paths come to light before the network is loaded
+
+    import torch
+
+    from revisage.allocator import keep_freed_memory
+    from revisage.device import choose
+    from revisage.prepare.photos import prepare_photos
+    from revisage.zoo import load_detector
+
+    keep_freed_memory()
+    torch.set_num_threads(1)  # the workers are the threads; and sums come out the same however many there are
+    with closing(prepare_photos(load_detector(choose(device)), sources, options)) as outcomes:
+        failed = _report(_with_progress(outcomes, len(sources)), output)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
+    """The same outcomes; on a terminal with a progress bar below the lines that are printed meanwhile."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("preparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),
+    ) as progress:
+        yield from progress.track(outcomes, total=total)
+
+
+def _report(outcomes: Iterable[Outcome], output: Path) -> int:
+    """Print a line for each photo as it comes, and closing ones; return how many photos failed."""
+    photos: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    kept = 0
+    for outcome in outcomes:
+        if outcome.error:
+            complain(outcome.error)
+        elif outcome.record is not None:
+            print(_line(outcome.path, outcome.record), flush=True)
+            kept += len(outcome.record.kept)
+            reasons.update(outcome.record.rejections)
+        photos["failed" if outcome.error else "done before" if outcome.before else "done"] += 1
+    parts = [f"{photos[what]} {what}" for what in ("done", "done before", "failed") if photos[what]]
+    print(f"{photos.total()} photos: {', '.join(parts)}; {kept} new crops in {output}")
+    if reasons:
+        print("rejected: " + ", ".join(f"{number} {reason}" for reason, number in reasons.most_common()))
+    return photos["failed"]
+
+
+def _line(path: Path, record: PhotoRecord) -> str:
+    parts = [face.file for face in record.kept]
+    parts += [f"{number} {reason}" for reason, number in Counter(record.rejections).most_common()]
+    return f"{path}: {', '.join(parts)}"

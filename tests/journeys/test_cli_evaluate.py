@@ -1,0 +1,93 @@
+"""``revisage evaluate``, as a user calls it."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from revisage.files.checkpoint import save_weights
+from revisage.nets.restoration_unet import RestorationUNet
+
+
+def revisage(*arguments, cwd):
+    command = [sys.executable, "-m", "revisage", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two faces of 64 pixels in two sets of degraded pictures, and a small restorer that changes nothing."""
+    for seed, name in enumerate("ab"):
+        coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+        face = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC)
+        for folder, side in (("gt", 64), ("lq/mild", 32), ("lq/severe", 8)):
+            (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+            small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+            cv2.imwrite(str(tmp_path / "data" / folder / f"{name}.png"), small)
+    arguments = {"widths": [4, 4], "blocks": [1, 1], "unshuffle": 2}
+    state = {key: torch.zeros_like(value) for key, value in RestorationUNet(**arguments).state_dict().items()}
+    save_weights(
+        tmp_path / "model.safetensors", state, {"architecture": "RestorationUNet", "arguments": arguments, "size": 64}
+    )
+    return tmp_path
+
+
+def test_a_model_is_measured_on_every_set(data):
+    done = revisage("evaluate", "model.safetensors", "data", "--save-restored", "--device", "cpu", cwd=data)
+    assert done.returncode == 0, done.stderr
+    assert "lpips left out: needs --features and --channel-weights" in done.stdout
+    assert "2 sets, 4 pairs; scores.json, scores.csv and sheets in evaluation" in done.stdout
+    scores = json.loads((data / "evaluation" / "scores.json").read_text())
+    for name in ("mild", "severe"):
+        mean = scores["sets"][name]["mean"]
+        assert mean["restored"]["psnr"] == pytest.approx(mean["input"]["psnr"], abs=0.01)
+        assert (data / "evaluation" / "sheets" / f"{name}.jpg").exists()
+        assert (data / "evaluation" / "restored" / name / "b.png").exists()
+    assert scores["sets"]["mild"]["mean"]["input"]["ssim"] > scores["sets"]["severe"]["mean"]["input"]["ssim"]
+    assert len((data / "evaluation" / "scores.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
+
+
+def test_restorations_of_another_tool_are_measured_without_a_model(data):
+    done = revisage(
+        "evaluate", "--restored", "data/gt", "--gt", "data/gt", "--metrics", "psnr,ssim", "-o", "out", cwd=data
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((data / "out" / "scores.json").read_text())["sets"].values()
+    assert found["mean"] == {"restored": {"psnr": None, "ssim": 1.0}}
+    assert found["undefined"] == {"restored": {"psnr": 2}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give a MODEL"),
+        (("embedded",), "give DATA"),
+        (("embedded", "--gt", "data/gt"), "give DATA"),
+        (("embedded", "data", "--fid", "data/gt"), "--inception"),
+        (("embedded", "data", "--metrics", "pnsr"), "no figure 'pnsr'"),
+        (("embedded", "nowhere"), "no folder of pictures at nowhere/gt"),
+        (("embedded", "--restored", "data/gt", "--gt", "data/gt"), "not both"),
+    ],
+)
+def test_a_wrong_call_is_one_line(data, arguments, message, capsys, monkeypatch):
+    from revisage.cli import main
+
+    monkeypatch.chdir(data)
+    monkeypatch.setattr(sys, "argv", ["revisage", "evaluate", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_a_missing_partner_is_a_wrong_call_that_names_it(data):
+    (data / "data" / "lq" / "mild" / "b.png").unlink()
+    done = revisage("evaluate", "embedded", "data", cwd=data)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: data/gt/b.png has no partner in data/lq/mild")
+    assert not (data / "evaluation").exists()
