@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -67,3 +68,17 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(recipe, tmp_path):
     folder = tmp_path / "runs" / "journey"
     assert [path.name for path in folder.iterdir()] == ["first_batch.png"]
     assert cv2.imread(str(folder / "first_batch.png")).shape == (64, 128, 3)
+
+
+def test_a_run_that_is_told_to_end_saves_its_state_first(recipe, tmp_path):
+    long = ["--set", "training.images=100000", "--set", "training.save_every=100000"]
+    command = [sys.executable, "-m", "revisage", "train", str(recipe), "--device", "cpu", *long]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
+    metrics = tmp_path / "runs" / "journey" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not metrics.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (tmp_path / "runs" / "journey" / "state.pt").exists()

@@ -3,11 +3,12 @@
 Heavy imports happen inside the commands, so that ``--help`` is quick.
 
 Exit codes: 0 all well; 1 something failed, a photo say; 2 a wrong call: bad options, no input, nothing matches;
-130 interrupted. Failures are one line each on stderr.
+130 interrupted, by Ctrl-C or SIGTERM. Failures are one line each on stderr.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from typing import Annotated
@@ -40,12 +41,17 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # file names may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    signal.signal(signal.SIGTERM, _interrupt)  # what stops a service or a batch job: leave as tidily as after Ctrl-C
     warnings.filterwarnings("ignore", module="PIL")  # about oddities in metadata of photos that are otherwise fine
     try:
         app()
     except RevisageError as error:
         complain(str(error))
         sys.exit(2 if isinstance(error, InputError | UnknownModelError | DeviceError) else 1)
+
+
+def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt
 
 
 def _show_version(wanted: bool) -> None:
