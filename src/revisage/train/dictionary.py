@@ -24,7 +24,7 @@ from revisage.train.config import Strict
 from revisage.train.distributed import World
 from revisage.train.networks import VQVAEGANConfig, constructor_arguments, read_start
 from revisage.train.pairs import SHOWN, PairsConfig, read_pairs
-from revisage.train.samples import SamplesConfig
+from revisage.train.samples import OriginalsConfig
 from revisage.train.sheets import sheet
 from revisage.train.task import Examination, Moment, Turn
 from revisage.train.vqgan import VQGANGame, VQGANLosses
@@ -34,7 +34,7 @@ class DictionaryConfig(Strict):
     """A training of a dictionary.
 
     Attributes:
-        data: faces; only the originals are looked at.
+        data: good faces.
         size: side of a face in pixels.
         network: what is trained.
         start: weights to begin with.
@@ -44,7 +44,7 @@ class DictionaryConfig(Strict):
     """
 
     kind: Literal["dictionary"]
-    data: SamplesConfig
+    data: OriginalsConfig
     size: PositiveInt = 512
     network: VQVAEGANConfig = VQVAEGANConfig()
     start: Path | None = None

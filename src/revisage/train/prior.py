@@ -29,7 +29,7 @@ from revisage.train.networks import (
     constructor_arguments,
     read_start,
 )
-from revisage.train.samples import SamplesConfig
+from revisage.train.samples import OriginalsConfig
 from revisage.train.sheets import sheet
 from revisage.train.task import Examination, Moment, Turn
 
@@ -71,7 +71,7 @@ class PriorConfig(Strict):
     """A training of StyleGAN2.
 
     Attributes:
-        data: faces; only the originals are looked at.
+        data: good faces.
         network: the generator.
         discriminator: its opponent, for pictures of the same size.
         start: weights of the generator to begin with.
@@ -84,7 +84,7 @@ class PriorConfig(Strict):
     """
 
     kind: Literal["stylegan2_prior"]
-    data: SamplesConfig
+    data: OriginalsConfig
     network: Annotated[StyleGAN2GeneratorCleanConfig | StyleGAN2GeneratorConfig, Field(discriminator="type")]
     discriminator: StyleGAN2DiscriminatorConfig = StyleGAN2DiscriminatorConfig()
     start: Path | None = None

@@ -21,7 +21,7 @@ from revisage.train.config import Strict
 from revisage.train.distributed import World
 from revisage.train.networks import RestoreFormerConfig, constructor_arguments, read_start
 from revisage.train.pairs import MetricsConfig, Pairs, PairsConfig
-from revisage.train.samples import SamplesConfig
+from revisage.train.samples import DegradedConfig
 from revisage.train.sheets import sheet
 from revisage.train.task import Examination, Moment, Turn
 from revisage.train.vqgan import VQGANGame, VQGANLosses
@@ -42,7 +42,7 @@ class RestorationConfig(Strict):
     """
 
     kind: Literal["restoreformer"]
-    data: SamplesConfig
+    data: DegradedConfig
     size: PositiveInt = 512
     dictionary: Path
     network: RestoreFormerConfig = RestoreFormerConfig()

@@ -6,22 +6,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
-from torch.utils.data import default_collate
+from torch.utils.data import Dataset, default_collate
 
 from revisage.data.blur import Blur
-from revisage.data.crops import CropPatches, CropSample, read_crops
+from revisage.data.crops import CropPatches, read_crops
 from revisage.data.degradation import FFHQDegradation, one_of
 from revisage.data.jpeg import Jpeg
 from revisage.data.noise import Noise
 from revisage.data.resize import Shrink
 from revisage.files.checkpoint import load_strictly
-from revisage.tensors import from_float, from_tensor
-from revisage.train.adversary import AdversarialConfig, PictureGame
+from revisage.metrics.image import RGB8
+from revisage.nets.gfpgan import GFPGANCore
+from revisage.train.adversary import AdversarialConfig, ComponentConfig, ComponentGame, PictureGame, component_boxes
 from revisage.train.config import Strict
 from revisage.train.distributed import World
 from revisage.train.networks import (
@@ -33,13 +32,13 @@ from revisage.train.networks import (
     read_start,
 )
 from revisage.train.pairs import MetricsConfig, Pairs, PairsConfig
+from revisage.train.samples import DegradedConfig
+from revisage.train.sheets import sheet
 from revisage.train.task import Examination, Moment, Turn
 from revisage.train.terms import (
-    ArcFaceIdentityTerm,
-    CosinePerceptualTerm,
-    DescriptorIdentityTerm,
+    AnyIdentityTerm,
+    AnyPerceptualTerm,
     FrequencyTerm,
-    PerceptualTerm,
     Pictures,
     PixelTerm,
     PyramidTerm,
@@ -71,9 +70,10 @@ class Losses(Strict):
     pixel: PixelTerm | None = None
     pyramid: PyramidTerm | None = None
     frequency: FrequencyTerm | None = None
-    perceptual: Annotated[CosinePerceptualTerm | PerceptualTerm, Field(discriminator="network")] | None = None
-    identity: Annotated[DescriptorIdentityTerm | ArcFaceIdentityTerm, Field(discriminator="network")] | None = None
+    perceptual: AnyPerceptualTerm | None = None
+    identity: AnyIdentityTerm | None = None
     adversarial: AdversarialConfig | None = None
+    components: ComponentConfig | None = None
 
     def comparisons(self) -> dict[str, Term]:
         """The terms that compare with the original, by name."""
@@ -91,12 +91,13 @@ class RestorerConfig(Strict):
     """A restorer training.
 
     Attributes:
-        crops: folders of aligned square crops.
+        data: whole faces, perhaps with the places of eyes and mouth; or else:
+        crops: folders of aligned square crops, of which patches are shown.
         only: beginnings of the file names to use, say the sources whose licence allows it.
         size: side of a restored face in pixels.
         patch: side of a training sample cut from it.
         over_face: share of the patches that lie over the face; the others lie anywhere.
-        degradation: how originals become inputs; of several, each sample draws one.
+        degradation: how patches become inputs; of several, each sample draws one.
         network: what is trained.
         start: weights to begin with.
         losses: what it is trained towards.
@@ -105,7 +106,8 @@ class RestorerConfig(Strict):
     """
 
     kind: Literal["restorer"]
-    crops: tuple[Path, ...]
+    data: DegradedConfig | None = None
+    crops: tuple[Path, ...] = ()
     only: tuple[str, ...] = ("",)
     size: PositiveInt = 512
     patch: PositiveInt = 256
@@ -116,6 +118,25 @@ class RestorerConfig(Strict):
     losses: Losses = Losses(pixel=PixelTerm())
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
     metrics: MetricsConfig = MetricsConfig()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> RestorerConfig:
+        if (self.data is None) == (not self.crops):
+            raise ValueError("give either data, for whole faces, or crops, for patches of them")
+        return self
+
+    def samples(self, seed: int) -> Dataset[Any]:
+        """Whole faces or patches, by image count (RecipeError if something is missing)."""
+        if self.data is not None:
+            return self.data.build(self.size, seed)
+        return CropPatches(
+            read_crops(self.crops, self.only),
+            size=self.size,
+            patch=self.patch,
+            degradation=one_of([degradation.build() for degradation in self.degradation]),
+            seed=seed,
+            over_face=self.over_face,
+        )
 
     def build(self, seed: int) -> RestorerTask:
         """The task, with its data read (RecipeError if something is missing)."""
@@ -132,40 +153,44 @@ class RestorerTask:
             load_strictly(self.network, read_start(config.start, "task.start"), str(config.start))
         self.comparisons = config.losses.comparisons()
         self.game = PictureGame(config.losses.adversarial) if config.losses.adversarial else None
-        self.dataset = CropPatches(
-            read_crops(config.crops, config.only),
-            size=config.size,
-            patch=config.patch,
-            degradation=one_of([degradation.build() for degradation in config.degradation]),
-            seed=seed,
-            over_face=config.over_face,
-        )
+        self.components = ComponentGame(config.losses.components) if config.losses.components else None
+        self.dataset = config.samples(seed)
         self._pairs = Pairs(config.validation, config.size, config.metrics)
 
     @property
     def players(self) -> Mapping[str, nn.Module]:
         """The generator, and its opponents if there are any."""
-        return {"generator": self.network} | ({"discriminator": self.game.discriminator} if self.game else {})
+        players: dict[str, nn.Module] = {"generator": self.network}
+        if self.game:
+            players["discriminator"] = self.game.discriminator
+        return players | (dict(self.components.players.items()) if self.components else {})
 
-    def collate(self, samples: list[CropSample]) -> dict[str, Tensor]:
+    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
         """Stack the samples."""
         batch: dict[str, Tensor] = default_collate(samples)
         return batch
 
     def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
-        """The generator's turn, then the discriminator's."""
-        game = self.game if self.game and moment.images >= self.game.config.begins else None
+        """The generator's turn, then the discriminators'."""
+        begun = self.game is None or moment.images >= self.game.config.begins
+        game, components = (self.game, self.components) if begun else (None, None)
         made = self._restored(batch, moment)
         if game is None or _generator_learns(game.config, moment):
             terms = {name: term(made) for name, term in self.comparisons.items()}
-            yield "generator", terms | (game.generator_terms(made) if game else {})
+            terms |= game.generator_terms(made) if game else {}
+            yield "generator", terms | (components.generator_terms(made, component_boxes(batch)) if components else {})
         if game is not None:
             yield game.discriminator_turn(made, moment.step)
+        if components is not None:
+            yield from components.discriminator_turns(made, component_boxes(batch))
 
     def _restored(self, batch: dict[str, Tensor], moment: Moment) -> Pictures:
         lq = batch["lq"].contiguous(memory_format=torch.channels_last)
-        restored, drawn = picture_and_pyramid(self.network(lq))
-        corners = [(float(left), float(top)) for left, top in batch["corner"].tolist()]
+        # A prior's noise is drawn afresh in training and stored for use.
+        noise = {"randomize_noise": True} if isinstance(self.network, GFPGANCore) else {}
+        restored, drawn = picture_and_pyramid(self.network(lq, **noise))
+        corner = batch.get("corner", torch.zeros(len(lq), 2))  # a whole face has none
+        corners = [(float(left), float(top)) for left, top in corner.tolist()]
         return Pictures(restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, moment.images)
 
     def validate(self, network: nn.Module, world: World) -> Examination:
@@ -177,10 +202,9 @@ class RestorerTask:
         network = self.config.network
         return {"architecture": network.type, "arguments": constructor_arguments(network), "size": self.config.size}
 
-    def sheet(self, batch: dict[str, Tensor]) -> NDArray[np.uint8]:
+    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
         """Degraded above original."""
-        rows = [from_tensor(batch[name]) for name in ("lq", "gt")]
-        return np.vstack([np.hstack([np.asarray(from_float(x, np.uint8), np.uint8) for x in row]) for row in rows])
+        return sheet(batch["lq"], batch["gt"])
 
 
 def _generator_learns(game: AdversarialConfig, moment: Moment) -> bool:

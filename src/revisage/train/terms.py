@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -254,6 +254,12 @@ class ArcFaceIdentityTerm(Strict):
             return self.weight * identity_distance(found[0], targets[0], "l1").mean()
 
         return term
+
+
+AnyPerceptualTerm: TypeAlias = Annotated[
+    CosinePerceptualTerm | LpipsTerm | PerceptualTerm, Field(discriminator="network")
+]
+AnyIdentityTerm: TypeAlias = Annotated[DescriptorIdentityTerm | ArcFaceIdentityTerm, Field(discriminator="network")]
 
 
 def _same_part(pictures: Tensor, side: int | None) -> Tensor:

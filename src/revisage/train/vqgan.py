@@ -7,10 +7,9 @@ and the identity of the face (Wang et al. 2022, arXiv 2201.06374).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from revisage.nets.restoreformer import VQVAEGAN, RestoreFormer
@@ -19,14 +18,7 @@ from revisage.train.config import Strict
 from revisage.train.losses.adversarial import GanLoss, adaptive_weight, discriminator_loss, generator_loss
 from revisage.train.networks import NLayerDiscriminatorConfig
 from revisage.train.task import Moment, Turn
-from revisage.train.terms import (
-    ArcFaceIdentityTerm,
-    CosinePerceptualTerm,
-    DescriptorIdentityTerm,
-    LpipsTerm,
-    Pictures,
-    PixelTerm,
-)
+from revisage.train.terms import AnyIdentityTerm, AnyPerceptualTerm, Pictures, PixelTerm
 
 
 class AdaptiveAdversarialConfig(Strict):
@@ -54,11 +46,11 @@ class VQGANLosses(Strict):
     """
 
     pixel: PixelTerm = PixelTerm()
-    perceptual: Annotated[LpipsTerm | CosinePerceptualTerm, Field(discriminator="network")] | None = None
+    perceptual: AnyPerceptualTerm | None = None
     codebook: PositiveFloat = 1.0
     adversarial: AdaptiveAdversarialConfig | None = None
     components: ComponentConfig | None = None
-    identity: Annotated[ArcFaceIdentityTerm | DescriptorIdentityTerm, Field(discriminator="network")] | None = None
+    identity: AnyIdentityTerm | None = None
     begins: NonNegativeFloat = 0
 
 
@@ -96,8 +88,8 @@ class VQGANGame:
             moment: how far the run has come.
         """
         picture, distance = network(shown.contiguous(memory_format=torch.channels_last), return_loss=True)
-        corners = [(float(left), float(top)) for left, top in batch["corner"].tolist()]
-        made = Pictures(picture.float(), batch["gt"], batch["detail"], corners, [], shown.shape[-1], moment.images)
+        whole = [(0.0, 0.0)] * len(shown)
+        made = Pictures(picture.float(), batch["gt"], batch["detail"], whole, [], shown.shape[-1], moment.images)
         begun = moment.images >= self.losses.begins
 
         terms = {name: term(made) for name, term in self.reconstruction.items()}
