@@ -84,6 +84,14 @@ def test_network_speed(run, capsys):
     assert "86.44 M parameters" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_loading_cost(run, capfd):
+    run("loading_cost.py", 32, 0.125)
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["w.pth", "w.safetensors"]
+    assert all(float(line.split()[-4]) < 3 for line in lines)  # of a small file; of a large one hardly above 1
+
+
 def test_the_photo_is_made_as_its_readme_says(run, tmp_path):
     run("make_photo.py", PORTRAIT, tmp_path / "photo.jpg")
     made, shipped = (revisage.read_image(path).astype(int) for path in (tmp_path / "photo.jpg", EXAMPLES / "photo.jpg"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revisage.data.backgrounds import jigsaw, procedural
-from revisage.data.face_scenes import Canvas, FaceScenes, collate, salient_spots, similarity, transformed, turned_boxes
+from revisage.data.face_scenes import FaceScenes, collate
 from revisage.data.labelled_photos import (
     BoxFromLandmarks,
     LabelledPhoto,
@@ -21,6 +21,9 @@ from revisage.data.labelled_photos import (
     read_photos,
 )
 from revisage.data.photo_wear import Wear
+from revisage.data.salient_spots import salient_spots
+from revisage.data.scene_canvas import Canvas
+from revisage.data.scene_geometry import similarity, transformed, turned_boxes
 from revisage.errors import RecipeError
 
 POINTS = np.array([[44, 50], [76, 50], [60, 68], [48, 86], [72, 86]], np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict
@@ -14,12 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from revisage.data.degradation import Degradation
-from revisage.errors import RecipeError
+from revisage.data.sources import Crop, Source, crop_paths, read_crop
+from revisage.data.step import Degradation
 from revisage.tensors import to_float
 from revisage.types import FloatImage
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 FACE = 0.85, 0.525
 """Where a patch over the face lies: its top and left as shares of the room that they have."""
 
@@ -50,33 +48,13 @@ def _order(length: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(length)
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A decoded aligned face: (S, S, 3) uint8 RGB."""
-
-    name: str
-    pixels: NDArray[np.uint8]
-
-
 def read_crops(folders: Sequence[Path], only: Sequence[str] = ("",)) -> list[Crop]:
     """Decode all square pictures in ``folders`` whose name begins with one of ``only``, sorted by name.
 
     Raises:
         RecipeError: a folder is missing, holds no such picture, or a picture is not square or cannot be read.
     """
-    crops: list[Crop] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise RecipeError(f"no folder of aligned crops at {folder}")
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name.startswith(tuple(only)))
-        if not paths:
-            raise RecipeError(f"no crops in {folder} that begin with {', '.join(map(repr, only))}")
-        for path in paths:
-            pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
-            if pixels is None or pixels.shape[0] != pixels.shape[1]:
-                raise RecipeError(f"{path} is not a square picture")
-            crops.append(Crop(path.stem, np.asarray(pixels, np.uint8)))
-    return crops
+    return [read_crop(path) for folder in folders for path in crop_paths(folder, only)]
 
 
 class CropPatches(Dataset[CropSample]):
@@ -86,7 +64,7 @@ class CropPatches(Dataset[CropSample]):
     Crops smaller than ``size`` are enlarged; their samples are marked as lacking detail.
 
     Args:
-        crops: decoded faces.
+        crops: faces, decoded or to be decoded when asked for.
         size: side that faces have when they are restored.
         patch: side of a sample, at most ``size``.
         degradation: makes (lq, gt) from a picture.
@@ -96,7 +74,7 @@ class CropPatches(Dataset[CropSample]):
 
     def __init__(
         self,
-        crops: Sequence[Crop],
+        crops: Source,
         *,
         size: int,
         patch: int,
@@ -104,7 +82,7 @@ class CropPatches(Dataset[CropSample]):
         seed: int,
         over_face: float = 0.0,
     ) -> None:
-        self.crops = list(crops)
+        self.crops = crops
         self.size = size
         self.patch = patch
         self.degradation = degradation
@@ -120,8 +98,8 @@ class CropPatches(Dataset[CropSample]):
         gt, corner = self._patch(crop.pixels, rng)
         lq, gt = self.degradation(gt, rng)
         return {
-            "lq": _chw(lq),
-            "gt": _chw(gt),
+            "lq": chw(lq),
+            "gt": chw(gt),
             "detail": torch.tensor(float(crop.pixels.shape[0] >= self.size)),
             "corner": torch.tensor(corner),
         }
@@ -147,5 +125,8 @@ class CropPatches(Dataset[CropSample]):
         return np.clip(enlarged, 0, 1).astype(np.float32), corner
 
 
-def _chw(picture: FloatImage) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))) * 2 - 1
+def chw(picture: FloatImage) -> torch.Tensor:
+    """(H, W, 3) in [0, 1] -> (3, H, W) in [-1, 1]."""
+    planes = np.empty((3, *picture.shape[:2]), np.float32)
+    cv2.split(picture, [planes[0], planes[1], planes[2]])
+    return torch.add(torch.tensor(-1.0), torch.from_numpy(planes), alpha=2)

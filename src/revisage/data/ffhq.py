@@ -1,0 +1,109 @@
+"""Whole aligned faces with their eyes and mouths, as GFP-GAN and RestoreFormer are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from revisage.data.augmentation import Augmentation, Mirror
+from revisage.data.components import PUBLISHED_SIZE, Components, boxes_of, find
+from revisage.data.crops import chw, permuted
+from revisage.data.ffhq_degradation import FFHQOptions
+from revisage.data.sources import Source
+from revisage.data.step import Degradation
+from revisage.tensors import to_float
+from revisage.types import FloatImage
+
+
+class FaceSample(TypedDict):
+    """One training sample.
+
+    Keys:
+        lq, gt: (3, S, S) float32 RGB in [-1, 1].
+        detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged.
+        left_eye, right_eye, mouth: (4,) float32 x1, y1, x2, y2 in pixels of ``gt``; only where landmarks were given.
+    """
+
+    lq: torch.Tensor
+    gt: torch.Tensor
+    detail: torch.Tensor
+    left_eye: NotRequired[torch.Tensor]
+    right_eye: NotRequired[torch.Tensor]
+    mouth: NotRequired[torch.Tensor]
+
+
+class FFHQDegradationDataset(Dataset[FaceSample]):
+    """Endless degraded faces; sample ``index`` depends on (seed, index) and on nothing else.
+
+    Each pass over the source, an epoch, has an order of its own: index = epoch * len(source) + place in that order.
+
+    Args:
+        source: aligned square faces, sorted by name.
+        size: side of a sample; other faces are resized.
+        degradation: makes (lq, gt).
+        augmentation: what is done to the original before.
+        landmarks: key -> (3, 3) in pixels of 512, see :mod:`revisage.data.components`; None: samples have no boxes.
+        eye_enlarge_ratio: of the eyes' boxes.
+        seed: of everything random.
+
+    Raises:
+        RecipeError: (of a sample) its picture has no entry in ``landmarks``.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        size: int = 512,
+        degradation: Degradation | None = None,
+        augmentation: Augmentation | None = None,
+        landmarks: Mapping[str, Components] | None = None,
+        eye_enlarge_ratio: float = 1.4,
+        seed: int,
+    ) -> None:
+        self.source = source
+        self.size = size
+        self.degradation = degradation or FFHQOptions()
+        self.augmentation = augmentation or Mirror()
+        self.landmarks = landmarks
+        self.eye_enlarge_ratio = eye_enlarge_ratio
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> FaceSample:
+        rng = np.random.default_rng((self.seed, 1, index))
+        place = permuted(index, len(self.source), self.seed)
+        crop = self.source[place]
+        components = None
+        if self.landmarks is not None:
+            components = find(self.landmarks, crop.name, place) * (self.size / PUBLISHED_SIZE)
+        gt, components = self.augmentation(_at_size(crop.pixels, self.size), components, rng)
+        lq, gt = self.degradation(gt, rng)
+        detail = torch.tensor(float(crop.pixels.shape[0] >= self.size))
+        if components is None:
+            return {"lq": chw(lq), "gt": chw(gt), "detail": detail}
+        left_eye, right_eye, mouth = torch.from_numpy(boxes_of(components, self.eye_enlarge_ratio))
+        return {
+            "lq": chw(lq),
+            "gt": chw(gt),
+            "detail": detail,
+            "left_eye": left_eye,
+            "right_eye": right_eye,
+            "mouth": mouth,
+        }
+
+
+def _at_size(pixels: NDArray[np.uint8], size: int) -> FloatImage:
+    picture = to_float(pixels)
+    if pixels.shape[0] == size:
+        return picture
+    method = cv2.INTER_CUBIC if pixels.shape[0] < size else cv2.INTER_AREA
+    return np.clip(cv2.resize(picture, (size, size), interpolation=method), 0, 1).astype(np.float32)
