@@ -22,7 +22,7 @@ task:
   size: 64
   network: {type: RestorationUNet}
   degradation:
-    - {blur_sigma: [6, 6], downsample: [8, 8], noise: [0, 0], jpeg: [30, 30], gray: 1}
+    - {degradation: steps, gray: 1, steps: [{step: blur, sigma: [6, 6]}, {step: jpeg, quality: [30, 30]}]}
 training: {images: 1}
 """
 
@@ -135,14 +135,15 @@ class TestCommand:
         done = command(crops[0].parent, "-o", tmp_path / "out", "--recipe", tmp_path / "recipe.yml")
         assert done.exit_code == 0, done.output
         lq = read_image(tmp_path / "out" / "lq" / "b.png")
-        (degradation,) = (one.build() for one in read_recipe(tmp_path / "recipe.yml").task.degradation)
+        (degradation,) = read_recipe(tmp_path / "recipe.yml").task.degradation
         assert lq.shape == (64, 64, 3)
         assert (lq.max(axis=2).astype(int) - lq.min(axis=2) <= 1).all()  # gray: it is this recipe's degradation
         assert degradation.gray == 1
 
     def test_recipe_for_whole_faces(self, tmp_path, crops):
         whole = RECIPE.partition("  crops")[0] + "  size: 64\n  network: {type: RestorationUNet}\n"
-        whole += "  data: {source: nowhere, degradation: {ffhq: {gray_prob: 1, gt_gray: true}}}\ntraining: {images: 1}"
+        whole += "  data: {source: nowhere, degradation: {degradation: ffhq, gray_prob: 1, gt_gray: true}}\n"
+        whole += "training: {images: 1}"
         (tmp_path / "recipe.yml").write_text(whole)
         done = command(crops[0].parent, "-o", tmp_path / "out", "--recipe", tmp_path / "recipe.yml")
         assert done.exit_code == 0, done.output

@@ -215,7 +215,7 @@ def test_training_makes_blurred_pictures_better(recipe_file, tmp_path, crops):
         "training.images=400",
         "training.validate_every=400",
         "training.optimizer.learning_rate=4e-3",
-        "task.degradation=[{blur_sigma: [2, 2], isotropic: 1, downsample: [1, 1], noise: [0, 0], jpeg: [100, 100]}]",
+        "task.degradation=[[{step: blur, sigma: [2, 2], isotropic: 1}]]",
         f"task.validation.same.lq={tmp_path / 'lq'}",
     ]
     train(read_recipe(recipe_file, settings), tmp_path / "run")

@@ -40,7 +40,7 @@ def dictionary(tmp_path):
 def settings(faces, landmarks, dictionary):
     return {
         "kind": "restoreformer",
-        "data": {"source": str(faces), "landmarks": landmarks, "degradation": {"extended": {}}},
+        "data": {"source": str(faces), "landmarks": landmarks, "degradation": {"degradation": "uneven"}},
         "size": 32,
         "dictionary": dictionary,
         "network": NETWORK,

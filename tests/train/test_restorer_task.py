@@ -152,6 +152,14 @@ def test_enlarged_originals_are_no_example_of_fine_detail_for_the_discriminator(
     assert float(terms["generator"]["adversarial"]) == 0
 
 
+def test_the_pyramid_is_taken_away_when_the_recipe_says(settings):
+    small = {"out_size": 64, "num_style_feat": 8, "narrow": 0.03125, "num_mlp": 1, "channel_multiplier": 1}
+    network = {"type": "GFPGANv1Clean", **small}
+    made = task(settings, patch=64, network=network, losses={"pyramid": {"until": 100}})
+    assert float(turns(made, images=100)["generator"]["pyramid"].detach()) > 0
+    assert float(turns(made, images=101)["generator"]["pyramid"].detach()) == 0
+
+
 def test_an_original_without_partner_is_named(settings, tmp_path):
     (tmp_path / "lq" / "b.png").unlink()
     made = task(settings, validation={"set": {"gt": tmp_path / "crops", "lq": tmp_path / "lq"}})

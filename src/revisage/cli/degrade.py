@@ -57,7 +57,6 @@ def degrade(
 def _from_recipe(path: Path) -> tuple[Degradation, int, int]:
     """Degradation, side of a face and seed."""
     from revisage.data.degradation import one_of
-    from revisage.data.ffhq_degradation import FFHQOptions
     from revisage.errors import RecipeError
     from revisage.train.recipe import read_recipe
     from revisage.train.restoreformer import RestorationConfig
@@ -68,7 +67,7 @@ def _from_recipe(path: Path) -> tuple[Degradation, int, int]:
         raise RecipeError(f"{path} trains no restorer: its task, {recipe.task.kind}, degrades nothing")
     task = recipe.task
     if isinstance(task, RestorerConfig) and task.data is None:
-        degradation = one_of([choice.build() for choice in task.degradation])
-    else:
-        degradation = (task.data and task.data.degradation.build()) or FFHQOptions()
-    return degradation, task.size, recipe.seed
+        return one_of(task.degradation), task.size, recipe.seed
+    if task.data is None:
+        raise RecipeError(f"{path} names no data, so no degradation either")
+    return task.data.degradation, task.size, recipe.seed

@@ -10,15 +10,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from revisage.metrics.image import RGB8
 from revisage.nets import arcface, face_descriptor
 from revisage.tensors import to_float, to_tensor
 
 Vector = NDArray[np.floating]
-GRAY = (0.2989, 0.5870, 0.1140)
-"""Shares of R, G, B in the gray that GFP-GAN shows to the identity network."""
 
 
 def cosine_distance(a: Vector, b: Vector) -> float:
@@ -43,15 +40,9 @@ def describe(network: face_descriptor.FaceDescriptor, picture: RGB8) -> Vector:
 
 
 def embed(network: arcface.ResNetArcFace, picture: RGB8) -> Vector:
-    """Aligned face (S, S, 3) uint8 RGB -> (512,) embedding of its gray picture, 128 pixels wide and in [-1, 1].
-
-    Resized bilinearly, without smoothing: what the identity loss of GFP-GAN does.
-    """
-    x = to_tensor([to_float(picture)])
-    gray = (x * x.new_tensor(GRAY).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    small = F.interpolate(gray, (arcface.SIDE, arcface.SIDE), mode="bilinear", align_corners=False)
+    """Aligned face (S, S, 3) uint8 RGB -> (512,) embedding of its gray picture, as in GFP-GAN's identity loss."""
     with torch.inference_mode():
-        return network(small)[0].numpy()
+        return network(arcface.gray_faces(to_tensor([to_float(picture)])))[0].numpy()
 
 
 def _cosine(a: Vector, b: Vector) -> float:

@@ -125,3 +125,17 @@ def _initialise(module: nn.Module) -> None:
         nn.init.xavier_normal_(module.weight)
     if isinstance(module, nn.Linear):
         nn.init.zeros_(module.bias)
+
+
+def gray_faces(pictures: Tensor) -> Tensor:
+    """Aligned faces as GFP-GAN shows them to :class:`ResNetArcFace`.
+
+    Args:
+        pictures: (N, 3, H, W) RGB in [-1, 1].
+
+    Returns:
+        (N, 1, 128, 128) luma 0.2989 R + 0.587 G + 0.114 B, resized bilinearly without anti-aliasing.
+    """
+    red, green, blue = pictures.split(1, dim=1)
+    luma = 0.2989 * red + 0.587 * green + 0.114 * blue
+    return F.interpolate(luma, (SIDE, SIDE), mode="bilinear", align_corners=False)

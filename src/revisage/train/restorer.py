@@ -13,9 +13,10 @@ from torch.utils.data import Dataset, default_collate
 
 from revisage.data.blur import Blur
 from revisage.data.crops import CropPatches, read_crops
-from revisage.data.degradation import FFHQDegradation, one_of
+from revisage.data.degradation import one_of
 from revisage.data.jpeg import Jpeg
 from revisage.data.noise import Noise
+from revisage.data.recipes import DegradationSettings, Steps
 from revisage.data.resize import Shrink
 from revisage.files.checkpoint import load_strictly
 from revisage.metrics.image import RGB8
@@ -44,24 +45,6 @@ from revisage.train.terms import (
     PyramidTerm,
     Term,
 )
-
-Range = tuple[float, float]
-
-
-class DegradationConfig(Strict):
-    """Ranges of the degradation; the defaults are GFP-GAN's without colour jitter."""
-
-    blur_sigma: Range = (0.1, 10)
-    isotropic: float = 0.5
-    downsample: Range = (0.8, 8)
-    noise: Range = (0, 20)
-    jpeg: Range = (60, 100)
-    gray: float = 0.01
-
-    def build(self) -> FFHQDegradation:
-        """The degradation as a function."""
-        steps = Blur(self.blur_sigma, self.isotropic), Shrink(self.downsample), Noise(self.noise), Jpeg(self.jpeg)
-        return FFHQDegradation(steps, self.gray)
 
 
 class Losses(Strict):
@@ -97,7 +80,7 @@ class RestorerConfig(Strict):
         size: side of a restored face in pixels.
         patch: side of a training sample cut from it.
         over_face: share of the patches that lie over the face; the others lie anywhere.
-        degradation: how patches become inputs; of several, each sample draws one.
+        degradation: how patches become inputs, see :mod:`revisage.data.recipes`; of several, each sample draws one.
         network: what is trained.
         start: weights to begin with.
         losses: what it is trained towards.
@@ -112,7 +95,7 @@ class RestorerConfig(Strict):
     size: PositiveInt = 512
     patch: PositiveInt = 256
     over_face: NonNegativeFloat = 0.0
-    degradation: tuple[DegradationConfig, ...] = Field((DegradationConfig(),), min_length=1)
+    degradation: tuple[DegradationSettings, ...] = Field((Steps((Blur(), Shrink(), Noise(), Jpeg())),), min_length=1)
     network: Annotated[RestorationUNetConfig | GFPGANv1CleanConfig | GFPGANv1Config, Field(discriminator="type")]
     start: Path | None = None
     losses: Losses = Losses(pixel=PixelTerm())
@@ -133,7 +116,7 @@ class RestorerConfig(Strict):
             read_crops(self.crops, self.only),
             size=self.size,
             patch=self.patch,
-            degradation=one_of([degradation.build() for degradation in self.degradation]),
+            degradation=one_of(self.degradation),
             seed=seed,
             over_face=self.over_face,
         )

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import PositiveFloat, model_validator
+from pydantic import PositiveFloat
 from torch.utils.data import Dataset
 
 from revisage.data.augmentation import ExtendedAugmentation
 from revisage.data.colour import to_gray
 from revisage.data.components import read_components
-from revisage.data.extended_degradation import UnevenDegradation
 from revisage.data.ffhq import FFHQDegradationDataset
 from revisage.data.ffhq_degradation import FFHQOptions
 from revisage.data.lmdb_source import LmdbSource
+from revisage.data.recipes import DegradationSettings
 from revisage.data.sources import FolderSource, Source
-from revisage.data.step import Degradation, Probability
+from revisage.data.step import Probability
 from revisage.data.tar_source import TarSource
 from revisage.train.config import Strict
 from revisage.types import FloatImage
@@ -61,28 +61,6 @@ class OriginalsConfig(Strict):
         )
 
 
-class DegradationChoice(Strict):
-    """One of the published degradations; the defaults of each are the published values.
-
-    Attributes:
-        ffhq: GFP-GAN's.
-        extended: RestoreFormer++'s.
-    """
-
-    ffhq: FFHQOptions | None = None
-    extended: UnevenDegradation | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> DegradationChoice:
-        if (self.ffhq is None) == (self.extended is None):
-            raise ValueError("choose one of ffhq and extended, say {ffhq: {}}")
-        return self
-
-    def build(self) -> Degradation | None:
-        """The degradation as a function."""
-        return self.ffhq or self.extended
-
-
 class DegradedConfig(Strict):
     """Faces and what became of them.
 
@@ -91,21 +69,21 @@ class DegradedConfig(Strict):
         landmarks: classic file of the places of eyes and mouth; None: samples have no boxes of them.
         eye_enlarge_ratio: of the eyes' boxes.
         augmentation: of the original, before it is degraded; None: half of the faces are mirrored.
-        degradation: of what the network is shown.
+        degradation: of what the network is shown, see :mod:`revisage.data.recipes`; GFP-GAN's if none is given.
     """
 
     source: Names
     landmarks: Path | None = None
     eye_enlarge_ratio: PositiveFloat = 1.4
     augmentation: ExtendedAugmentation | None = None
-    degradation: DegradationChoice = DegradationChoice(ffhq=FFHQOptions())
+    degradation: DegradationSettings = FFHQOptions()
 
     def build(self, size: int, seed: int) -> Dataset[Any]:
         """Samples of side ``size`` by image count (RecipeError if something is missing)."""
         return FFHQDegradationDataset(
             open_source(self.source),
             size=size,
-            degradation=self.degradation.build(),
+            degradation=self.degradation,
             augmentation=self.augmentation,
             landmarks=read_components(self.landmarks) if self.landmarks else None,
             eye_enlarge_ratio=self.eye_enlarge_ratio,

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from revisage.nets.arcface import gray_faces
 from revisage.nets.face_descriptor import chips, shows_chip
 from revisage.train.config import Strict
 from revisage.train.losses.feature_networks import (
@@ -25,7 +26,7 @@ from revisage.train.losses.feature_networks import (
     read_vgg19,
 )
 from revisage.train.losses.frequency import fft_loss, focal_frequency_loss, wavelet_loss
-from revisage.train.losses.identity import gray_faces, identity_distance
+from revisage.train.losses.identity import identity_distance
 from revisage.train.losses.perceptual import (
     VGG19_WEIGHTS,
     feature_distance,

@@ -5,7 +5,8 @@ import torch
 from golden_weights import golden_input
 from torch.nn import functional as F
 
-from revisage.train.losses.identity import IdentityDistance, gray_faces, identity_distance
+from revisage.nets.arcface import gray_faces
+from revisage.train.losses.identity import IdentityDistance, identity_distance
 
 KINDS = get_args(IdentityDistance)
 

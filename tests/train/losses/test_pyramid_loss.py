@@ -1,12 +1,10 @@
-import math
-
 import pytest
 import torch
 from torch.autograd import gradcheck
 from torch.nn import functional as F
 
 from revisage.nets.gfpgan import GFPGANv1Clean
-from revisage.train.losses.pyramid import image_pyramid, pyramid_loss, pyramid_weight
+from revisage.train.losses.pyramid import image_pyramid, pyramid_loss
 
 
 def picture(side, seed=0):
@@ -54,13 +52,3 @@ def test_its_derivative_is_right():
     gt = picture(4)
     drawn = [level.clone().requires_grad_() for level in (picture(2, 1), picture(4, 2))]
     assert gradcheck(lambda *levels: pyramid_loss(levels, gt), drawn)
-
-
-@pytest.mark.parametrize(("progress", "expected"), [(0, 2), (50_000, 2), (50_001, 1e-12)])
-def test_the_weight_falls_after_the_given_moment(progress, expected):
-    assert pyramid_weight(progress, 50_000, weight=2, residue=1e-12) == expected
-
-
-def test_it_is_removed_wholly_unless_asked_otherwise_and_never_without_a_moment():
-    assert pyramid_weight(10, 5) == 0
-    assert pyramid_weight(10**12) == pyramid_weight(0, math.inf) == 1

@@ -1,7 +1,4 @@
-"""Distances between embeddings of faces, and the picture that ArcFace is shown.
-
-The descriptor's picture is cut out by :func:`revisage.nets.face_descriptor.chips`.
-"""
+"""Distances between embeddings of faces; what their networks are shown is cut out beside them, in ``nets``."""
 
 from __future__ import annotations
 
@@ -10,25 +7,10 @@ from typing import Literal, TypeAlias
 from torch import Tensor
 from torch.nn import functional as F
 
-from revisage.nets.arcface import SIDE
 from revisage.nets.precision import accurate
 from revisage.train.losses.pixel import l1
 
 IdentityDistance: TypeAlias = Literal["l1", "cosine", "euclidean"]
-
-
-def gray_faces(pictures: Tensor) -> Tensor:
-    """Aligned faces as :class:`revisage.nets.arcface.ResNetArcFace` sees them in GFP-GAN's training.
-
-    Args:
-        pictures: (N, 3, H, W) RGB in [-1, 1].
-
-    Returns:
-        (N, 1, 128, 128) luma 0.2989 R + 0.587 G + 0.114 B, resized bilinearly without anti-aliasing.
-    """
-    red, green, blue = pictures.split(1, dim=1)
-    luma = 0.2989 * red + 0.587 * green + 0.114 * blue
-    return F.interpolate(luma, (SIDE, SIDE), mode="bilinear", align_corners=False)
 
 
 def identity_distance(embeddings: Tensor, targets: Tensor, kind: IdentityDistance) -> Tensor:

@@ -6,7 +6,6 @@ it has.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -54,17 +53,3 @@ def pyramid_loss(drawn: Sequence[Tensor], gt: Tensor, distance: Distance = l1) -
     """
     pairs = zip(drawn, image_pyramid(gt, len(drawn)), strict=True)
     return torch.stack([distance(mine, theirs).mean() for mine, theirs in pairs]).sum()
-
-
-def pyramid_weight(
-    progress: float, removed_after: float = math.inf, weight: float = 1.0, residue: float = 0.0
-) -> float:
-    """The weight of the pyramid loss at a moment of the training.
-
-    Args:
-        progress: images (or steps) seen so far.
-        removed_after: up to and including here the loss has its weight; in the same unit.
-        weight: until then.
-        residue: afterwards. The published training keeps 1e-12, only to give every parameter a gradient.
-    """
-    return weight if progress <= removed_after else residue
