@@ -14,8 +14,8 @@ import torch
 
 import revisage
 from revisage.allocator import keep_freed_memory
+from revisage.data.degradations.ffhq_degradation import FFHQOptions
 from revisage.data.ffhq import FFHQDegradationDataset
-from revisage.data.ffhq_degradation import FFHQOptions
 from revisage.data.sources import Crop
 
 ROOT = Path(__file__).parent.parent

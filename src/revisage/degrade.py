@@ -14,12 +14,12 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from numpy.typing import NDArray
 
-from revisage.data.blur import Blur
-from revisage.data.degradation import FFHQDegradation
-from revisage.data.jpeg import Jpeg
-from revisage.data.noise import Noise
-from revisage.data.resize import Shrink
-from revisage.data.step import Degradation
+from revisage.data.degradations.blur import Blur
+from revisage.data.degradations.jpeg import Jpeg
+from revisage.data.degradations.noise import Noise
+from revisage.data.degradations.resize import Shrink
+from revisage.data.degradations.sequence import FFHQDegradation
+from revisage.data.degradations.step import Degradation
 from revisage.errors import InputError
 from revisage.files.images import read_image, write_image
 from revisage.tensors import from_float, to_float

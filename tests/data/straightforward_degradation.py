@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import torch
 
-from revisage.data.blur import MixedBlur
-from revisage.data.resize import Shrink
+from revisage.data.degradations.blur import MixedBlur
+from revisage.data.degradations.resize import Shrink
 
 
 def straightforward(pixels, options, rng):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from revisage.data.blur import Blur, MixedBlur
-from revisage.data.resize import BlurredShrink, Resize, Shrink, fused
+from revisage.data.degradations.blur import Blur, MixedBlur
+from revisage.data.degradations.resize import BlurredShrink, Resize, Shrink, fused
 
 
 def rng(seed=0):

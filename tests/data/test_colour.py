@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.data import colour
-from revisage.data.colour import ChannelShift, ColourJitter, Exposure, Haze
-from revisage.data.noise import Noise, PoissonNoise, counted
+from revisage.data.degradations import colour
+from revisage.data.degradations.colour import ChannelShift, ColourJitter, Exposure, Haze
+from revisage.data.degradations.noise import Noise, PoissonNoise, counted
 
 
 def picture(seed=0, side=24):

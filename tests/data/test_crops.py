@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from revisage.data.crops import CropPatches, permuted, read_crops
-from revisage.data.degradation import FFHQDegradation
+from revisage.data.degradations.sequence import FFHQDegradation
 from revisage.errors import RecipeError
 
 

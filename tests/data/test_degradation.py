@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.data import kernels
-from revisage.data.degradation import Blur, FFHQDegradation, Jpeg, Noise, Shrink, one_of, to_gray
+from revisage.data.degradations import kernels
+from revisage.data.degradations.sequence import Blur, FFHQDegradation, Jpeg, Noise, Shrink, one_of, to_gray
 
 
 def smooth(height=96, width=80, seed=0):

@@ -3,9 +3,16 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from revisage.data.degradation import FFHQDegradation
-from revisage.data.ffhq_degradation import FFHQOptions
-from revisage.data.recipes import DEGRADATIONS, STEPS, DegradationSettings, degradation_of, settings_of, step_of
+from revisage.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.data.degradations.recipes import (
+    DEGRADATIONS,
+    STEPS,
+    DegradationSettings,
+    degradation_of,
+    settings_of,
+    step_of,
+)
+from revisage.data.degradations.sequence import FFHQDegradation
 
 NEEDED = {
     "sometimes": {"probability": 0.5, "steps": [{"step": "gray"}]},

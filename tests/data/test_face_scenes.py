@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.data.backgrounds import jigsaw, procedural
-from revisage.data.face_scenes import FaceScenes, collate
-from revisage.data.labelled_photos import (
+from revisage.data.scenes.canvas import Canvas
+from revisage.data.scenes.face_scenes import FaceScenes, collate
+from revisage.data.scenes.geometry import similarity, transformed, turned_boxes
+from revisage.data.scenes.labelled_photos import (
     BoxFromLandmarks,
     LabelledPhoto,
     fit_boxes,
@@ -20,10 +21,9 @@ from revisage.data.labelled_photos import (
     read_mistakes,
     read_photos,
 )
-from revisage.data.photo_wear import Wear
-from revisage.data.salient_spots import salient_spots
-from revisage.data.scene_canvas import Canvas
-from revisage.data.scene_geometry import similarity, transformed, turned_boxes
+from revisage.data.scenes.patterns import jigsaw, procedural
+from revisage.data.scenes.photo_wear import Wear
+from revisage.data.scenes.salient_spots import salient_spots
 from revisage.errors import RecipeError
 
 POINTS = np.array([[44, 50], [76, 50], [60, 68], [48, 86], [72, 86]], np.float32)

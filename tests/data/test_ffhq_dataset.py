@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 
 from revisage.data.augmentation import ExtendedAugmentation, Mirror, Translate
 from revisage.data.components import boxes_of
-from revisage.data.degradation import FFHQDegradation
+from revisage.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.data.degradations.sequence import FFHQDegradation
 from revisage.data.ffhq import FFHQDegradationDataset
-from revisage.data.ffhq_degradation import FFHQOptions
 from revisage.data.sources import Crop
 from revisage.errors import RecipeError
 from revisage.files.images import read_image

@@ -8,11 +8,11 @@ import torch
 from pydantic import ValidationError
 from straightforward_degradation import straightforward
 
-from revisage.data.colour import to_gray
-from revisage.data.extended_degradation import UnevenDegradation
+from revisage.data.degradations.colour import to_gray
+from revisage.data.degradations.extended_degradation import UnevenDegradation
+from revisage.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.data.degradations.second_order import KINDS, SecondOrder
 from revisage.data.ffhq import FFHQDegradationDataset
-from revisage.data.ffhq_degradation import FFHQOptions
-from revisage.data.second_order import KINDS, SecondOrder
 from revisage.data.sources import Crop
 from revisage.files.images import read_image
 from revisage.tensors import to_float

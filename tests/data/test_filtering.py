@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.data.filtering import blurred_at, coarsening, trimmed
-from revisage.data.kernels import gaussian_kernel, noisy_kernel, plateau_kernel, sinc_kernel
+from revisage.data.degradations.filtering import blurred_at, coarsening, trimmed
+from revisage.data.degradations.kernels import gaussian_kernel, noisy_kernel, plateau_kernel, sinc_kernel
 from revisage.files.images import read_image
 from revisage.tensors import to_float
 

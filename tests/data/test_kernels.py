@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revisage.data.kernels import (
+from revisage.data.degradations.kernels import (
     bessel_j1,
     gaussian_kernel,
     generalized_kernel,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from revisage.data.old_photo import Dust, Fading, FilmGrain, Halftone, PaperTexture, Scratches, Sepia
+from revisage.data.degradations.old_photo import Dust, Fading, FilmGrain, Halftone, PaperTexture, Scratches, Sepia
 
 
 def rng(seed=0):

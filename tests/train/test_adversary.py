@@ -5,9 +5,9 @@ import torch
 from pydantic import ValidationError
 
 from revisage.errors import RecipeError
-from revisage.train.adversary import COMPONENTS, component_boxes
-from revisage.train.restorer import RestorerConfig
 from revisage.train.task import Moment
+from revisage.train.tasks.adversary import COMPONENTS, component_boxes
+from revisage.train.tasks.restorer import RestorerConfig
 
 GENERATOR = {"out_size": 32, "num_style_feat": 8, "num_mlp": 1, "narrow": 0.03125, "channel_multiplier": 1}
 GAME = {"discriminator": {"type": "StyleGAN2Discriminator", "out_size": 32, "narrow": 0.03125}}

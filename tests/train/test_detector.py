@@ -9,10 +9,10 @@ import torch
 
 from revisage.errors import RecipeError
 from revisage.nets.retinaface import RetinaFace, anchors, encode
-from revisage.train.detector import DetectorConfig
 from revisage.train.distributed import World
-from revisage.train.multibox import corners, match, multibox_loss
 from revisage.train.task import Moment
+from revisage.train.tasks.detector import DetectorConfig
+from revisage.train.tasks.multibox import corners, match, multibox_loss
 
 SIDE = 96
 

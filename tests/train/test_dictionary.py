@@ -4,13 +4,13 @@ import torch
 import revisage
 from revisage.errors import RecipeError
 from revisage.train.config import Training
-from revisage.train.dictionary import DictionaryConfig
 from revisage.train.distributed import World
 from revisage.train.loop import train
 from revisage.train.recipe import Recipe
 from revisage.train.state import State
 from revisage.train.step import Part, step
 from revisage.train.task import Moment
+from revisage.train.tasks.dictionary import DictionaryConfig
 
 NETWORK = {
     "n_embed": 16,

@@ -7,10 +7,10 @@ from revisage.files.checkpoint import read_weights, save_weights
 from revisage.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.train.distributed import World
 from revisage.train.loop import train
-from revisage.train.networks import GFPGANv1CleanConfig, GFPGANv1Config
-from revisage.train.prior import PriorConfig, mixed_latents
 from revisage.train.recipe import Recipe
 from revisage.train.task import Moment
+from revisage.train.tasks.networks import GFPGANv1CleanConfig, GFPGANv1Config
+from revisage.train.tasks.prior import PriorConfig, mixed_latents
 
 SMALL = {"out_size": 32, "num_style_feat": 8, "num_mlp": 2, "narrow": 0.03125, "channel_multiplier": 1}
 KINDS = ["StyleGAN2GeneratorClean", "StyleGAN2Generator"]

@@ -9,10 +9,10 @@ from revisage.train.config import Training
 from revisage.train.distributed import World
 from revisage.train.loop import train
 from revisage.train.recipe import Recipe
-from revisage.train.restoreformer import RestorationConfig
 from revisage.train.state import State
 from revisage.train.step import Part, step
 from revisage.train.task import Moment
+from revisage.train.tasks.restoreformer import RestorationConfig
 
 NETWORK = {
     "n_embed": 16,

@@ -7,8 +7,8 @@ from revisage.errors import RecipeError
 from revisage.nets.face_descriptor import FaceDescriptor
 from revisage.nets.vgg import VGG16Features
 from revisage.train.distributed import World
-from revisage.train.restorer import RestorerConfig
 from revisage.train.task import Moment
+from revisage.train.tasks.restorer import RestorerConfig
 
 
 def write_descriptor(path):

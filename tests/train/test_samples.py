@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from revisage.errors import RecipeError
-from revisage.train.samples import DegradedConfig, OriginalsConfig, open_source
+from revisage.train.tasks.samples import DegradedConfig, OriginalsConfig, open_source
 
 
 def shard(faces, path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from revisage.data.step import Degradation
+    from revisage.data.degradations.step import Degradation
 
 
 def degrade(
@@ -56,11 +56,11 @@ def degrade(
 
 def _from_recipe(path: Path) -> tuple[Degradation, int, int]:
     """Degradation, side of a face and seed."""
-    from revisage.data.degradation import one_of
+    from revisage.data.degradations.sequence import one_of
     from revisage.errors import RecipeError
     from revisage.train.recipe import read_recipe
-    from revisage.train.restoreformer import RestorationConfig
-    from revisage.train.restorer import RestorerConfig
+    from revisage.train.tasks.restoreformer import RestorationConfig
+    from revisage.train.tasks.restorer import RestorerConfig
 
     recipe = read_recipe(path)
     if not isinstance(recipe.task, RestorerConfig | RestorationConfig):

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.data.colour import Exposure
 from revisage.data.components import Components, mirrored
-from revisage.data.step import STRICT, Probability
+from revisage.data.degradations.colour import Exposure
+from revisage.data.degradations.step import STRICT, Probability
 from revisage.types import FloatImage
 
 Augmentation = Callable[[FloatImage, Components | None, np.random.Generator], tuple[FloatImage, Components | None]]

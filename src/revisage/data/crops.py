@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from revisage.data.degradations.step import Degradation
 from revisage.data.sources import Crop, Source, crop_paths, read_crop
-from revisage.data.step import Degradation
 from revisage.tensors import to_float
 from revisage.types import FloatImage
 

@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from revisage.data.augmentation import Augmentation, Mirror
 from revisage.data.components import PUBLISHED_SIZE, Components, boxes_of, find
 from revisage.data.crops import chw, permuted
-from revisage.data.ffhq_degradation import FFHQOptions
+from revisage.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.data.degradations.step import Degradation
 from revisage.data.sources import Source
-from revisage.data.step import Degradation
 from revisage.tensors import to_float
 from revisage.types import FloatImage
 

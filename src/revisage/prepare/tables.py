@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from revisage.data.components import NAMES, PUBLISHED_SIZE, Components
-from revisage.data.labelled_photos import POINTS
+from revisage.data.scenes.labelled_photos import POINTS
 from revisage.faces.quality import Measures
 from revisage.files.atomic import replacing
 from revisage.prepare.classic import components_at_512

@@ -11,11 +11,11 @@ from pydantic import Field, ValidationError
 
 from revisage.errors import RecipeError
 from revisage.train.config import Strict, Training
-from revisage.train.detector import DetectorConfig
-from revisage.train.dictionary import DictionaryConfig
-from revisage.train.prior import PriorConfig
-from revisage.train.restoreformer import RestorationConfig
-from revisage.train.restorer import RestorerConfig
+from revisage.train.tasks.detector import DetectorConfig
+from revisage.train.tasks.dictionary import DictionaryConfig
+from revisage.train.tasks.prior import PriorConfig
+from revisage.train.tasks.restoreformer import RestorationConfig
+from revisage.train.tasks.restorer import RestorerConfig
 
 
 class Recipe(Strict):

@@ -22,12 +22,12 @@ from revisage.nets.restoreformer import VQVAEGAN
 from revisage.tensors import to_float, to_tensor
 from revisage.train.config import Strict
 from revisage.train.distributed import World
-from revisage.train.networks import VQVAEGANConfig, constructor_arguments, read_start
-from revisage.train.pairs import SHOWN, PairsConfig, read_pairs
-from revisage.train.samples import OriginalsConfig
-from revisage.train.sheets import sheet
 from revisage.train.task import Examination, Moment, Turn
-from revisage.train.vqgan import VQGANGame, VQGANLosses
+from revisage.train.tasks.networks import VQVAEGANConfig, constructor_arguments, read_start
+from revisage.train.tasks.pairs import SHOWN, PairsConfig, read_pairs
+from revisage.train.tasks.samples import OriginalsConfig
+from revisage.train.tasks.sheets import sheet
+from revisage.train.tasks.vqgan import VQGANGame, VQGANLosses
 
 
 class DictionaryConfig(Strict):

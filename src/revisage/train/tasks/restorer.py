@@ -11,20 +11,27 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
-from revisage.data.blur import Blur
 from revisage.data.crops import CropPatches, read_crops
-from revisage.data.degradation import one_of
-from revisage.data.jpeg import Jpeg
-from revisage.data.noise import Noise
-from revisage.data.recipes import DegradationSettings, Steps
-from revisage.data.resize import Shrink
+from revisage.data.degradations.blur import Blur
+from revisage.data.degradations.jpeg import Jpeg
+from revisage.data.degradations.noise import Noise
+from revisage.data.degradations.recipes import DegradationSettings, Steps
+from revisage.data.degradations.resize import Shrink
+from revisage.data.degradations.sequence import one_of
 from revisage.files.checkpoint import load_strictly
 from revisage.metrics.image import RGB8
 from revisage.nets.gfpgan import GFPGANCore
-from revisage.train.adversary import AdversarialConfig, ComponentConfig, ComponentGame, PictureGame, component_boxes
 from revisage.train.config import Strict
 from revisage.train.distributed import World
-from revisage.train.networks import (
+from revisage.train.task import Examination, Moment, Turn
+from revisage.train.tasks.adversary import (
+    AdversarialConfig,
+    ComponentConfig,
+    ComponentGame,
+    PictureGame,
+    component_boxes,
+)
+from revisage.train.tasks.networks import (
     GFPGANv1CleanConfig,
     GFPGANv1Config,
     RestorationUNetConfig,
@@ -32,11 +39,10 @@ from revisage.train.networks import (
     picture_and_pyramid,
     read_start,
 )
-from revisage.train.pairs import MetricsConfig, Pairs, PairsConfig
-from revisage.train.samples import DegradedConfig
-from revisage.train.sheets import sheet
-from revisage.train.task import Examination, Moment, Turn
-from revisage.train.terms import (
+from revisage.train.tasks.pairs import MetricsConfig, Pairs, PairsConfig
+from revisage.train.tasks.samples import DegradedConfig
+from revisage.train.tasks.sheets import sheet
+from revisage.train.tasks.terms import (
     AnyIdentityTerm,
     AnyPerceptualTerm,
     FrequencyTerm,
@@ -80,7 +86,8 @@ class RestorerConfig(Strict):
         size: side of a restored face in pixels.
         patch: side of a training sample cut from it.
         over_face: share of the patches that lie over the face; the others lie anywhere.
-        degradation: how patches become inputs, see :mod:`revisage.data.recipes`; of several, each sample draws one.
+        degradation: how patches become inputs, see :mod:`revisage.data.degradations.recipes`; of several, each sample
+            draws one.
         network: what is trained.
         start: weights to begin with.
         losses: what it is trained towards.

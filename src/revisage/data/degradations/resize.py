@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.data.blur import Blur, Blurring, MixedBlur
-from revisage.data.filtering import blurred_at
-from revisage.data.step import STRICT, Range, Step
+from revisage.data.degradations.blur import Blur, Blurring, MixedBlur
+from revisage.data.degradations.filtering import blurred_at
+from revisage.data.degradations.step import STRICT, Range, Step
 from revisage.types import FloatImage
 
 METHODS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)

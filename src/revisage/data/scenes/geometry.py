@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.data.labelled_photos import Floats, LabelledPhoto
+from revisage.data.scenes.labelled_photos import Floats, LabelledPhoto
 
 Matrix = NDArray[np.float64]
 """(2, 3) affine map."""

@@ -20,9 +20,9 @@ from revisage.train.config import Strict
 from revisage.train.losses.adversarial import GanLoss, discriminator_loss, generator_loss
 from revisage.train.losses.components import ComponentCrops, component_crops, component_style_loss
 from revisage.train.losses.gradient_penalty import r1_penalty
-from revisage.train.networks import PatchDiscriminatorConfig, StyleGAN2DiscriminatorConfig
 from revisage.train.task import Turn
-from revisage.train.terms import Pictures
+from revisage.train.tasks.networks import PatchDiscriminatorConfig, StyleGAN2DiscriminatorConfig
+from revisage.train.tasks.terms import Pictures
 
 COMPONENTS = ComponentCrops._fields
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.data.colour import LUMA
-from revisage.data.step import STRICT, Range
+from revisage.data.degradations.colour import LUMA
+from revisage.data.degradations.step import STRICT, Range
 from revisage.types import FloatImage
 
 SEPIA = np.array([1.07, 0.86, 0.61], np.float32)

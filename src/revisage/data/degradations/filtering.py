@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from revisage.data.kernels import Kernel
+from revisage.data.degradations.kernels import Kernel
 from revisage.types import FloatImage
 
 SMOOTH = {4: 3e-6, 2: 5e-5}

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.data.labelled_photos import MIRRORED, Floats, LabelledPhoto, Pixels
-from revisage.data.photo_wear import Wear
-from revisage.data.scene_geometry import Matrix, corners, inside, transformed, turned_boxes
+from revisage.data.scenes.geometry import Matrix, corners, inside, transformed, turned_boxes
+from revisage.data.scenes.labelled_photos import MIRRORED, Floats, LabelledPhoto, Pixels
+from revisage.data.scenes.photo_wear import Wear
 
 Shape = Literal["whole", "rectangle", "ellipse"]
 

@@ -1,4 +1,4 @@
-"""Blur steps: Gaussian, and mixtures of all kernels of :mod:`revisage.data.kernels`."""
+"""Blur steps: Gaussian, and mixtures of all kernels of :mod:`revisage.data.degradations.kernels`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from revisage.data import kernels
-from revisage.data.filtering import blurred_at
-from revisage.data.kernels import Kernel
-from revisage.data.step import STRICT, Probability, Range
+from revisage.data.degradations import kernels
+from revisage.data.degradations.filtering import blurred_at
+from revisage.data.degradations.kernels import Kernel
+from revisage.data.degradations.step import STRICT, Probability, Range
 from revisage.types import FloatImage
 
 KernelKind = Literal[
@@ -81,7 +81,7 @@ class MixedBlur:
     noise: Range | None = None
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step, as exactly as :func:`revisage.data.filtering.blurred_at`."""
+        """Apply the step, as exactly as :func:`revisage.data.degradations.filtering.blurred_at`."""
         return blurred_at(image, self.kernel(rng), (image.shape[1], image.shape[0]))
 
     def kernel(self, rng: np.random.Generator) -> Kernel:

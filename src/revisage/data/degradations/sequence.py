@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from revisage.data.blur import Blur
-from revisage.data.colour import to_gray
-from revisage.data.jpeg import Jpeg, levels
-from revisage.data.noise import Noise
-from revisage.data.resize import Shrink
-from revisage.data.step import Degradation, Step
+from revisage.data.degradations.blur import Blur
+from revisage.data.degradations.colour import to_gray
+from revisage.data.degradations.jpeg import Jpeg, levels
+from revisage.data.degradations.noise import Noise
+from revisage.data.degradations.resize import Shrink
+from revisage.data.degradations.step import Degradation, Step
 from revisage.tensors import to_float
 from revisage.types import FloatImage
 

@@ -8,13 +8,13 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.data.blur import MixedBlur
-from revisage.data.colour import Haze, to_gray
-from revisage.data.degradation import enlarged, in_levels
-from revisage.data.jpeg import Jpeg
-from revisage.data.noise import Noise
-from revisage.data.resize import BlurredShrink, Shrink
-from revisage.data.step import STRICT, Probability, Range
+from revisage.data.degradations.blur import MixedBlur
+from revisage.data.degradations.colour import Haze, to_gray
+from revisage.data.degradations.jpeg import Jpeg
+from revisage.data.degradations.noise import Noise
+from revisage.data.degradations.resize import BlurredShrink, Shrink
+from revisage.data.degradations.sequence import enlarged, in_levels
+from revisage.data.degradations.step import STRICT, Probability, Range
 from revisage.types import FloatImage
 
 

@@ -13,12 +13,12 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from revisage.nets.restoreformer import VQVAEGAN, RestoreFormer
-from revisage.train.adversary import ComponentConfig, ComponentGame, component_boxes, frozen
 from revisage.train.config import Strict
 from revisage.train.losses.adversarial import GanLoss, adaptive_weight, discriminator_loss, generator_loss
-from revisage.train.networks import NLayerDiscriminatorConfig
 from revisage.train.task import Moment, Turn
-from revisage.train.terms import AnyIdentityTerm, AnyPerceptualTerm, Pictures, PixelTerm
+from revisage.train.tasks.adversary import ComponentConfig, ComponentGame, component_boxes, frozen
+from revisage.train.tasks.networks import NLayerDiscriminatorConfig
+from revisage.train.tasks.terms import AnyIdentityTerm, AnyPerceptualTerm, Pictures, PixelTerm
 
 
 class AdaptiveAdversarialConfig(Strict):

@@ -8,8 +8,8 @@
     - {step: noise}
     - {step: jpeg, quality: [60, 100]}
 
-A list is :class:`revisage.data.degradation.FFHQDegradation` with these steps; ``{degradation: ffhq, gray_prob: 0.05}``
-and the like name one of the published degradations. Code may put any callable in the place of a mapping.
+A list is :class:`.sequence.FFHQDegradation` with these steps; ``{degradation: ffhq}`` and the like name
+one of the published degradations. Code may put any callable in the place of a mapping.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ import numpy as np
 from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from revisage.data.blur import Blur, MixedBlur
-from revisage.data.colour import ChannelShift, ColourJitter, Exposure, Gray, Haze
-from revisage.data.degradation import FFHQDegradation
-from revisage.data.extended_degradation import UnevenDegradation
-from revisage.data.ffhq_degradation import FFHQOptions
-from revisage.data.jpeg import Jpeg
-from revisage.data.noise import Noise, PoissonNoise
-from revisage.data.old_photo import Dust, Fading, FilmGrain, Halftone, PaperTexture, Scratches, Sepia
-from revisage.data.resize import Resize, Shrink, fused
-from revisage.data.second_order import SecondOrder
-from revisage.data.step import STRICT, Degradation, Probability, Step
+from revisage.data.degradations.blur import Blur, MixedBlur
+from revisage.data.degradations.colour import ChannelShift, ColourJitter, Exposure, Gray, Haze
+from revisage.data.degradations.extended_degradation import UnevenDegradation
+from revisage.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.data.degradations.jpeg import Jpeg
+from revisage.data.degradations.noise import Noise, PoissonNoise
+from revisage.data.degradations.old_photo import Dust, Fading, FilmGrain, Halftone, PaperTexture, Scratches, Sepia
+from revisage.data.degradations.resize import Resize, Shrink, fused
+from revisage.data.degradations.second_order import SecondOrder
+from revisage.data.degradations.sequence import FFHQDegradation
+from revisage.data.degradations.step import STRICT, Degradation, Probability, Step
 from revisage.types import FloatImage
 
 

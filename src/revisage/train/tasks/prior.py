@@ -17,21 +17,21 @@ from revisage.metrics.fid import frechet_distance, inception_features, read_stat
 from revisage.metrics.image import RGB8
 from revisage.metrics.networks import read_inception
 from revisage.nets.stylegan2_core import StyleGAN2Core
-from revisage.train.adversary import frozen
 from revisage.train.config import Strict
 from revisage.train.distributed import World, present
 from revisage.train.losses.adversarial import discriminator_loss, generator_loss
 from revisage.train.losses.gradient_penalty import path_length_penalty, r1_penalty
-from revisage.train.networks import (
+from revisage.train.task import Examination, Moment, Turn
+from revisage.train.tasks.adversary import frozen
+from revisage.train.tasks.networks import (
     StyleGAN2DiscriminatorConfig,
     StyleGAN2GeneratorCleanConfig,
     StyleGAN2GeneratorConfig,
     constructor_arguments,
     read_start,
 )
-from revisage.train.samples import OriginalsConfig
-from revisage.train.sheets import sheet
-from revisage.train.task import Examination, Moment, Turn
+from revisage.train.tasks.samples import OriginalsConfig
+from revisage.train.tasks.sheets import sheet
 
 GAME = "wgan_softplus"
 """Non-saturating logistic loss (Goodfellow et al. 2014), StyleGAN2's."""

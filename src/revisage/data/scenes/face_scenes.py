@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from revisage.data.labelled_photos import Floats, LabelledPhoto
-from revisage.data.photo_wear import Wear
-from revisage.data.salient_spots import HardSpots
-from revisage.data.scene_backgrounds import SceneBackgrounds
-from revisage.data.scene_canvas import Canvas, Scene, Shape
-from revisage.data.scene_geometry import Matrix, aim, around, bounds, similarity, touches, turn, turned_boxes
+from revisage.data.scenes.backgrounds import SceneBackgrounds
+from revisage.data.scenes.canvas import Canvas, Scene, Shape
+from revisage.data.scenes.geometry import Matrix, aim, around, bounds, similarity, touches, turn, turned_boxes
+from revisage.data.scenes.labelled_photos import Floats, LabelledPhoto
+from revisage.data.scenes.photo_wear import Wear
+from revisage.data.scenes.salient_spots import HardSpots
 
 
 class SceneSample(TypedDict):

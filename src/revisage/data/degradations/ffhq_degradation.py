@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.data.blur import MixedBlur, Size
-from revisage.data.colour import ChannelShift, ColourJitter, to_gray
-from revisage.data.degradation import enlarged, in_levels
-from revisage.data.jpeg import Jpeg
-from revisage.data.noise import Noise
-from revisage.data.resize import Shrink, fused
-from revisage.data.step import STRICT, Probability, Range, Step
+from revisage.data.degradations.blur import MixedBlur, Size
+from revisage.data.degradations.colour import ChannelShift, ColourJitter, to_gray
+from revisage.data.degradations.jpeg import Jpeg
+from revisage.data.degradations.noise import Noise
+from revisage.data.degradations.resize import Shrink, fused
+from revisage.data.degradations.sequence import enlarged, in_levels
+from revisage.data.degradations.step import STRICT, Probability, Range, Step
 from revisage.types import FloatImage
 
 FFHQKernel = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]

@@ -14,16 +14,23 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from revisage.boxes import without_overlaps
-from revisage.data.face_scenes import FaceScenes, SceneSample, collate
-from revisage.data.labelled_photos import LabelledPhoto, fit_boxes, held_out, read_crops, read_mistakes, read_photos
+from revisage.data.scenes.face_scenes import FaceScenes, SceneSample, collate
+from revisage.data.scenes.labelled_photos import (
+    LabelledPhoto,
+    fit_boxes,
+    held_out,
+    read_crops,
+    read_mistakes,
+    read_photos,
+)
 from revisage.errors import RecipeError
 from revisage.files.checkpoint import load_strictly, read_weights
 from revisage.metrics.detection import Tally
 from revisage.nets.retinaface import NetworkName, RetinaFace, anchors, preprocess, propose
 from revisage.train.config import Strict
 from revisage.train.distributed import World
-from revisage.train.multibox import multibox_loss
 from revisage.train.task import Examination, Moment, Turn
+from revisage.train.tasks.multibox import multibox_loss
 
 Array = NDArray[np.float32]
 

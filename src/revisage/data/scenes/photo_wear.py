@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.data.colour import LUMA
+from revisage.data.degradations.colour import LUMA
 
 Pixels = NDArray[np.uint8]
 

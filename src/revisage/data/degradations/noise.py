@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from revisage.data.colour import to_gray
-from revisage.data.step import STRICT, Probability, Range
+from revisage.data.degradations.colour import to_gray
+from revisage.data.degradations.step import STRICT, Probability, Range
 from revisage.types import FloatImage
 
 

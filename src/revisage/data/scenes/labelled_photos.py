@@ -1,4 +1,4 @@
-"""Photos with known faces, decoded once: the raw material of :mod:`revisage.data.face_scenes`.
+"""Photos with known faces, decoded once: the raw material of :mod:`revisage.data.scenes.face_scenes`.
 
 Two kinds of files serve. *Photos*: a JSON file beside folders of pictures, ``{"folder/name.jpg": {"faces": [{"box",
 "landmarks"}]}}``. *Crops*: square pictures of one aligned face each, listed in a CSV file with columns ``file``,

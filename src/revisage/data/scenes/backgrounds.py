@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.data.backgrounds import jigsaw, procedural
-from revisage.data.labelled_photos import LabelledPhoto, Pixels
-from revisage.data.scene_canvas import Canvas
-from revisage.data.scene_geometry import aim, bounds, touches, turn
+from revisage.data.scenes.canvas import Canvas
+from revisage.data.scenes.geometry import aim, bounds, touches, turn
+from revisage.data.scenes.labelled_photos import LabelledPhoto, Pixels
+from revisage.data.scenes.patterns import jigsaw, procedural
 
 
 class SceneBackgrounds:

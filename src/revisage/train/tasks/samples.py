@@ -11,14 +11,14 @@ from pydantic import PositiveFloat
 from torch.utils.data import Dataset
 
 from revisage.data.augmentation import ExtendedAugmentation
-from revisage.data.colour import to_gray
 from revisage.data.components import read_components
+from revisage.data.degradations.colour import to_gray
+from revisage.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.data.degradations.recipes import DegradationSettings
+from revisage.data.degradations.step import Probability
 from revisage.data.ffhq import FFHQDegradationDataset
-from revisage.data.ffhq_degradation import FFHQOptions
 from revisage.data.lmdb_source import LmdbSource
-from revisage.data.recipes import DegradationSettings
 from revisage.data.sources import FolderSource, Source
-from revisage.data.step import Probability
 from revisage.data.tar_source import TarSource
 from revisage.train.config import Strict
 from revisage.types import FloatImage
@@ -69,7 +69,8 @@ class DegradedConfig(Strict):
         landmarks: classic file of the places of eyes and mouth; None: samples have no boxes of them.
         eye_enlarge_ratio: of the eyes' boxes.
         augmentation: of the original, before it is degraded; None: half of the faces are mirrored.
-        degradation: of what the network is shown, see :mod:`revisage.data.recipes`; GFP-GAN's if none is given.
+        degradation: of what the network is shown, see :mod:`revisage.data.degradations.recipes`; GFP-GAN's if none is
+            given.
     """
 
     source: Names

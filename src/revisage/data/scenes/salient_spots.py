@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from revisage.data.labelled_photos import Floats, LabelledPhoto
+from revisage.data.scenes.labelled_photos import Floats, LabelledPhoto
 
 Spot = tuple[LabelledPhoto, float, float, float]
 """A photo, x and y in it, and a size, all in pixels of the photo."""

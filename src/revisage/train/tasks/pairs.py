@@ -19,8 +19,8 @@ from revisage.metrics.scores import Scorer, Sources, means
 from revisage.tensors import from_float, from_tensor, to_float, to_tensor
 from revisage.train.config import Strict
 from revisage.train.distributed import World
-from revisage.train.networks import picture_and_pyramid
 from revisage.train.task import Examination
+from revisage.train.tasks.networks import picture_and_pyramid
 
 SHOWN = 2
 """Pairs of each set on the sheet."""

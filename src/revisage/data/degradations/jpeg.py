@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from revisage.data.step import STRICT, Range
+from revisage.data.degradations.step import STRICT, Range
 from revisage.tensors import to_float
 from revisage.types import FloatImage
 

@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.data.blur import KernelKind, MixedBlur
-from revisage.data.jpeg import Jpeg
-from revisage.data.noise import Noise, PoissonNoise
-from revisage.data.resize import Resize, resized
-from revisage.data.step import STRICT, Probability
+from revisage.data.degradations.blur import KernelKind, MixedBlur
+from revisage.data.degradations.jpeg import Jpeg
+from revisage.data.degradations.noise import Noise, PoissonNoise
+from revisage.data.degradations.resize import Resize, resized
+from revisage.data.degradations.step import STRICT, Probability
 from revisage.types import FloatImage
 
 KINDS: dict[KernelKind, float] = {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.data.step import STRICT, Range
+from revisage.data.degradations.step import STRICT, Range
 from revisage.types import FloatImage
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)

@@ -19,12 +19,12 @@ from revisage.metrics.image import RGB8
 from revisage.nets.restoreformer import RestoreFormer
 from revisage.train.config import Strict
 from revisage.train.distributed import World
-from revisage.train.networks import RestoreFormerConfig, constructor_arguments, read_start
-from revisage.train.pairs import MetricsConfig, Pairs, PairsConfig
-from revisage.train.samples import DegradedConfig
-from revisage.train.sheets import sheet
 from revisage.train.task import Examination, Moment, Turn
-from revisage.train.vqgan import VQGANGame, VQGANLosses
+from revisage.train.tasks.networks import RestoreFormerConfig, constructor_arguments, read_start
+from revisage.train.tasks.pairs import MetricsConfig, Pairs, PairsConfig
+from revisage.train.tasks.samples import DegradedConfig
+from revisage.train.tasks.sheets import sheet
+from revisage.train.tasks.vqgan import VQGANGame, VQGANLosses
 
 
 class RestorationConfig(Strict):

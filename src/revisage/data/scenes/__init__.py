@@ -1,0 +1,1 @@
+"""Scenes with known faces, for training a detector."""
