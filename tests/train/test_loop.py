@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,8 +153,25 @@ def test_figures_go_to_tensorboard_on_request(recipe_file, tmp_path):
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
 
 
+def test_float16_scales_the_losses_and_learns(recipe_file, tmp_path):
+    train(read_recipe(recipe_file, [GAME, "training.precision=float16"]), tmp_path / "half")
+    train(read_recipe(recipe_file, [GAME]), tmp_path / "full")
+    assert states(tmp_path / "half")["scalers"]["generator"]["scale"] > 1
+    for key, value in weights(tmp_path / "full").items():
+        torch.testing.assert_close(weights(tmp_path / "half")[key], value, rtol=0, atol=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_learns_the_same(recipe_file, tmp_path):
+    for name in ("true", "false"):
+        train(read_recipe(recipe_file, [GAME, f"training.compile={name}"]), tmp_path / name)
+    for key, value in weights(tmp_path / "false").items():
+        torch.testing.assert_close(weights(tmp_path / "true")[key], value, rtol=0, atol=2e-3)
+
+
 def test_a_run_killed_at_any_moment_goes_on_from_its_last_state(recipe_file, tmp_path):
-    recipe = ["training.images=4000", "training.schedule.warmup=1e9"]
+    recipe = ["training.images=4000", "training.schedule.warmup=1e9", "training.workers=1"]
     script = (
         "import sys; from pathlib import Path; from revisage.train.loop import train;"
         "from revisage.train.recipe import read_recipe;"

@@ -106,7 +106,7 @@ class Training(Strict):
         clip: largest norm of a player's gradient; larger ones are scaled down.
         ema: half-life of the averaged weights, in images (Karras et al. 2020, arXiv 1912.04958).
         precision: of the forward pass; losses and weights stay float32. "float16" scales the losses.
-        compile: pass the networks through ``torch.compile``.
+        compile: pass the first player through ``torch.compile``; not its opponents, which R1 differentiates twice.
         weights: number format of the weight file; the state to resume from stays float32.
         workers: processes that prepare samples.
         validate_every, save_every: images between examinations and between saved states.

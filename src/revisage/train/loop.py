@@ -56,8 +56,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
         if (run / STATE).exists():
             state.restore(run / STATE, settings)
         if training.compile:
-            for network in task.players.values():
-                network.compile()
+            state.network.compile()
         log = Log(run, training.images, tensorboard=training.tensorboard, quiet=not world.first)
         log.write(RECIPE, json.dumps(settings, indent=2))
 
