@@ -48,12 +48,14 @@ def step(
     Raises:
         TrainingError: a gradient is not finite.
     """
+    device = next(state.network.parameters()).device.type
     moment = Moment(state.images, state.images // training.batch)
     running = [task.turns(part.batch, moment) for part in parts]
     found: dict[str, Tensor] = {}
     for number in range(1_000):
         turns = (
-            _next_turn(turns, (seed, part.first, number), training) for part, turns in zip(parts, running, strict=True)
+            _next_turn(turns, (seed, part.first, number), training, device)
+            for part, turns in zip(parts, running, strict=True)
         )
         player = None
         for turn in turns:
@@ -68,11 +70,10 @@ def step(
     raise TrainingError("a step of more than a thousand turns does not end")
 
 
-def _next_turn(turns: Iterator[Turn], seed: tuple[int, int, int], training: Training) -> Turn | None:
+def _next_turn(turns: Iterator[Turn], seed: tuple[int, int, int], training: Training, device: str) -> Turn | None:
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
     dtype = torch.float16 if training.precision == "float16" else torch.bfloat16
-    kind = "cuda" if torch.cuda.is_initialized() else "cpu"
-    with torch.autocast(kind, dtype, enabled=training.precision != "float32"):
+    with torch.autocast(device, dtype, enabled=training.precision != "float32"):
         return next(turns, None)
 
 
