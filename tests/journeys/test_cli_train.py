@@ -74,9 +74,9 @@ def test_a_run_that_is_told_to_end_saves_its_state_first(recipe, tmp_path):
     long = ["--set", "training.images=100000", "--set", "training.save_every=100000"]
     command = [sys.executable, "-m", "revisage", "train", str(recipe), "--device", "cpu", *long]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-    metrics = tmp_path / "runs" / "journey" / "metrics.jsonl"
+    written = tmp_path / "runs" / "journey" / "recipe.json"
     deadline = time.monotonic() + 60
-    while not metrics.exists() and time.monotonic() < deadline:
+    while not written.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.terminate()
     process.communicate(timeout=60)

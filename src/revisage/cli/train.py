@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +37,8 @@ def train(
         _show_plan(settings, folder)
         return
     weights = train_recipe(settings, folder, device=str(choose(device).device))
-    print(f"weights: {weights}")
+    if os.environ.get("RANK", "0") == "0":  # torchrun's number of this process
+        print(f"weights: {weights}")
 
 
 def _show_plan(recipe: Recipe, folder: Path) -> None:

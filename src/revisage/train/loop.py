@@ -58,7 +58,6 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
         if training.compile:
             state.network.compile()
         log = Log(run, training.images, tensorboard=training.tensorboard, quiet=not world.first)
-        log.write(RECIPE, json.dumps(settings, indent=2))
 
         def keep(name: str) -> None:
             header = task.describe() | {"recipe": recipe.name, "images": state.images}
@@ -71,6 +70,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
 
         try:
             with log:
+                log.write(RECIPE, json.dumps(settings, indent=2))
                 for parts in _steps(task, training, state.images, world, own):
                     # Learn.
                     terms = step(task, state, parts, recipe.seed, training, world)
