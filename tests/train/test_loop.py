@@ -17,6 +17,7 @@ import yaml
 from revisage.errors import OutputError, RecipeError, TrainingError
 from revisage.files.checkpoint import read_weights
 from revisage.train.config import Schedule
+from revisage.train.interruption import Interruption
 from revisage.train.loop import train
 from revisage.train.recipe import read_recipe
 from revisage.train.state import Averaged
@@ -191,17 +192,35 @@ def test_a_run_killed_at_any_moment_goes_on_from_its_last_state(recipe_file, tmp
     assert same(weights(run), weights(tmp_path / "whole"))
 
 
-def test_an_interrupted_run_saves_before_it_leaves(recipe_file, tmp_path, monkeypatch):
-    from revisage.train.log import Log
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_its_step_and_saves_before_it_leaves(recipe_file, tmp_path, monkeypatch, number):
+    from revisage.train import loop
 
-    def interrupt(self, images, terms):
-        if images == 12:
-            raise KeyboardInterrupt
+    whole_step = loop.step
 
-    monkeypatch.setattr(Log, "step", interrupt)
+    def interrupted_step(task, state, *others):
+        found = whole_step(task, state, *others)
+        if state.images == 8:
+            os.kill(os.getpid(), number)
+        return found
+
+    settings = [GAME, "training.save_every=1000"]
+    train(read_recipe(recipe_file, settings), tmp_path / "whole")
+    monkeypatch.setattr(loop, "step", interrupted_step)
     with pytest.raises(KeyboardInterrupt):
-        train(read_recipe(recipe_file, ["training.save_every=1000"]), tmp_path / "run")
-    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["images"] == 12
+        train(read_recipe(recipe_file, settings), tmp_path / "run")
+    assert states(tmp_path / "run")["images"] == 12
+    monkeypatch.undo()
+    train(read_recipe(recipe_file, settings), tmp_path / "run")
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+
+
+def test_a_second_interrupt_does_not_wait():
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_state_from_another_recipe_is_refused_with_the_differences(recipe_file, tmp_path):

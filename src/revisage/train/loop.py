@@ -16,6 +16,7 @@ from revisage.errors import RecipeError
 from revisage.files.checkpoint import save_weights
 from revisage.train.config import Training, as_json
 from revisage.train.distributed import World, join
+from revisage.train.interruption import Interruption
 from revisage.train.log import Log
 from revisage.train.recipe import Recipe
 from revisage.train.state import State
@@ -33,7 +34,8 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
 
     The folder receives ``recipe.json``, ``metrics.jsonl``, ``sheets/``, ``state.pt`` (to go on),
     ``model.safetensors`` (averaged weights with their configuration) and, if the recipe says what is best,
-    ``best.safetensors``. Ctrl-C saves the state before it leaves. Under ``torchrun`` every process calls this.
+    ``best.safetensors``. Ctrl-C ends the step and saves the state before it leaves. Under ``torchrun`` all processes call
+    this.
 
     Returns:
         Path of the weights.
@@ -68,30 +70,29 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
                 state.save(run / STATE, settings)
                 keep(WEIGHTS)
 
-        try:
-            with log:
-                log.write(RECIPE, json.dumps(settings, indent=2))
-                for parts in _steps(task, training, state.images, world, own):
-                    # Learn.
-                    terms = step(task, state, parts, recipe.seed, training, world)
+        with log, Interruption() as interruption:
+            log.write(RECIPE, json.dumps(settings, indent=2))
+            for parts in _steps(task, training, state.images, world, own):
+                # Learn.
+                terms = step(task, state, parts, recipe.seed, training, world)
 
-                    # Count and follow.
-                    before, state.images = state.images, state.images + training.batch
-                    state.average.update(state.network, training.batch, state.images)
-                    log.step(state.images, terms)
+                # Count and follow.
+                before, state.images = state.images, state.images + training.batch
+                state.average.update(state.network, training.batch, state.images)
+                log.step(state.images, terms)
 
-                    # Look, and keep.
-                    if _passed(before, state.images, training.validate_every):
-                        start = time.monotonic()
-                        found = task.validate(state.average.network, world)
-                        log.examination(state.images, found, time.monotonic() - start)
-                        if _is_best(state, found.metrics, training) and world.first:
-                            keep(BEST)
-                    if _passed(before, state.images, training.save_every):
-                        save()
-        except KeyboardInterrupt:
-            save()
-            raise
+                # Look, and keep.
+                if _passed(before, state.images, training.validate_every):
+                    start = time.monotonic()
+                    found = task.validate(state.average.network, world)
+                    log.examination(state.images, found, time.monotonic() - start)
+                    if _is_best(state, found.metrics, training) and world.first:
+                        keep(BEST)
+                if interruption.asked:
+                    save()
+                    raise KeyboardInterrupt
+                if _passed(before, state.images, training.save_every):
+                    save()
         save()
     return run / WEIGHTS
 
