@@ -34,8 +34,8 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
 
     The folder receives ``recipe.json``, ``metrics.jsonl``, ``sheets/``, ``state.pt`` (to go on),
     ``model.safetensors`` (averaged weights with their configuration) and, if the recipe says what is best,
-    ``best.safetensors``. Ctrl-C ends the step and saves the state before it leaves. Under ``torchrun`` all processes call
-    this.
+    ``best.safetensors``. Ctrl-C ends the step and saves the state before it leaves. Under ``torchrun`` all processes
+    call this.
 
     Returns:
         Path of the weights.
