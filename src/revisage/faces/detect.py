@@ -255,7 +255,7 @@ def without_nested(faces: Candidates) -> Candidates:
     return faces[~nested.any(axis=1)]
 
 
-def without_ornaments(faces: Candidates, sure: float = 0.8, large: float = 100.0) -> Candidates:
+def without_ornaments(faces: Candidates, sure: float = 0.65, large: float = 100.0) -> Candidates:
     """Leave out what sits on the chest of a face at least six times as wide: pins, buttons and dots of ties.
 
     They are the commonest false faces by far, where the large face is at least ``large`` pixels wide (else they are too
