@@ -235,14 +235,21 @@ def _attempt(restorer: Callable[..., Restoration], job: Job, options: Options, o
         return _restore(restorer, job, options)
     except OutputError as error:
         return Outcome(path, error=str(error))  # names the result
-    except RevisageError as error:
-        message = str(error)
-    except MemoryError:
-        message = "not enough memory"
     except Exception as error:  # a fault nobody thought of must not cost the photos after this one
-        _log.debug("unexpected error with %s", path, exc_info=True)
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-    return Outcome(path, error=message if str(path) in message else f"{path}: {message}")
+        return Outcome(path, error=fault_of(path, error))
+
+
+def fault_of(path: Path, error: Exception) -> str:
+    """What went wrong with a photo, in one line that names it."""
+    match error:
+        case RevisageError():
+            message = str(error)
+        case MemoryError():
+            message = "not enough memory"
+        case _:
+            _log.debug("unexpected error with %s", path, exc_info=error)
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+    return message if str(path) in message else f"{path}: {message}"
 
 
 def _restore(restorer: Callable[..., Restoration], job: Job, options: Options) -> Outcome:

@@ -14,6 +14,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from numpy.typing import NDArray
 
+from revisage.data.crops import resized
 from revisage.data.degradations.blur import Blur
 from revisage.data.degradations.jpeg import Jpeg
 from revisage.data.degradations.noise import Noise
@@ -23,7 +24,6 @@ from revisage.data.degradations.step import Degradation
 from revisage.errors import InputError
 from revisage.files.images import read_image, write_image
 from revisage.tensors import from_float, to_float
-from revisage.types import FloatImage
 
 Pixels = NDArray[np.uint8]
 Pair = tuple[str, Pixels, Pixels]
@@ -90,14 +90,6 @@ def _write_pair(degradation: Degradation, crop: Path, output: Path, size: int, r
     for kind, pixels in (("lq", lq), ("gt", gt)):
         write_image(output / kind / f"{crop.stem}.png", pixels)
     return crop.stem, lq, gt
-
-
-def resized(crop: FloatImage, size: int) -> FloatImage:
-    """A square crop at another size: (size, size, 3), cubic if it grows, averaged over areas if it shrinks."""
-    if len(crop) == size:
-        return crop
-    method = cv2.INTER_CUBIC if len(crop) < size else cv2.INTER_AREA
-    return np.clip(cv2.resize(crop, (size, size), interpolation=method), 0, 1, dtype=np.float32)
 
 
 def contact_sheet(pairs: Sequence[Pair]) -> Pixels:

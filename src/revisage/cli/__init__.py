@@ -15,13 +15,13 @@ from typing import Annotated
 
 import typer
 
+from revisage.cli.console import complain
 from revisage.cli.convert import convert
 from revisage.cli.degrade import degrade
 from revisage.cli.doctor import doctor
 from revisage.cli.evaluate import evaluate
 from revisage.cli.fetch import fetch
 from revisage.cli.models import models
-from revisage.cli.options import complain
 from revisage.cli.prepare import prepare
 from revisage.cli.restore import restore
 from revisage.cli.train import train

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from revisage.cli.options import Device, Dtype, complain
+from revisage.cli.console import complain
+from revisage.cli.options import Device, Dtype
 
 
 def doctor(device: Device = "auto", dtype: Dtype = "auto") -> None:

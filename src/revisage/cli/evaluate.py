@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from revisage.cli.console import counted, with_progress
 from revisage.cli.options import Device, Dtype
 
 if TYPE_CHECKING:
-    from revisage.evaluate.examine import Row
     from revisage.evaluate.report import Means
 
 
@@ -81,25 +81,14 @@ def evaluate(
     scorer = Scorer(sources, [name.strip() for name in metrics.split(",") if name.strip()])
     report = Report(*fid_measure(inception, fid), samples=samples)
     restore = None if model is None else restoring(load(model, device=device, dtype=dtype))
-    for row in _with_progress(examine(pairs, restore, scorer), len(pairs)):
+    for row in with_progress(examine(pairs, restore, scorer), len(pairs), "evaluating"):
         report.add(row)
         if save_restored:
             write_image(output / "restored" / row.pair.set / f"{row.pair.name}.png", row.pictures[1])
     found = report.write(output, model=model, restored=None if restored is None else str(restored))
     _tell(found, scorer.left_out | ({} if inception else {"fid": ("inception",)}))
-    counts = f"{_count(len(found), 'set')}, {_count(len(pairs), 'pair')}"
+    counts = f"{counted(len(found), 'set')}, {counted(len(pairs), 'pair')}"
     print(f"{counts}; scores.json, scores.csv and sheets in {output}")
-
-
-def _with_progress(rows: Iterator[Row], total: int) -> Iterator[Row]:
-    """The same rows; on a terminal with a progress bar."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(rows, total=total)
 
 
 def _tell(found: Means, left_out: Mapping[str, Sequence[str]]) -> None:
@@ -114,7 +103,3 @@ def _tell(found: Means, left_out: Mapping[str, Sequence[str]]) -> None:
             print(f"{name:{width}} {version:8}" + "".join(f"{mean[key]:12.4f}" for key in names))
     for name, needs in left_out.items():
         print(f"{name} left out: needs {' and '.join('--' + option.replace('_', '-') for option in needs)}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,8 +1,7 @@
-"""Options that several commands share, and the line for what went wrong."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -15,8 +14,3 @@ Architecture = Annotated[
     typer.Option(help="GFPGANBilinear for weights that would be taken for GFPGANv1: keys are the same."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download; REVISAGE_OFFLINE=1 says the same.")]
-
-
-def complain(line: str) -> None:
-    """One line on stderr."""
-    print(f"error: {line}", file=sys.stderr)

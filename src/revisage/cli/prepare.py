@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from os import cpu_count
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revisage.cli.options import Device, complain
+from revisage.cli.console import complain, with_progress
+from revisage.cli.options import Device
 
 if TYPE_CHECKING:
     from revisage.prepare.photos import Outcome
@@ -86,25 +86,8 @@ def prepare(
     keep_freed_memory()
     torch.set_num_threads(1)  # the workers are the threads; and sums come out the same however many there are
     with closing(prepare_photos(load_detector(choose(device)), sources, options)) as outcomes:
-        failed = _report(_with_progress(outcomes, len(sources)), output)
+        failed = _report(with_progress(outcomes, len(sources), "preparing"), output)
     raise typer.Exit(1 if failed else 0)
-
-
-def _with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
-    """The same outcomes; on a terminal with a progress bar below the lines that are printed meanwhile."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("preparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),
-    ) as progress:
-        yield from progress.track(outcomes, total=total)
 
 
 def _report(outcomes: Iterable[Outcome], output: Path) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revisage.cli.options import Architecture, Device, Dtype, Offline, complain
+from revisage.cli.console import complain, counted, with_progress
+from revisage.cli.options import Architecture, Device, Dtype, Offline
 
 if TYPE_CHECKING:
     from revisage.batch import Outcome
@@ -65,27 +65,8 @@ def restore(
     outcomes = restore_files(
         load(model, device=device, dtype=dtype, architecture=architecture, offline=offline or None), sources, options
     )
-    failed = _report(_with_progress(outcomes, len(sources)), output)
+    failed = _report(with_progress(outcomes, len(sources), "restoring"), output)
     raise typer.Exit(1 if failed else 0)
-
-
-def _with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
-    """The same outcomes; on a terminal with a progress bar below the lines that are printed meanwhile."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("restoring"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),
-    ) as progress:
-        yield from progress.track(outcomes, total=total)
 
 
 def _report(outcomes: Iterable[Outcome], output: Path) -> int:
@@ -100,9 +81,9 @@ def _report(outcomes: Iterable[Outcome], output: Path) -> int:
         photos["failed" if outcome.error else "skipped" if outcome.exists else "done"] += 1
         found, restored = found + outcome.found, restored + outcome.restored
     parts = [f"{photos[what]} {what}" for what in ("done", "skipped", "failed") if photos[what]]
-    line = f"{_count(photos.total(), 'photo')}: {', '.join(parts)}"
+    line = f"{counted(photos.total(), 'photo')}: {', '.join(parts)}"
     if found:
-        line += f"; {restored} of {_count(found, 'face')} restored"
+        line += f"; {restored} of {counted(found, 'face')} restored"
     print(f"{line}; results in {output}")
     return photos["failed"]
 
@@ -110,7 +91,7 @@ def _report(outcomes: Iterable[Outcome], output: Path) -> int:
 def _line(outcome: Outcome) -> str:
     if outcome.exists:
         return f"{outcome.path}: skipped, {outcome.target} exists already (--overwrite replaces it)"
-    line = f"{outcome.path} -> {outcome.target}: {_count(outcome.found, 'face')}"
+    line = f"{outcome.path} -> {outcome.target}: {counted(outcome.found, 'face')}"
     if outcome.found:
         line += f", {outcome.restored} restored"
     if outcome.skipped:
@@ -119,7 +100,3 @@ def _line(outcome: Outcome) -> str:
         more = ["..."] if len(reasons) > 3 else []
         line += f", {len(outcome.skipped)} skipped ({'; '.join(shown + more)})"
     return line
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

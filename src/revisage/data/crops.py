@@ -117,12 +117,15 @@ class CropPatches(Dataset[CropSample]):
         if mirrored:
             patch, left = patch[:, ::-1], side - own - left
         corner = left * self.size / side, top * self.size / side
-        picture = to_float(np.ascontiguousarray(patch))
-        if own == self.patch:
-            return picture, corner
-        method = cv2.INTER_CUBIC if own < self.patch else cv2.INTER_AREA
-        enlarged = cv2.resize(picture, (self.patch, self.patch), interpolation=method)
-        return np.clip(enlarged, 0, 1).astype(np.float32), corner
+        return resized(to_float(np.ascontiguousarray(patch)), self.patch), corner
+
+
+def resized(crop: FloatImage, size: int) -> FloatImage:
+    """A square crop at another size: (size, size, 3), cubic if it grows, averaged over areas if it shrinks."""
+    if len(crop) == size:
+        return crop
+    method = cv2.INTER_CUBIC if len(crop) < size else cv2.INTER_AREA
+    return np.clip(cv2.resize(crop, (size, size), interpolation=method), 0, 1, dtype=np.float32)
 
 
 def chw(picture: FloatImage) -> torch.Tensor:

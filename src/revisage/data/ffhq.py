@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from revisage.data.augmentation import Augmentation, Mirror
 from revisage.data.components import PUBLISHED_SIZE, Components, boxes_of, find
-from revisage.data.crops import chw, permuted
+from revisage.data.crops import chw, permuted, resized
 from revisage.data.degradations.ffhq_degradation import FFHQOptions
 from revisage.data.degradations.step import Degradation
 from revisage.data.sources import Source
 from revisage.tensors import to_float
-from revisage.types import FloatImage
 
 
 class FaceSample(TypedDict):
@@ -85,7 +82,7 @@ class FFHQDegradationDataset(Dataset[FaceSample]):
         components = None
         if self.landmarks is not None:
             components = find(self.landmarks, crop.name, place) * (self.size / PUBLISHED_SIZE)
-        gt, components = self.augmentation(_at_size(crop.pixels, self.size), components, rng)
+        gt, components = self.augmentation(resized(to_float(crop.pixels), self.size), components, rng)
         lq, gt = self.degradation(gt, rng)
         detail = torch.tensor(float(crop.pixels.shape[0] >= self.size))
         if components is None:
@@ -99,11 +96,3 @@ class FFHQDegradationDataset(Dataset[FaceSample]):
             "right_eye": right_eye,
             "mouth": mouth,
         }
-
-
-def _at_size(pixels: NDArray[np.uint8], size: int) -> FloatImage:
-    picture = to_float(pixels)
-    if pixels.shape[0] == size:
-        return picture
-    method = cv2.INTER_CUBIC if pixels.shape[0] < size else cv2.INTER_AREA
-    return np.clip(cv2.resize(picture, (size, size), interpolation=method), 0, 1).astype(np.float32)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.files.atomic import replacing
+from revisage.files.checkpoint import read_weights
 
 if TYPE_CHECKING:
     import torch
@@ -85,6 +86,16 @@ def save_legacy(
     }
     with replacing(path) as temporary:
         torch.save({entry: tensors} if entry else tensors, temporary)
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a ``.safetensors`` file, or of one that ``torch.save`` wrote, see ``read_legacy``.
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: it is damaged, or holds anything but tensors under names.
+    """
+    return read_weights(path)[0] if path.suffix.lower() == ".safetensors" else read_legacy(path)
 
 
 def plain_keys(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

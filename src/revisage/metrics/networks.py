@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from revisage.errors import CheckpointError, MissingWeightsError
-from revisage.files.checkpoint import check_fit, read_weights
-from revisage.files.legacy import read_legacy
+from revisage.files.checkpoint import check_fit
+from revisage.files.legacy import read_state
 from revisage.nets.arcface import ResNetArcFace
 from revisage.nets.face_descriptor import FaceDescriptor
 from revisage.nets.inception import InceptionV3
@@ -97,13 +97,7 @@ def _state(path: Path) -> dict[str, Tensor]:
     """Tensors of any weight file: ``.npz``, ``.safetensors``, ``.pth``."""
     if not path.is_file():
         raise MissingWeightsError(f"no weight file at {path}")
-    match path.suffix.lower():
-        case ".npz":
-            return _arrays(path)
-        case ".safetensors":
-            return read_weights(path)[0]
-        case _:
-            return read_legacy(path)
+    return _arrays(path) if path.suffix.lower() == ".npz" else read_state(path)
 
 
 def _arrays(path: Path) -> dict[str, Tensor]:

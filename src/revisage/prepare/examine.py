@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.errors import ImageError, InputError, RevisageError
+from revisage.batch import fault_of
+from revisage.errors import ImageError, InputError
 from revisage.faces import quality
 from revisage.faces.affine import Affine, compose, invert, magnification, shift
 from revisage.faces.align import align, similarity_from_landmarks
@@ -27,8 +27,6 @@ Detect = Callable[[Image], list[Face]]
 DIGITS = 4
 """Decimals of measures and landmarks: enough for any use, and the same wherever the last bits differ."""
 UNALIGNABLE = "landmarks coincide"
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +62,8 @@ def examine(detect: Detect, photo: Path, options: Options, known: Callable[[str]
         image = read_image(photo)
         found = [_face(image, face, place, options) for place, face in enumerate(detect(image))]
         return Examined(sha256, tuple(record for record, _ in found), tuple(crop for _, crop in found))
-    except RevisageError as error:
-        message = str(error)
-    except MemoryError:
-        message = "not enough memory"
     except Exception as error:  # a fault nobody thought of must not cost the photos after this one
-        _log.debug("unexpected error with %s", photo, exc_info=True)
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-    return Examined(error=message if str(photo) in message else f"{photo}: {message}")
+        return Examined(error=fault_of(photo, error))
 
 
 def _hash(photo: Path) -> str:

@@ -55,7 +55,7 @@ class Task(Protocol):
         """Samples by image count."""
         ...
 
-    def collate(self, samples: list[Any]) -> Any:
+    def collate(self, samples: list[Any], /) -> Any:
         """List of samples -> batch of tensors."""
         ...
 

@@ -15,8 +15,8 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from revisage.errors import RecipeError, WeightsError
-from revisage.files.checkpoint import load_strictly, read_weights
-from revisage.files.legacy import plain_keys, read_legacy
+from revisage.files.checkpoint import load_strictly
+from revisage.files.legacy import plain_keys, read_state
 from revisage.metrics import networks
 from revisage.nets.arcface import ResNetArcFace
 from revisage.nets.face_descriptor import FaceDescriptor
@@ -41,7 +41,7 @@ def read_vgg19(path: Path | None, setting: str, layers: Sequence[str] = tuple(VG
 
     def read(file: Path) -> VGG19Features:
         network = VGG19Features(layers)
-        state = plain_keys(read_weights(file)[0]) if file.suffix == ".safetensors" else read_legacy(file)
+        state = plain_keys(read_state(file))
         load_strictly(network, {key: state[key] for key in network.state_dict() if key in state}, str(file))
         return network.eval()
 

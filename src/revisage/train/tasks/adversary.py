@@ -76,6 +76,12 @@ def component_boxes(batch: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([batch[name] for name in COMPONENTS], dim=1)
 
 
+def components_of_both(made: Pictures, batch: Mapping[str, Tensor]) -> tuple[ComponentCrops, ComponentCrops]:
+    """Eyes and mouth of the restored pictures and of the originals, cut out once for the turns of all players."""
+    boxes = component_boxes(batch)
+    return component_crops(made.restored, boxes, made.size), component_crops(made.gt, boxes, made.size)
+
+
 class PictureGame:
     """The generator against a discriminator of pictures, at every scale that it judges."""
 
@@ -116,9 +122,8 @@ class ComponentGame:
         self.config = config
         self.players = nn.ModuleDict({name: FacialComponentDiscriminator() for name in COMPONENTS})
 
-    def generator_terms(self, made: Pictures, boxes: Tensor) -> dict[str, Tensor]:
+    def generator_terms(self, restored: ComponentCrops, originals: ComponentCrops) -> dict[str, Tensor]:
         """How little they are taken in, and how much the style of the parts differs."""
-        restored, originals = (component_crops(x, boxes, made.size) for x in (made.restored, made.gt))
         terms: dict[str, Tensor] = {}
         for name, player, mine, theirs in zip(COMPONENTS, self.players.values(), restored, originals, strict=True):
             with frozen(player):
@@ -130,11 +135,10 @@ class ComponentGame:
                     terms[f"style/{name}"] = self.config.style * component_style_loss(features, targets)
         return terms
 
-    def discriminator_turns(self, made: Pictures, boxes: Tensor) -> Iterator[Turn]:
+    def discriminator_turns(self, restored: ComponentCrops, originals: ComponentCrops) -> Iterator[Turn]:
         """One for each."""
-        restored, originals = (component_crops(x.detach(), boxes, made.size) for x in (made.restored, made.gt))
         for name, player, mine, theirs in zip(COMPONENTS, self.players.values(), restored, originals, strict=True):
-            loss = discriminator_loss(player(theirs)[0], player(mine)[0], "vanilla")
+            loss = discriminator_loss(player(theirs)[0], player(mine.detach())[0], "vanilla")
             yield name, {f"discriminator/{name}": loss}
 
 

@@ -16,14 +16,13 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from revisage.files.checkpoint import load_strictly
 from revisage.metrics.image import RGB8, psnr, ssim
 from revisage.nets.restoreformer import VQVAEGAN
 from revisage.tensors import to_float, to_tensor
 from revisage.train.config import Strict
 from revisage.train.distributed import World
 from revisage.train.task import Examination, Moment, Turn
-from revisage.train.tasks.networks import VQVAEGANConfig, constructor_arguments, read_start
+from revisage.train.tasks.networks import VQVAEGANConfig, begin, header
 from revisage.train.tasks.pairs import SHOWN, PairsConfig, read_pairs
 from revisage.train.tasks.samples import OriginalsConfig
 from revisage.train.tasks.sheets import sheet
@@ -60,11 +59,12 @@ class DictionaryConfig(Strict):
 class DictionaryTask:
     """See :class:`revisage.train.task.Task`."""
 
+    collate = staticmethod(default_collate)
+
     def __init__(self, config: DictionaryConfig, seed: int) -> None:
         self.config = config
         self.network = config.network.build()
-        if config.start is not None:
-            load_strictly(self.network, read_start(config.start, "task.start"), str(config.start))
+        begin(self.network, config.start)
         self.game = VQGANGame(config.losses)
         self.dataset = config.data.build(config.size, seed)
 
@@ -72,11 +72,6 @@ class DictionaryTask:
     def players(self) -> Mapping[str, nn.Module]:
         """The autoencoder, and its opponents if there are any."""
         return {"generator": self.network, **self.game.opponents}
-
-    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
-        """Stack the samples."""
-        batch: dict[str, Tensor] = default_collate(samples)
-        return batch
 
     def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
         """The autoencoder's turn, which is to draw the originals again, then the discriminators'."""
@@ -114,8 +109,7 @@ class DictionaryTask:
 
     def describe(self) -> dict[str, Any]:
         """The network's class and constructor arguments, and the side of a face."""
-        network = self.config.network
-        return {"architecture": network.type, "arguments": constructor_arguments(network), "size": self.config.size}
+        return header(self.config.network, self.config.size)
 
     def sheet(self, batch: dict[str, Tensor]) -> RGB8:
         """The originals."""

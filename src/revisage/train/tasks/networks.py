@@ -10,8 +10,8 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from revisage.errors import RecipeError, WeightsError
-from revisage.files.checkpoint import load_strictly, read_weights
-from revisage.files.legacy import plain_keys, read_legacy
+from revisage.files.checkpoint import load_strictly
+from revisage.files.legacy import read_state
 from revisage.nets.discriminators import StyleGAN2Discriminator
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.gfpgan_fir import GFPGANv1
@@ -205,6 +205,14 @@ def constructor_arguments(config: Strict) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude={"type", "decoder"})
 
 
+def header(
+    network: RestorationUNetConfig | GFPGANv1CleanConfig | GFPGANv1Config | VQVAEGANConfig | RestoreFormerConfig,
+    size: int,
+) -> dict[str, Any]:
+    """What goes into the header of a restorer's weight file: class, constructor arguments, side of a face."""
+    return {"architecture": network.type, "arguments": constructor_arguments(network), "size": size}
+
+
 def read_start(path: Path, setting: str) -> dict[str, Tensor]:
     """Weights to begin with, from a file of any kind that the project reads.
 
@@ -212,9 +220,15 @@ def read_start(path: Path, setting: str) -> dict[str, Tensor]:
         RecipeError: no such file, or no whole weight file.
     """
     try:
-        return read_weights(path)[0] if path.suffix == ".safetensors" else plain_keys(read_legacy(path))
+        return read_state(path)
     except WeightsError as error:
         raise RecipeError(f"{setting}: {error}") from error
+
+
+def begin(network: nn.Module, start: Path | None) -> None:
+    """Copy the weights that a recipe says to begin with, ``task.start``, if it does."""
+    if start is not None:
+        load_strictly(network, read_start(start, "task.start"), str(start))
 
 
 def read_prior(path: Path) -> dict[str, Tensor]:

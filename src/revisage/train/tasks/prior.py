@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from revisage.errors import RecipeError, WeightsError
-from revisage.files.checkpoint import load_strictly
 from revisage.metrics.fid import frechet_distance, inception_features, read_statistics, statistics
 from revisage.metrics.image import RGB8
 from revisage.metrics.networks import read_inception
@@ -27,8 +26,8 @@ from revisage.train.tasks.networks import (
     StyleGAN2DiscriminatorConfig,
     StyleGAN2GeneratorCleanConfig,
     StyleGAN2GeneratorConfig,
+    begin,
     constructor_arguments,
-    read_start,
 )
 from revisage.train.tasks.samples import OriginalsConfig
 from revisage.train.tasks.sheets import sheet
@@ -130,12 +129,13 @@ class Opponent(nn.Module):
 class PriorTask:
     """See :class:`revisage.train.task.Task`."""
 
+    collate = staticmethod(default_collate)
+
     def __init__(self, config: PriorConfig, seed: int) -> None:
         self.config = config
         self.seed = seed
         self.network = config.network.build()
-        if config.start is not None:
-            load_strictly(self.network, read_start(config.start, "task.start"), str(config.start))
+        begin(self.network, config.start)
         self.opponent = Opponent(config.discriminator.build())
         self.dataset = config.data.build(config.network.out_size, seed)
         self._distance = _Distance(config.fid) if config.fid else None
@@ -144,11 +144,6 @@ class PriorTask:
     def players(self) -> Mapping[str, nn.Module]:
         """The generator and its opponent."""
         return {"generator": self.network, "discriminator": self.opponent}
-
-    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
-        """Stack the samples."""
-        batch: dict[str, Tensor] = default_collate(samples)
-        return batch
 
     def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
         """The discriminator's turn, then the generator's; every few steps each has a penalty besides."""

@@ -20,7 +20,7 @@ from revisage.nets.restoreformer import RestoreFormer
 from revisage.train.config import Strict
 from revisage.train.distributed import World
 from revisage.train.task import Examination, Moment, Turn
-from revisage.train.tasks.networks import RestoreFormerConfig, constructor_arguments, read_start
+from revisage.train.tasks.networks import RestoreFormerConfig, header, read_start
 from revisage.train.tasks.pairs import MetricsConfig, Pairs, PairsConfig
 from revisage.train.tasks.samples import DegradedConfig
 from revisage.train.tasks.sheets import sheet
@@ -58,6 +58,8 @@ class RestorationConfig(Strict):
 class RestorationTask:
     """See :class:`revisage.train.task.Task`."""
 
+    collate = staticmethod(default_collate)
+
     def __init__(self, config: RestorationConfig, seed: int) -> None:
         self.config = config
         self.network = config.network.build()
@@ -71,11 +73,6 @@ class RestorationTask:
         """The restorer, and its opponents if there are any."""
         return {"generator": self.network, **self.game.opponents}
 
-    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
-        """Stack the samples."""
-        batch: dict[str, Tensor] = default_collate(samples)
-        return batch
-
     def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
         """The restorer's turn, then the discriminators'."""
         return self.game.turns(self.network, batch["lq"], batch, moment)
@@ -86,8 +83,7 @@ class RestorationTask:
 
     def describe(self) -> dict[str, Any]:
         """The network's class and constructor arguments, and the side of a face."""
-        network = self.config.network
-        return {"architecture": network.type, "arguments": constructor_arguments(network), "size": self.config.size}
+        return header(self.config.network, self.config.size)
 
     def sheet(self, batch: dict[str, Tensor]) -> RGB8:
         """Degraded above original."""

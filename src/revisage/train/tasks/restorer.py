@@ -18,7 +18,6 @@ from revisage.data.degradations.noise import Noise
 from revisage.data.degradations.recipes import DegradationSettings, Steps
 from revisage.data.degradations.resize import Shrink
 from revisage.data.degradations.sequence import one_of
-from revisage.files.checkpoint import load_strictly
 from revisage.metrics.image import RGB8
 from revisage.nets.gfpgan import GFPGANCore
 from revisage.train.config import Strict
@@ -29,15 +28,15 @@ from revisage.train.tasks.adversary import (
     ComponentConfig,
     ComponentGame,
     PictureGame,
-    component_boxes,
+    components_of_both,
 )
 from revisage.train.tasks.networks import (
     GFPGANv1CleanConfig,
     GFPGANv1Config,
     RestorationUNetConfig,
-    constructor_arguments,
+    begin,
+    header,
     picture_and_pyramid,
-    read_start,
 )
 from revisage.train.tasks.pairs import MetricsConfig, Pairs, PairsConfig
 from revisage.train.tasks.samples import DegradedConfig
@@ -136,11 +135,12 @@ class RestorerConfig(Strict):
 class RestorerTask:
     """See :class:`revisage.train.task.Task`."""
 
+    collate = staticmethod(default_collate)
+
     def __init__(self, config: RestorerConfig, seed: int) -> None:
         self.config = config
         self.network = config.network.build()
-        if config.start is not None:
-            load_strictly(self.network, read_start(config.start, "task.start"), str(config.start))
+        begin(self.network, config.start)
         self.comparisons = config.losses.comparisons()
         self.game = PictureGame(config.losses.adversarial) if config.losses.adversarial else None
         self.components = ComponentGame(config.losses.components) if config.losses.components else None
@@ -155,24 +155,20 @@ class RestorerTask:
             players["discriminator"] = self.game.discriminator
         return players | (dict(self.components.players.items()) if self.components else {})
 
-    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
-        """Stack the samples."""
-        batch: dict[str, Tensor] = default_collate(samples)
-        return batch
-
     def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
         """The generator's turn, then the discriminators'."""
         begun = self.game is None or moment.images >= self.game.config.begins
         game, components = (self.game, self.components) if begun else (None, None)
         made = self._restored(batch, moment)
+        parts = components_of_both(made, batch) if components else None
         if game is None or _generator_learns(game.config, moment):
             terms = {name: term(made) for name, term in self.comparisons.items()}
             terms |= game.generator_terms(made) if game else {}
-            yield "generator", terms | (components.generator_terms(made, component_boxes(batch)) if components else {})
+            yield "generator", terms | (components.generator_terms(*parts) if components and parts else {})
         if game is not None:
             yield game.discriminator_turn(made, moment.step)
-        if components is not None:
-            yield from components.discriminator_turns(made, component_boxes(batch))
+        if components and parts:
+            yield from components.discriminator_turns(*parts)
 
     def _restored(self, batch: dict[str, Tensor], moment: Moment) -> Pictures:
         lq = batch["lq"].contiguous(memory_format=torch.channels_last)
@@ -189,8 +185,7 @@ class RestorerTask:
 
     def describe(self) -> dict[str, Any]:
         """The network's class and constructor arguments, and the side of a face."""
-        network = self.config.network
-        return {"architecture": network.type, "arguments": constructor_arguments(network), "size": self.config.size}
+        return header(self.config.network, self.config.size)
 
     def sheet(self, batch: dict[str, Tensor]) -> RGB8:
         """Degraded above original."""

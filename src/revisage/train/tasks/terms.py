@@ -61,10 +61,16 @@ class Pictures:
     size: int
     images: int
 
-    def with_detail(self) -> tuple[Tensor, Tensor, float]:
-        """(restored, gt) of those samples whose original has detail, and their share of the batch."""
+    def where_detailed(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """A mean over the samples whose original has detail, times their share of the batch; zero if there are none.
+
+        Args:
+            compare: (restored, gt) of those samples -> their mean.
+        """
         chosen = self.detail.nonzero().flatten()
-        return self.restored[chosen], self.gt[chosen], len(chosen) / len(self.restored)
+        if not len(chosen):
+            return self.nothing()
+        return len(chosen) / len(self.restored) * compare(self.restored[chosen], self.gt[chosen])
 
     def nothing(self) -> Tensor:
         """A loss of zero that depends on the generator."""
@@ -112,11 +118,7 @@ class FrequencyTerm(Strict):
         """The term."""
         distance = {"fft": fft_loss, "focal": focal_frequency_loss, "wavelet": wavelet_loss}[self.kind]
 
-        def term(made: Pictures) -> Tensor:
-            restored, gt, share = made.with_detail()
-            return self.weight * share * distance(restored, gt) if share else made.nothing()
-
-        return term
+        return lambda made: self.weight * made.where_detailed(distance)
 
 
 class CosinePerceptualTerm(Strict):
@@ -138,15 +140,12 @@ class CosinePerceptualTerm(Strict):
         """The term."""
         features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
 
-        def term(made: Pictures) -> Tensor:
-            restored, gt, share = made.with_detail()
-            if not share:
-                return made.nothing()
+        def compare(restored: Tensor, gt: Tensor) -> Tensor:
             pair = _same_part(torch.stack([restored, gt]), self.patch)
             found, targets = features_of_both(features.to(gt.device), pair[0], pair[1])
-            return self.weight * share * feature_distance(found, targets).mean()
+            return feature_distance(found, targets).mean()
 
-        return term
+        return lambda made: self.weight * made.where_detailed(compare)
 
 
 class PerceptualTerm(Strict):
@@ -170,15 +169,12 @@ class PerceptualTerm(Strict):
         features = read_vgg19(self.file, "task.losses.perceptual.file", tuple(self.layers))
         weights = tuple(self.layers.values())
 
-        def term(made: Pictures) -> Tensor:
-            restored, gt, share = made.with_detail()
-            if not share:
-                return made.nothing()
+        def compare(restored: Tensor, gt: Tensor) -> Tensor:
             found, targets = features_of_both(features.to(gt.device), restored, gt)
             loss = self.weight * perceptual_loss(found, targets, weights)
-            return share * (loss + self.style * style_loss(found, targets, weights) if self.style else loss)
+            return loss + self.style * style_loss(found, targets, weights) if self.style else loss
 
-        return term
+        return lambda made: made.where_detailed(compare)
 
 
 class LpipsTerm(Strict):
@@ -201,15 +197,11 @@ class LpipsTerm(Strict):
         features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
         channels = read_lpips_channels(self.channels, "task.losses.perceptual.channels")[: self.stages]
 
-        def term(made: Pictures) -> Tensor:
-            restored, gt, share = made.with_detail()
-            if not share:
-                return made.nothing()
+        def compare(restored: Tensor, gt: Tensor) -> Tensor:
             found, targets = features_of_both(features.to(gt.device), restored, gt)
-            weights = [weight.to(gt.device) for weight in channels]
-            return self.weight * share * lpips_distance(found, targets, weights).mean()
+            return lpips_distance(found, targets, [weight.to(gt.device) for weight in channels]).mean()
 
-        return term
+        return lambda made: self.weight * made.where_detailed(compare)
 
 
 class DescriptorIdentityTerm(Strict):

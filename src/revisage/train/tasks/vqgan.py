@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from revisage.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.train.config import Strict
 from revisage.train.losses.adversarial import GanLoss, adaptive_weight, discriminator_loss, generator_loss
+from revisage.train.losses.components import ComponentCrops
 from revisage.train.task import Moment, Turn
-from revisage.train.tasks.adversary import ComponentConfig, ComponentGame, component_boxes, frozen
+from revisage.train.tasks.adversary import ComponentConfig, ComponentGame, components_of_both, frozen
 from revisage.train.tasks.networks import NLayerDiscriminatorConfig
 from revisage.train.tasks.terms import AnyIdentityTerm, AnyPerceptualTerm, Pictures, PixelTerm
 
@@ -93,17 +94,22 @@ class VQGANGame:
         begun = moment.images >= self.losses.begins
 
         terms = {name: term(made) for name, term in self.reconstruction.items()}
-        late = self._late_terms(made, batch, terms, _last_weight(network, made)) if begun else {}
+        parts = components_of_both(made, batch) if begun and self.components else None
+        late = self._late_terms(made, parts, terms, _last_weight(network, made)) if begun else {}
         yield "generator", terms | {"codebook": self.losses.codebook * distance} | late
 
         if begun and self.discriminator and self.losses.adversarial:
             real, fake = self.discriminator(made.gt), self.discriminator(made.restored.detach())
             yield "discriminator", {"discriminator": discriminator_loss(real, fake, self.losses.adversarial.loss)}
-        if begun and self.components:
-            yield from self.components.discriminator_turns(made, component_boxes(batch))
+        if self.components and parts:
+            yield from self.components.discriminator_turns(*parts)
 
     def _late_terms(
-        self, made: Pictures, batch: Mapping[str, Tensor], reconstruction: Mapping[str, Tensor], last: Tensor
+        self,
+        made: Pictures,
+        parts: tuple[ComponentCrops, ComponentCrops] | None,
+        reconstruction: Mapping[str, Tensor],
+        last: Tensor,
     ) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         if self.discriminator and self.losses.adversarial:
@@ -111,8 +117,8 @@ class VQGANGame:
                 loss = generator_loss(self.discriminator(made.restored), self.losses.adversarial.loss)
             adapted = adaptive_weight(torch.stack(list(reconstruction.values())).sum(), loss, last)
             terms["adversarial"] = self.losses.adversarial.weight * adapted * loss
-        if self.components:
-            terms |= self.components.generator_terms(made, component_boxes(batch))
+        if self.components and parts:
+            terms |= self.components.generator_terms(*parts)
         if self.identity:
             terms["identity"] = self.identity(made)
         return terms
