@@ -19,6 +19,7 @@ SOURCE = Path(revisage.__file__).parent
 LIBRARY = {
     "types": set(),
     "errors": set(),
+    "controls": {"errors"},
     "allocator": set(),
     "device": {"errors"},
     "tensors": {"types"},
@@ -28,7 +29,7 @@ LIBRARY = {
     "data": {"types", "errors", "tensors", "files"},
     "files": {"types", "errors"},
     "upscale": {"types", "errors", "tensors", "faces"},
-    "pipeline": {"types", "errors", "tensors", "faces", "upscale", "device"},
+    "pipeline": {"types", "errors", "tensors", "faces", "upscale", "device", "controls"},
     "architectures": {"errors", "nets", "files"},
     "catalogue": {"files"},
     "zoo": {"types", "errors", "device", "catalogue", "nets", "architectures", "faces", "pipeline", "upscale", "files"},

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revisage.batch import Options, Source, collect, plan, restore_files
+from revisage.controls import Controls
 from revisage.errors import DeviceError, InputError
 from revisage.files.images import read_image, write_image
 from revisage.types import FaceStatus, Restoration, RestoredFace
@@ -25,11 +27,16 @@ def face(status=FaceStatus.RESTORED, reason="", before=BEFORE):
 def restorer(*faces):
     """A restorer that turns every photo white at twice the size and reports ``faces``."""
 
-    def restore(image, *, scale, strength, aligned, only_center_face):
-        size = int(image.shape[0] * scale), int(image.shape[1] * scale), 3
+    def restore(image, controls):
+        size = int(image.shape[0] * controls.scale), int(image.shape[1] * controls.scale), 3
         return Restoration(np.full(size, 255, image.dtype), list(faces))
 
-    return restore
+    return as_restorer(restore)
+
+
+def as_restorer(restore):
+    """``restore(image, controls)`` for one picture, in the form of a restorer."""
+    return SimpleNamespace(restore=lambda images, controls: [restore(image, controls) for image in images])
 
 
 def photo(path: Path):
@@ -182,21 +189,21 @@ class TestRestoreFiles:
 
     @pytest.mark.parametrize("error", [RuntimeError("two\nlines"), MemoryError(), DeviceError("gone"), KeyError("x")])
     def test_any_error_of_the_restorer_is_one_line_with_the_path(self, tmp_path, error):
-        def fail(image, **options):
+        def fail(image, controls):
             raise error
 
         path = photo(tmp_path / "a.jpg")
-        (outcome,) = self.run(tmp_path, [path], how=fail)
+        (outcome,) = self.run(tmp_path, [path], how=as_restorer(fail))
         assert str(path) in outcome.error
         assert "\n" not in outcome.error
         assert outcome.target is None
 
     def test_interrupt_is_not_an_error_of_a_photo(self, tmp_path):
-        def interrupt(image, **options):
+        def interrupt(image, controls):
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            self.run(tmp_path, [photo(tmp_path / "a.jpg")], how=interrupt)
+            self.run(tmp_path, [photo(tmp_path / "a.jpg")], how=as_restorer(interrupt))
 
     def test_failed_face_makes_the_photo_an_error_but_is_written(self, tmp_path):
         faces = face(), face(FaceStatus.FAILED, "not finite")
@@ -245,13 +252,13 @@ class TestRestoreFiles:
     def test_options_reach_the_restorer(self, tmp_path):
         seen = {}
 
-        def restore(image, **options):
-            seen.update(options)
+        def restore(image, controls):
+            seen["controls"] = controls
             return Restoration(image, [])
 
-        chosen = {"scale": 3.0, "strength": 0.25, "aligned": True, "only_center_face": True}
-        self.run(tmp_path, [photo(tmp_path / "a.jpg")], how=restore, **chosen)
-        assert seen == chosen
+        chosen = Controls(scale=3.0, strength=0.25, aligned=True, only_center_face=True)
+        self.run(tmp_path, [photo(tmp_path / "a.jpg")], how=as_restorer(restore), controls=chosen)
+        assert seen["controls"] == chosen
 
     def test_wrong_options_come_to_light_at_once(self, tmp_path):
         with pytest.raises(InputError, match="unknown format"):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from revisage.controls import Controls
 from revisage.errors import InputError, OutputError, RevisageError
 from revisage.files.formats import FORMATS, WRITABLE, has_picture_name
 from revisage.files.images import read_image, write_image
-from revisage.types import FaceStatus, Restoration, RestoredFace
+from revisage.pipeline import Restorer
+from revisage.types import FaceStatus, RestoredFace
 
 FOLDERS = ("restored_imgs", "cropped_faces", "restored_faces", "cmp")
 """Layout of the results where faces are saved: that of the classic tool."""
@@ -43,10 +45,7 @@ class Options:
 
     Attributes:
         output: folder of the results.
-        scale: sides of a result over those of its source.
-        strength: 0 leaves faces alone, 1 restores them fully.
-        aligned: each photo is one face in the position of the alignment template.
-        only_center_face: only the face nearest to the middle.
+        controls: how the faces are restored.
         suffix: results are called ``{stem}_{suffix}``; empty for ``{stem}``.
         format: extension of the results without the dot; None for that of the source (GIF and unknown ones give png).
         overwrite: replace results that exist already, else leave them and say so.
@@ -54,10 +53,7 @@ class Options:
     """
 
     output: Path
-    scale: float = 2.0
-    strength: float = 1.0
-    aligned: bool = False
-    only_center_face: bool = False
+    controls: Controls = field(default_factory=Controls)
     suffix: str = ""
     format: str | None = None
     overwrite: bool = False
@@ -199,9 +195,7 @@ def plan(sources: Iterable[Source], options: Options) -> list[Job]:
     return jobs
 
 
-def restore_files(
-    restorer: Callable[..., Restoration], sources: Iterable[Source], options: Options
-) -> Iterator[Outcome]:
+def restore_files(restorer: Restorer, sources: Iterable[Source], options: Options) -> Iterator[Outcome]:
     """Restore photos one after the other; whatever goes wrong with one, the rest goes on.
 
     Args:
@@ -220,7 +214,7 @@ def restore_files(
     return (_attempt(restorer, job, options, originals) for job in jobs)
 
 
-def _attempt(restorer: Callable[..., Restoration], job: Job, options: Options, originals: frozenset[str]) -> Outcome:
+def _attempt(restorer: Restorer, job: Job, options: Options, originals: frozenset[str]) -> Outcome:
     path = job.source.path
     if job.source.fault:
         return Outcome(path, error=job.source.fault)
@@ -252,14 +246,8 @@ def fault_of(path: Path, error: Exception) -> str:
     return message if str(path) in message else f"{path}: {message}"
 
 
-def _restore(restorer: Callable[..., Restoration], job: Job, options: Options) -> Outcome:
-    result = restorer(
-        read_image(job.source.path),
-        scale=options.scale,
-        strength=options.strength,
-        aligned=options.aligned,
-        only_center_face=options.only_center_face,
-    )
+def _restore(restorer: Restorer, job: Job, options: Options) -> Outcome:
+    (result,) = restorer.restore([read_image(job.source.path)], options.controls)
     if options.save_faces:
         _write_faces(result.faces, job.stem, options)
     write_image(job.target, result.image, like=job.source.path, overwrite=options.overwrite)

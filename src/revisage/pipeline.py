@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike
 
+from revisage.controls import Controls
 from revisage.errors import InputError
 from revisage.faces.align import align
 from revisage.faces.paste import paste
@@ -95,39 +96,53 @@ class Restorer:
         Raises:
             InputError: a picture of another shape or dtype, a value out of range.
         """
-        if not 0 <= strength <= 1:
-            raise InputError(f"strength must be between 0 and 1, not {strength:g}")
+        controls = Controls(scale=scale, strength=strength, aligned=aligned, only_center_face=only_center_face)
         single = not isinstance(image, list | tuple)
-        pictures = [as_image(one) for one in ([image] if single else image)]
-        if aligned:
-            results = self._restore_aligned(pictures, strength)
-        else:
-            results = self._restore_photos(pictures, scale, strength, only_center_face)
+        results = self.restore([as_image(one) for one in ([image] if single else image)], controls)
         return results[0] if single else results
 
-    def _restore_photos(
-        self, pictures: list[Image], scale: float, strength: float, only_center: bool
+    def restore(
+        self, pictures: Sequence[Image], controls: Controls, faces: Sequence[list[Face]] | None = None
     ) -> list[Restoration]:
-        backgrounds = [lanczos(picture, scale) for picture in pictures]
-        found = [select(picture, self.detect(picture), only_center) for picture in pictures]
-        aligned = [align_selected(picture, faces, self.size) for picture, faces in zip(pictures, found, strict=True)]
+        """Restore pictures; what calling does, for programs that hand their users' choices on.
+
+        Args:
+            pictures: as :func:`as_image` returns them.
+            controls: what was chosen.
+            faces: those of each picture, if they are known already; None detects them.
+
+        Raises:
+            InputError: see above.
+        """
+        if controls.aligned:
+            return self._restore_aligned(pictures, controls)
+        return self._restore_photos(pictures, controls, faces)
+
+    def _restore_photos(
+        self, pictures: Sequence[Image], controls: Controls, faces: Sequence[list[Face]] | None
+    ) -> list[Restoration]:
+        backgrounds = [lanczos(picture, controls.scale) for picture in pictures]
+        detected = [self.detect(picture) for picture in pictures] if faces is None else faces
+        found = [select(*pair, controls.only_center_face) for pair in zip(pictures, detected, strict=True)]
+        aligned = [align_selected(*pair, self.size) for pair in zip(pictures, found, strict=True)]
         # The faces of all pictures go through the network together, in order.
-        crops = iter(self._through_network([face.crop for faces in aligned for face in faces.values()], strength))
+        befores = [face.crop for positions in aligned for face in positions.values()]
+        crops = iter(self._at_strength(befores, controls))
 
         results: list[Restoration] = []
-        for picture, background, faces, positions in zip(pictures, backgrounds, found, aligned, strict=True):
+        for picture, background, restored, positions in zip(pictures, backgrounds, found, aligned, strict=True):
             pairs: list[tuple[AlignedFace, FloatImage]] = []
             for place, face in positions.items():
                 crop = next(crops)
-                faces[place] = finished(faces[place], face.crop, crop, picture.dtype)
+                restored[place] = finished(restored[place], face.crop, crop, picture.dtype)
                 if crop is not None:
                     pairs.append((face, crop))
-            results.append(Restoration(paste(background, pairs, scale), faces))
+            results.append(Restoration(paste(background, pairs, controls.scale), restored))
         return results
 
-    def _restore_aligned(self, pictures: list[Image], strength: float) -> list[Restoration]:
+    def _restore_aligned(self, pictures: Sequence[Image], controls: Controls) -> list[Restoration]:
         fitted = [fit(to_float(picture), self.size) for picture in pictures]
-        crops = self._through_network([crop for crop, _ in fitted], strength)
+        crops = self._at_strength([crop for crop, _ in fitted], controls)
         results: list[Restoration] = []
         for picture, (before, (height, width)), after in zip(pictures, fitted, crops, strict=True):
             face = RestoredFace(None, None, 1.0, FaceStatus.RESTORED)
@@ -136,8 +151,19 @@ class Restorer:
             results.append(Restoration(picture if face.restored is None else face.restored, [face]))
         return results
 
-    def _through_network(self, crops: list[FloatImage], strength: float) -> list[FloatImage | None]:
-        """Restore crops in batches and mix by strength; None where the network gave no finite picture."""
+    def _at_strength(self, crops: Sequence[FloatImage], controls: Controls) -> list[FloatImage | None]:
+        pairs = zip(crops, self.enhance(crops), strict=True)
+        return [None if after is None else mix(before, after, controls.strength) for before, after in pairs]
+
+    def enhance(self, crops: Sequence[FloatImage]) -> list[FloatImage | None]:
+        """Aligned faces as the network restores them, in batches.
+
+        Args:
+            crops: (size, size, 3) float32 in [0, 1].
+
+        Returns:
+            Likewise; None where the network gave no finite picture.
+        """
         import torch
 
         results: list[FloatImage | None] = []
@@ -148,8 +174,7 @@ class Restorer:
             with torch.inference_mode(), torch.autocast(self.choice.device.type, self.choice.dtype, enabled=half):
                 output = self.network(tensor).float()
             sound = torch.isfinite(output).flatten(1).all(1).tolist()
-            for before, after, good in zip(part, from_tensor(output), sound, strict=True):
-                results.append(mix(before, after, strength) if good else None)
+            results += [after if good else None for after, good in zip(from_tensor(output), sound, strict=True)]
         return results
 
 

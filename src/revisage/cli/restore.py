@@ -43,13 +43,11 @@ def restore(
     restored_imgs, cropped_faces, restored_faces and cmp. Originals are never touched.
     """
     from revisage.batch import Options, collect, plan, restore_files
+    from revisage.controls import Controls
 
     options = Options(
         output=output,
-        scale=scale,
-        strength=strength,
-        aligned=aligned,
-        only_center_face=only_center_face,
+        controls=Controls(scale=scale, strength=strength, aligned=aligned, only_center_face=only_center_face),
         suffix=suffix,
         format=None if format == "auto" else format.lower().lstrip("."),
         overwrite=overwrite,
