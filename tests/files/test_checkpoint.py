@@ -1,8 +1,11 @@
+import json
+import struct
+
 import pytest
 import torch
 
 from revisage.errors import CheckpointError, MissingWeightsError, OutputError
-from revisage.files.checkpoint import load_strictly, read_weights, save_weights
+from revisage.files.checkpoint import check_finite, load_strictly, read_weights, save_weights
 
 CONFIG = {"architecture": "Linear", "arguments": {"in_features": 2, "out_features": 3}}
 
@@ -76,3 +79,61 @@ def test_a_failed_write_leaves_the_earlier_file_whole(tmp_path, monkeypatch):
         save_weights(path, {"w": torch.zeros(2)}, {})
     assert torch.equal(read_weights(path)[0]["w"], torch.ones(2))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def with_header(path, header, length=None, data=bytes(64)):
+    """A safetensors file with any header at all, and any length stated for it."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + data)
+    return path
+
+
+def tensor(start, end, shape=(4,), dtype="F32"):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize(
+    ("header", "length"),
+    [
+        (b"{}", 2**31),
+        (b"{}", 2**63 + 1),
+        ({"a": tensor(0, 16), "b": tensor(8, 24)}, None),
+        ({"a": tensor(-16, 0)}, None),
+        ({"a": tensor(16, 0)}, None),
+        ({"a": tensor(0, 16, (2**62, 2**62))}, None),
+        ({"a": tensor(0, 16, (-4,))}, None),
+        ({"a": tensor(0, 2**40)}, None),
+        ({"a": tensor(0, 16, dtype="F128")}, None),
+        (b'{"a":' * 5000, None),
+        (b"[" * 100_000, None),
+        (b'{"__metadata__": {"revisage": 3}}', None),
+        (b"\xff\xfe", None),
+    ],
+    ids=str,
+)
+def test_headers_made_to_harm_are_refused(tmp_path, header, length):
+    """Of two gigabytes, with tensors that overlap, lie before the file or beyond it, or overflow; nested, no text."""
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        read_weights(with_header(tmp_path / "w.safetensors", header, length))
+
+
+@pytest.mark.parametrize("config", ["[" * 100_000, "{", "3", "NaN", "9" * 5000])
+def test_a_configuration_that_is_none_is_refused(tmp_path, config):
+    header = {"__metadata__": {"revisage": config}, "a": tensor(0, 64, (16,))}
+    with pytest.raises(CheckpointError, match=r"w\.safetensors"):
+        read_weights(with_header(tmp_path / "w.safetensors", header))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2])
+def test_weights_that_are_no_numbers_are_named(value, dtype):
+    state = {"first": torch.ones(3), "second": torch.tensor([1.0, value, 2.0]).to(dtype)}
+    with pytest.raises(CheckpointError, match=r"w\.pth is damaged: second holds values that are no numbers"):
+        check_finite(state, "w.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64])
+def test_large_weights_are_numbers(dtype):
+    """Their sum may be none."""
+    largest = torch.finfo(dtype).max if dtype.is_floating_point else 2**62
+    check_finite({"a": torch.full((4,), largest, dtype=dtype), "none": torch.ones(0)}, "w.pth")

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from revisage.errors import CheckpointError, DownloadError, OutputError
 from revisage.files.cache import cache_folder, is_offline, mirror
 from revisage.files.download import Patience, Remote, by_hand, download, sha256_of
 from revisage.files.lock import locked
+from revisage.files.transfer import _extent
 
 CONTENT = bytes(range(256)) * 800
 OTHER = CONTENT[::-1]
@@ -359,3 +362,28 @@ def test_the_environment_names_a_mirror(monkeypatch):
     assert mirror() == "https://example.org/weights"
     monkeypatch.setenv("REVISAGE_MIRROR", "")
     assert mirror() is None
+
+
+@pytest.mark.parametrize("note", ["[]", "3", "[" * 50_000, '{"url": 3, "validator": ["a"]}', "ÿ", '{"validator": "a"}'])
+def test_a_note_that_is_none_starts_the_file_anew(server, tmp_path, note):
+    begun(tmp_path)
+    (tmp_path / "w.part.json").write_text(note)
+    assert download(remote(server, sha256=False), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert server.ranges() == [None]
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "x", "²", ""])
+def test_a_length_that_is_none_is_not_believed(length):
+    """Python refuses to read a number of five thousand digits."""
+    headers = Message()
+    headers["Content-Length"] = length
+    assert _extent(SimpleNamespace(status=200, headers=headers), 0) == (0, None)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a..b/w.pth", "http://x:y/w.pth", "https://\nx/w.pth"])
+def test_an_address_that_is_none_is_told_in_one_line(tmp_path, url):
+    """A mirror of the environment may be anything."""
+    with pytest.raises(DownloadError) as caught:
+        download(Remote("w.pth", (url,)), tmp_path, patience=HURRY)
+    assert str(caught.value).startswith("cannot download w.pth")
+    assert str(caught.value).isprintable()

@@ -167,3 +167,16 @@ def test_a_failed_write_leaves_the_earlier_file_whole(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="the disk is full"):
         save_legacy(tmp_path / "w.pth", RAW)
     assert torch.equal(read_legacy(tmp_path / "w.pth")["a.weight"], EMA["a.weight"])
+
+
+def test_a_number_that_is_repeated_without_end_is_refused(tmp_path):
+    """A tensor of a terabyte in a file of a kilobyte: converted to another type it would fill the memory."""
+    path = saved(tmp_path / "w.pth", {"a": torch.ones(1, dtype=torch.float16).expand(2**20, 2**20)})
+    with pytest.raises(CheckpointError, match="refused: it holds fewer numbers than a has"):
+        read_legacy(path)
+
+
+def test_keys_with_line_breaks_make_no_second_line(tmp_path):
+    with pytest.raises(CheckpointError) as caught:
+        read_legacy(saved(tmp_path / "w.pth", {"a\nb\x1b[2J": 3}))
+    assert str(caught.value).isprintable()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from revisage.errors import OutputError
+
+MARK = ".revisage-"
+"""What the names of temporary files begin with."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -24,12 +28,10 @@ def replacing(path: Path) -> Generator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        name = path.with_name(f"{MARK}{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
+        name.touch(exist_ok=False)
+        temporary = name
         yield temporary
-        # mkstemp makes files that only their owner may read; give the result what a plain open() would have given.
-        temporary.chmod(0o666 & ~_umask())
         _flush(temporary)
         temporary.replace(path)
     except OSError as error:
@@ -40,10 +42,20 @@ def replacing(path: Path) -> Generator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in a folder; only where no other process is writing."""
+    with suppress(OSError):  # gone, or not ours to remove: they are in nobody's way
+        for leftover in folder.glob(f"{MARK}*"):
+            leftover.unlink(missing_ok=True)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, says that the disk is full or the quota used up."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _flush(path: Path) -> None:
@@ -53,7 +65,7 @@ def _flush(path: Path) -> None:
 
 
 def _reason(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
+    if error.errno in _FULL:
         return "the disk is full"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write there"

@@ -64,7 +64,7 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             text = (file.metadata() or {}).get(_KEY, "{}")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         config = json.loads(text)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: the configuration in the header is not a JSON object")
@@ -113,3 +113,23 @@ def check_fit(network: nn.Module, state: Mapping[str, torch.Tensor], source: str
     ]
     if faults:
         raise CheckpointError(f"{source} does not fit {type(network).__name__}: {'; '.join(faults)}")
+
+
+def check_finite(state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Make sure that all weights are numbers: a single one that is not turns whole pictures into nothing.
+
+    Args:
+        state: tensors by key, on the CPU.
+        source: what to call the origin in an error, a file name say.
+
+    Raises:
+        CheckpointError: names the tensor that holds NaN or an infinity.
+    """
+    import torch
+
+    for key, value in state.items():
+        if value.is_floating_point():
+            number = value if value.dtype.itemsize > 1 else value.float()
+            # One sum is quick; only where it is no number, which large numbers manage too, is each one looked at.
+            if not number.sum(dtype=torch.float32).isfinite() and not number.isfinite().all():
+                raise CheckpointError(f"{source} is damaged: {key} holds values that are no numbers (NaN or infinity)")

@@ -124,8 +124,15 @@ def _fetch(
                 return
             except TransferError as failure:
                 failures[url] = failure
-    told = "; ".join(dict.fromkeys(f"{urlsplit(url).hostname}: {failure}" for url, failure in failures.items()))
+    told = "; ".join(dict.fromkeys(f"{_host(url)}: {failure}" for url, failure in failures.items()))
     raise DownloadError(f"cannot download {remote.name} ({told}); {by_hand(remote, partial.path.parent)}")
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:  # a mirror of the environment may be no address
+        return url
 
 
 def _verify(remote: Remote, partial: Partial, check: Check | None) -> None:

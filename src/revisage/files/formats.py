@@ -17,7 +17,7 @@ class Format:
         name: what Pillow calls it.
         writable: whether results can be written in it; GIF holds 256 colours, too few for a photo.
         alpha: whether it holds transparency.
-        deep: whether it holds 16 bits a channel.
+        deep: whether it holds more than 8 bits a channel.
         longest: pixels that a side may have at most.
         quality: default for formats that lose something, 1..100; None for the lossless ones.
     """
@@ -36,6 +36,7 @@ TIFF = Format("TIFF", deep=True)
 WEBP = Format("WEBP", longest=16_383, quality=95)
 AVIF = Format("AVIF", longest=65_536, quality=90)
 BMP = Format("BMP", alpha=False)
+HEIF = Format("HEIF", deep=True, longest=16_384, quality=90)
 GIF = Format("GIF", writable=False)
 
 FORMATS: Mapping[str, Format] = {
@@ -47,6 +48,9 @@ FORMATS: Mapping[str, Format] = {
     ".tiff": TIFF,
     ".webp": WEBP,
     ".avif": AVIF,
+    ".heic": HEIF,
+    ".heif": HEIF,
+    ".hif": HEIF,
     ".bmp": BMP,
     ".gif": GIF,
 }

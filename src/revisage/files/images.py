@@ -2,54 +2,61 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
+import os
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import PIL.Image
-import PIL.ImageCms
-from PIL.PngImagePlugin import PngInfo
 
-from revisage.errors import ImageError, OutputError
-from revisage.files import formats, sixteen_bit, tiff
+from revisage.errors import OutputError
+from revisage.files import formats
 from revisage.files.atomic import replacing
-from revisage.files.metadata import Metadata, metadata_of, orientation_of
+from revisage.files.decode import open_picture, pixels_of
+from revisage.files.encode import encode, loss_of
+from revisage.files.metadata import Metadata, metadata_of, profile_of
 from revisage.types import Array, Image
 
 MAX_PIXELS = 500_000_000
 """Pictures of more pixels are refused. The largest film scans have fewer (8 x 10 inches at 2400 dpi: 460 million)."""
 
-_GRAY_MODES = frozenset({"1", "L", "LA", "La"})
-_UNSUPPORTED_MODES = frozenset({"I", "F", "LAB", "HSV"})
-# What decoders raise on damaged files, beside OSError.
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
-
 
 def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Read a picture, upright.
 
-    JPEG, PNG, WebP, BMP, TIFF, GIF and AVIF, told by their content, in gray, palette, RGB or CMYK (converted by its
-    profile). Transparency is left out, animations give their first frame.
+    JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF and HEIC (the latter with the extra ``heif``), told by their content, in gray,
+    palette, RGB or CMYK (converted by its profile). The values are those of the file, in its own colour space; see
+    :func:`read_profile`. Transparency is left out, animations give their first frame.
 
     Args:
         path: a file.
         max_pixels: larger pictures are refused before they are decoded.
 
     Returns:
-        (H, W, 3) RGB; uint16 if the file holds 16 bits a channel, else uint8.
+        (H, W, 3) RGB; uint16 if the file holds more than 8 bits a channel, else uint8.
 
     Raises:
         ImageError: the file cannot be read, is no picture, damaged, or too large. One line that names it.
     """
-    path = Path(path)
-    data = _bytes_of(path)
-    pixels = _decode(_open(data, path, max_pixels), data, path)
+    pixels = pixels_of(open_picture(Path(path), max_pixels))
     rgb = pixels[:, :, [0, 0, 0]] if pixels.shape[2] <= 2 else pixels[:, :, :3]
     return np.ascontiguousarray(rgb)
+
+
+def read_profile(path: str | Path) -> bytes:
+    """The colour profile that belongs to what ``read_image`` returns.
+
+    Args:
+        path: a file.
+
+    Returns:
+        An ICC profile for RGB or gray; empty if the file has none, which means sRGB.
+
+    Raises:
+        ImageError: the file cannot be read or is no picture. One line that names it.
+    """
+    icc = profile_of(open_picture(Path(path), MAX_PIXELS).opened)
+    return icc if icc[16:20] in (b"RGB ", b"GRAY") else b""
 
 
 def write_image(
@@ -59,156 +66,87 @@ def write_image(
     like: str | Path | None = None,
     quality: int | None = None,
     overwrite: bool = True,
+    keep_time: bool = False,
 ) -> None:
     """Write a picture, whole or not at all, in the format of the extension.
 
-    16 bits are kept in PNG and TIFF and rounded to 8 elsewhere. JPEG is written without chroma subsampling.
+    16 bits are kept in PNG and TIFF, rounded to 10 in HEIC and to 8 elsewhere.
 
     Args:
-        path: jpg, png, tif, webp, avif or bmp. Folders are made as needed.
+        path: jpg, png, tif, webp, avif, heic (with the extra ``heif``) or bmp. Folders are made as needed.
         image: (H, W, 3) RGB uint8, uint16 or float32 in [0, 1].
-        like: the file that ``image`` was made from. Its EXIF (set upright), XMP, resolution, colour profile and
-            transparency (scaled to the new size) go along; a gray source is written in gray; its depth is taken for
-            float32 pictures, which are written with 8 bits otherwise.
-        quality: 1..100 for formats that lose something; None for 95 (AVIF: 90).
+        like: the file that ``image`` was made from. Its EXIF (set upright, without preview), XMP, IPTC data, comments,
+            resolution, colour profile and transparency (scaled to the new size) go along; a gray source gives a gray
+            result; its depth is taken for float32 pictures, which are written with 8 bits otherwise. If both files are
+            JPEG, quality (within 85..98) and chroma subsampling are taken over; a lossless WebP stays lossless.
+        quality: 1..100 for formats that lose something; None for the source's, else 95 (AVIF and HEIC: 90).
         overwrite: whether a file that exists already is replaced.
+        keep_time: give the file the times of last change and access of ``like``.
 
     Raises:
         OutputError: unknown extension, exists already, disk full, no permission, or the format cannot hold the picture:
-            too large, or transparent.
+            too large, or transparent; or a package is missing that writes it.
         ImageError: ``like`` cannot be read.
-        ValueError: ``image`` is not a picture.
+        ValueError: ``image`` is not a picture, or there is no ``like`` to take the time from.
     """
     path = Path(path)
     chosen = formats.output_format(path)
     if image.ndim != 3 or image.shape[2] != 3 or str(image.dtype) not in ("uint8", "uint16", "float32"):
         raise ValueError(f"a picture is (H, W, 3) uint8, uint16 or float32, not {image.shape} {image.dtype}")
+    if keep_time and like is None:
+        raise ValueError("keep_time needs like: the file whose time is kept")
     if not overwrite and path.exists():
         raise OutputError(f"cannot write {path}: it exists already")
     if max(image.shape) > chosen.longest:
         raise OutputError(f"cannot write {path}: {chosen.name} holds no sides over {chosen.longest} pixels")
-    pixels, metadata = _as_source(image, Path(like)) if like is not None else (image, Metadata())
+    data = _file_of(path, image, chosen, None if like is None else Path(like), quality)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+        if keep_time and like is not None:
+            times = Path(like).stat()
+            os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _file_of(path: Path, image: Image, chosen: formats.Format, like: Path | None, quality: int | None) -> bytes:
+    """The bytes of the file to be written."""
+    source = None if like is None else open_picture(like, MAX_PIXELS)
+    pixels, metadata = image, Metadata()
+    if source is not None:
+        pixels = _with_channels_of(image, stored := pixels_of(source))
+        metadata = metadata_of(source.opened, (image.shape[1], image.shape[0]), stored.shape[2] <= 2)
     if pixels.shape[2] in (2, 4) and not chosen.alpha:
         raise OutputError(f"cannot write {path}: {chosen.name} holds no transparency; choose png, tiff or webp")
     depth = np.uint16 if pixels.dtype == np.uint16 and chosen.deep else np.uint8
-    data = _encode(path, _with_depth(pixels, depth), chosen, metadata, quality)
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    return encode(path, _with_depth(pixels, depth), chosen, metadata, loss_of(chosen, source, quality))
 
 
-def _bytes_of(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise ImageError(f"cannot read {path}: it is a folder")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
-    if not data:
-        raise ImageError(f"cannot read {path}: the file is empty")
-    return data
-
-
-def _open(data: bytes, path: Path, max_pixels: int) -> PIL.Image.Image:
-    """Read the header. Pillow's ``open`` is not used: its limit on pixels is one for the whole process."""
-    PIL.Image.init()
-    for name in dict.fromkeys(entry.name for entry in formats.FORMATS.values()):
-        factory, accepts = PIL.Image.OPEN.get(name, (None, None))
-        if factory is None or accepts is None or accepts(data[:16]) is not True:
-            continue
-        try:
-            opened = factory(io.BytesIO(data), "")
-        except _DAMAGE as error:
-            raise ImageError(f"cannot read {path}: the {name} file is truncated or damaged") from error
-        width, height = opened.size
-        if width * height > max_pixels:
-            raise ImageError(
-                f"cannot read {path}: {width} x {height} pixels are more than the limit of {max_pixels / 1e6:g} million"
-            )
-        return opened
-    raise ImageError(f"cannot read {path}: not a picture in one of the formats {formats.READABLE}")
-
-
-def _decode(opened: PIL.Image.Image, data: bytes, path: Path) -> Array:
-    """Upright pixels (H, W, 1..4), uint8 or uint16: gray, gray and alpha, RGB, or RGBA."""
-    deep = _bits(opened, data) == 16 and opened.mode != "CMYK"
-    if not deep and opened.mode in _UNSUPPORTED_MODES:
-        raise ImageError(f"cannot read {path}: pixels of the kind {opened.mode} cannot be restored; save it as RGB")
-    orientation = orientation_of(opened)
-    try:
-        opened.load()  # finds damage in 16-bit files too, of which OpenCV would return a part
-        pixels = sixteen_bit.decode(data) if deep else _eight_bit(opened)
-    except MemoryError as error:
-        raise ImageError(f"cannot read {path}: not enough memory for {opened.size} pixels") from error
-    except _DAMAGE as error:
-        raise ImageError(f"cannot read {path}: the file is truncated or damaged") from error
-    if pixels is None:
-        raise ImageError(f"cannot read {path}: this kind of 16-bit {opened.format} is not supported; save it as RGB")
-    if opened.format == "TIFF":
-        orientation = 1  # of all formats, Pillow and OpenCV turn this one by themselves
-    return _upright(pixels, orientation)
-
-
-def _bits(opened: PIL.Image.Image, data: bytes) -> int:
-    """Bits a channel as the file states them."""
-    if opened.format == "PNG":
-        return data[24]  # the first chunk is always IHDR: width, height, depth
-    if opened.format == "TIFF":
-        return max(opened.tag_v2.get(258, (1,)))  # pyright: ignore[reportAttributeAccessIssue]
-    return 8
-
-
-def _eight_bit(opened: PIL.Image.Image) -> Array:
-    if opened.mode == "CMYK":
-        opened = _cmyk_to_rgb(opened)
-    gray, alpha = opened.mode in _GRAY_MODES, opened.has_transparency_data
-    mode = ("LA" if alpha else "L") if gray else ("RGBA" if alpha else "RGB")
-    pixels = np.asarray(opened.convert(mode))
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
-
-def _cmyk_to_rgb(opened: PIL.Image.Image) -> PIL.Image.Image:
-    """By the file's own profile; by the plain formula if it has none, or one that cannot be used."""
-    profile = opened.info.get("icc_profile")
-    try:
-        inks = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
-        screen = PIL.ImageCms.createProfile("sRGB")
-        converted = PIL.ImageCms.profileToProfile(opened, inks, screen, outputMode="RGB")
-    except (PIL.ImageCms.PyCMSError, OSError):
-        converted = None
-    return converted or opened.convert("RGB")
-
-
-def _upright(pixels: Array, orientation: int) -> Array:
-    """Undo the EXIF orientation 1..8 (EXIF 2.32, 4.6.4): where the stored first row and first column belong."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _as_source(image: Image, like: Path) -> tuple[Array, Metadata]:
+def _with_channels_of(image: Image, source: Array) -> Array:
     """Give a restored picture the channels of its source: gray if that was gray, and its transparency.
 
+    Args:
+        image: (H, W, 3) of any allowed dtype; float32 becomes that of the source.
+        source: (h, w, 1..4) uint8 or uint16.
+
     Returns:
-        (H, W, 1..4) pixels, and the metadata that goes along.
+        (H, W, 1..4) pixels.
     """
-    data = _bytes_of(like)
-    opened = _open(data, like, MAX_PIXELS)
-    source = _decode(opened, data, like)
     height, width = image.shape[:2]
     if image.dtype == np.float32:
         image = _with_depth(image, source.dtype.type)
-    gray = source.shape[2] <= 2
-    colours: Array = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None] if gray else image
-    metadata = metadata_of(opened, (width, height), gray)
+    colours: Array = image
+    if source.shape[2] <= 2 or _is_gray(source):
+        gray: Array = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None]
+        colours = gray if source.shape[2] <= 2 else np.repeat(gray, 3, 2)
     alpha = source[:, :, -1] if source.shape[2] in (2, 4) else None
     if alpha is None or (alpha == np.iinfo(alpha.dtype).max).all():
-        return colours, metadata
+        return colours
     scaled: Array = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.dstack([colours, _with_depth(scaled, colours.dtype.type)]), metadata
+    return np.dstack([colours, _with_depth(scaled, colours.dtype.type)])
+
+
+def _is_gray(pixels: Array) -> bool:
+    """Whether red, green and blue are equal everywhere."""
+    return all(np.array_equal(pixels[:, :, 0], pixels[:, :, channel]) for channel in (1, 2))
 
 
 def _with_depth(pixels: Array, depth: type[Any]) -> Array:
@@ -218,26 +156,3 @@ def _with_depth(pixels: Array, depth: type[Any]) -> Array:
     top = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
     scaled = np.clip(pixels * (np.float32(np.iinfo(depth).max) / np.float32(top)), 0, np.iinfo(depth).max)
     return np.rint(scaled).astype(depth)
-
-
-def _encode(path: Path, pixels: Array, chosen: formats.Format, metadata: Metadata, quality: int | None) -> bytes:
-    """(H, W, 1..4) uint8 or uint16 -> the bytes of a file."""
-    if chosen is formats.TIFF:
-        return tiff.encode(pixels, metadata)
-    if pixels.dtype == np.uint16:
-        carrier = _encode(path, np.zeros((1, 1, pixels.shape[2]), np.uint8), chosen, metadata, quality)
-        return sixteen_bit.encode_png(pixels, carrier)
-    options: dict[str, Any] = {"exif": metadata.exif, "icc_profile": metadata.icc, "xmp": metadata.xmp}
-    if chosen is formats.PNG and metadata.xmp:
-        options["pnginfo"] = text = PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode(errors="replace"))
-    if metadata.dpi:
-        options["dpi"] = metadata.dpi
-    if chosen.quality is not None:
-        options |= {"quality": chosen.quality if quality is None else quality, "subsampling": "4:4:4"}
-    file = io.BytesIO()
-    try:
-        PIL.Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(file, chosen.name, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
-    return file.getvalue()

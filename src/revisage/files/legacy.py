@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.files.atomic import replacing
 from revisage.files.checkpoint import read_weights
+from revisage.files.pickles import unpickle
 
 if TYPE_CHECKING:
     import torch
 
 Choice = Literal["params_ema", "params"]
 
-_ZIP = b"PK\x03\x04"
 _TRAINERS = ("pytorch_lightning.", "lightning.", "omegaconf.")
 """Packages whose objects lie beside the weights in ``.ckpt`` files: notes of a training run, not looked at."""
 
 _TRAINING_ONLY = re.compile(r"loss\.|vqvae\.quantize\.utility_counter$")
 """Keys of a Lightning module that wraps a RestoreFormer which are no weights of the network."""
-
-
-class _Inert:
-    """Stands in for an object of a package of ``_TRAINERS``; keeps what it is given and does nothing."""
-
-    def __init__(self, *values: object, **named: object) -> None:
-        pass
 
 
 def read_legacy(path: Path, choice: Choice | None = None) -> dict[str, torch.Tensor]:
@@ -51,13 +42,16 @@ def read_legacy(path: Path, choice: Choice | None = None) -> dict[str, torch.Ten
     """
     if not path.is_file():
         raise MissingWeightsError(f"no weight file at {path}")
-    weights = _weights(_load(path), path, choice)
+    weights = _weights(unpickle(path, passed_over=_TRAINERS), path, choice)
     odd = [(key, value) for key, value in weights.items() if not _is_weight(key, value)]
     if odd:
         key, value = odd[0]
         raise CheckpointError(f"{path} is not a dictionary of weights: {key!r} is a {type(value).__name__}, no tensor")
     if not weights:
         raise CheckpointError(f"{path} holds no weights")
+    for key, value in weights.items():
+        if value.nbytes > value.untyped_storage().nbytes():  # one number that is repeated without end, say
+            raise CheckpointError(f"{path} is refused: it holds fewer numbers than {key} has")
     return plain_keys({key: value.detach() for key, value in weights.items()})
 
 
@@ -104,40 +98,6 @@ def plain_keys(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if any(key.startswith("vqvae.") for key in plain):
         plain = {key.removeprefix("vqvae."): value for key, value in plain.items() if not _TRAINING_ONLY.match(key)}
     return plain
-
-
-def _load(path: Path) -> object:
-    import torch
-
-    try:
-        with path.open("rb") as file:
-            zipped = file.read(4) == _ZIP
-        stand_ins = _stand_ins(path) if zipped else []
-        # That list is the whole process's: leave it alone unless there is need.
-        with torch.serialization.safe_globals(stand_ins) if stand_ins else nullcontext():
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path} {_reason(str(error))}") from error
-    # What a damaged pickle or archive makes the loader stumble over is of every kind.
-    except Exception as error:
-        raise CheckpointError(f"{path} is not a whole PyTorch file ({type(error).__name__})") from error
-
-
-def _stand_ins(path: Path) -> list[Any]:
-    """(what stands in, full name) for each class in an archive that belongs to a package of ``_TRAINERS``."""
-    import torch
-
-    names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    # A class of its own for each: they serve as keys of dictionaries.
-    return [(type("Inert", (_Inert,), {}), name) for name in names if name.startswith(_TRAINERS)]
-
-
-def _reason(message: str) -> str:
-    """One line for the several that PyTorch says."""
-    name = re.search(r"GLOBAL (\S+)", message)
-    if name:
-        return f"is refused: it is a pickle that would run {name[1]}; only plain dictionaries of tensors are read"
-    return "is not a whole PyTorch file (its pickle is damaged, or holds more than tensors)"
 
 
 def _weights(content: object, path: Path, choice: Choice | None) -> Mapping[Any, Any]:

@@ -14,7 +14,7 @@ PAUSE = 0.1
 
 
 @contextmanager
-def locked(path: Path) -> Generator[None]:
+def locked(path: Path, *, wait: bool = True) -> Generator[None]:
     """Hold the lock that a file stands for; wait for it as long as another process or thread does.
 
     The system takes the lock from a process that ends, however it ends. The file stays: to remove it would let two
@@ -22,10 +22,13 @@ def locked(path: Path) -> Generator[None]:
 
     Raises:
         OSError: the file cannot be made.
+        BlockingIOError: another holds the lock, and ``wait`` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         while not _try(file):
+            if not wait:
+                raise BlockingIOError(f"{path} is locked")
             time.sleep(PAUSE)
         try:
             yield

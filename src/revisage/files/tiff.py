@@ -15,10 +15,10 @@ from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from PIL.TiffTags import BYTE, UNDEFINED
 
-from revisage.files.metadata import Metadata
+from revisage.files.metadata import TIFF_LAYOUT_TAGS, Metadata
 from revisage.types import Array
 
-_XMP, _ICC = 700, 34675
+_XMP, _PHOTOSHOP, _ICC = 700, 34377, 34675
 
 
 def encode(pixels: Array, metadata: Metadata) -> bytes:
@@ -63,13 +63,14 @@ def _directory(metadata: Metadata) -> ImageFileDirectory_v2:
     exif = PIL.Image.Exif()
     if metadata.exif:
         exif.load(metadata.exif)
-    for tag in exif:
+    for tag in set(exif) - TIFF_LAYOUT_TAGS:
         if tag in (IFD.Exif, IFD.GPSInfo):
             # The interoperability entry is an offset into the old file.
             directory[tag] = {key: value for key, value in exif.get_ifd(tag).items() if key != IFD.Interop}
         else:
             directory[tag] = exif[tag]
-    for tag, content, kind in ((_XMP, metadata.xmp, BYTE), (_ICC, metadata.icc, UNDEFINED)):
+    travelling = (_XMP, metadata.xmp, BYTE), (_PHOTOSHOP, metadata.photoshop, BYTE), (_ICC, metadata.icc, UNDEFINED)
+    for tag, content, kind in travelling:
         if content:
             directory.tagtype[tag] = kind
             directory[tag] = content

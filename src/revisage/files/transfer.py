@@ -54,8 +54,10 @@ class Partial:
 
     def origin(self) -> dict[str, Any]:
         """``url`` and ``validator`` of what is there; empty if that is not known."""
-        with suppress(OSError, ValueError):
-            return json.loads(self._note.read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError, RecursionError):
+            content = json.loads(self._note.read_text(encoding="utf-8"))
+            if isinstance(content, dict) and isinstance(content.get("validator"), str):
+                return content
         return {}
 
     def begin(self, url: str, validator: str | None) -> None:
@@ -119,7 +121,7 @@ def _open(url: str, headers: dict[str, str], partial: Partial, timeout: float) -
         raise TransferError(f"HTTP {error.code} {error.reason}", final=error.code in _GONE) from error
     except URLError as error:
         raise TransferError(getattr(error.reason, "strerror", None) or str(error.reason)) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: an address that is none
         raise TransferError(str(error) or type(error).__name__) from error
 
 
@@ -138,12 +140,16 @@ def _extent(response: http.client.HTTPResponse, start: int) -> tuple[int, int | 
     """Where in the file a response begins, and the size of the whole file if it says that."""
     length = response.headers.get("Content-Length", "")
     if response.status == http.client.OK:  # ranges are not understood, or the file is another one now
-        return 0, int(length) if length.isdecimal() else None
+        return 0, _number(length)
     answered = response.headers.get("Content-Range", "")
     if response.status != http.client.PARTIAL_CONTENT or not answered.startswith(f"bytes {start}-"):
         raise TransferError(f"HTTP {response.status} {answered or response.reason}, asked for the bytes from {start}")
-    whole = answered.rpartition("/")[2]
-    return start, int(whole) if whole.isdecimal() else None
+    return start, _number(answered.rpartition("/")[2])
+
+
+def _number(text: str) -> int | None:
+    """What a header says, if it is a number of bytes that a disk could have."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
 def _validator(headers: http.client.HTTPMessage) -> str | None:

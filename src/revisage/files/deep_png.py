@@ -1,4 +1,4 @@
-"""Pictures of 16 bits a channel in colour, which Pillow neither reads nor writes."""
+"""PNG files of 16 bits a channel in colour, which Pillow neither reads nor writes."""
 
 from __future__ import annotations
 
@@ -14,22 +14,28 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Channels -> colour type in a PNG header."""
 
 
-def decode(data: bytes) -> Array | None:
-    """PNG or TIFF bytes -> (H, W, 1..4) uint16: gray, gray and alpha, RGB or RGBA; a TIFF upright, a PNG as stored.
+def decode(data: bytes, transparent: int | None = None) -> Array | None:
+    """PNG bytes -> (H, W, 1..4) uint16 as stored: gray, gray and alpha, RGB or RGBA.
 
-    None if OpenCV cannot read this variant of the format.
+    Args:
+        data: a file of 16 bits a channel.
+        transparent: the gray value that stands for transparency, if there is one; OpenCV leaves it out.
+
+    Returns:
+        None if OpenCV cannot read it.
     """
     pixels: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         return None
     if pixels.ndim == 2:
-        return pixels[:, :, None]
-    gray_with_alpha = data.startswith(b"\x89PNG") and data[25] == _COLOUR_TYPES[2]  # OpenCV made colours of it
+        opaque = [np.where(pixels == transparent, 0, 65535).astype(np.uint16)] if transparent is not None else []
+        return np.dstack([pixels, *opaque])
+    gray_with_alpha = data[25] == _COLOUR_TYPES[2]  # OpenCV made colours of it
     order = [0, 3] if gray_with_alpha else [2, 1, 0, 3][: pixels.shape[2]]
     return np.ascontiguousarray(pixels[:, :, order])
 
 
-def encode_png(pixels: Array, carrier: bytes) -> bytes:
+def encode(pixels: Array, carrier: bytes) -> bytes:
     """(H, W, 1..4) uint16 -> PNG bytes (ISO 15948).
 
     Args:
@@ -56,7 +62,7 @@ def _metadata_chunks(data: bytes) -> bytes:
     found, start = b"", 8
     while start < len(data):
         end = start + 12 + struct.unpack_from(">I", data, start)[0]
-        if data[start + 4 : start + 8] in (b"eXIf", b"iCCP", b"iTXt", b"pHYs"):
+        if data[start + 4 : start + 8] in (b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt", b"pHYs"):
             found += data[start:end]
         start = end
     return found

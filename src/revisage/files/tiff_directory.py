@@ -1,0 +1,186 @@
+"""The tag directories of a TIFF file (TIFF 6.0, section 2, and BigTIFF), as they stand in its bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How a file begins: byte order, then whether offsets have 4 or 8 bytes."""
+MAX_DIRECTORIES = 10_000
+_INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
+"""Field type -> its letter in ``struct``, for fields that hold integers without a sign."""
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_REDUCED, _OLD_REDUCED = 254, 255
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How numbers lie in a file.
+
+    Attributes:
+        order: ``<`` or ``>``, as in ``struct``.
+        big: BigTIFF: counts and offsets have 8 bytes instead of 4.
+    """
+
+    order: str
+    big: bool
+
+    @property
+    def word(self) -> str:
+        """An offset, for ``struct``."""
+        return self.order + ("Q" if self.big else "L")
+
+    @property
+    def count(self) -> str:
+        """The number of entries of a directory, for ``struct``."""
+        return self.order + ("Q" if self.big else "H")
+
+    @property
+    def entry(self) -> str:
+        """Tag, type, count, and value or its place, for ``struct``."""
+        return self.order + ("HHQ8s" if self.big else "HHL4s")
+
+    @property
+    def first(self) -> int:
+        """Where a file says where its first directory lies."""
+        return 8 if self.big else 4
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One picture of a TIFF file: its tags.
+
+    Attributes:
+        data: the whole file.
+        form: how numbers lie in it.
+        offset: where the directory begins.
+        entries: tag -> (type, count, the 4 or 8 bytes that hold the value or say where it lies).
+        following: where the next directory begins, 0 for none.
+    """
+
+    data: bytes = field(repr=False)
+    form: Form
+    offset: int
+    entries: Mapping[int, tuple[int, int, bytes]]
+    following: int
+
+    def numbers(self, tag: int, default: Sequence[int] = ()) -> tuple[int, ...]:
+        """The integers of a tag; ``default`` if it is not there.
+
+        Raises:
+            ValueError: the tag holds something else, or lies outside the file.
+        """
+        if tag not in self.entries:
+            return tuple(default)
+        kind, count, value = self.entries[tag]
+        size = _SIZES.get(kind, 0) * count
+        start = 0 if size <= len(value) else struct.unpack(self.form.word, value)[0]
+        source = value if size <= len(value) else self.data
+        if kind not in _INTEGERS or start + size > len(source):
+            raise ValueError(f"tag {tag} cannot be read")
+        return struct.unpack_from(f"{self.form.order}{count}{_INTEGERS[kind]}", source, start)
+
+    def number(self, tag: int, default: int) -> int:
+        """The first integer of a tag."""
+        return (self.numbers(tag) or (default,))[0]
+
+    @property
+    def end(self) -> int:
+        """Where the entries end and the place of the next directory stands."""
+        (count,) = struct.unpack_from(self.form.count, self.data, self.offset)
+        return self.offset + struct.calcsize(self.form.count) + count * struct.calcsize(self.form.entry)
+
+    def place_of(self, tag: int) -> int:
+        """Where the entry of a tag begins in the file; the tag must be there."""
+        size = struct.calcsize(self.form.entry)
+        starts = range(self.end - size, self.offset, -size)  # of two entries with one tag the last one counts
+        return next(start for start in starts if struct.unpack_from(self.form.order + "H", self.data, start)[0] == tag)
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether the file calls this picture a smaller version of another one."""
+        return bool(self.number(_REDUCED, 0) & 1) or self.number(_OLD_REDUCED, 1) == 2
+
+
+def form_of(data: bytes) -> Form:
+    """How numbers lie in a TIFF file.
+
+    Raises:
+        ValueError: not a TIFF file.
+    """
+    if data[:4] not in MARKS:
+        raise ValueError("not a TIFF file")
+    return Form("<" if data[:1] == b"I" else ">", b"+" in data[:4])
+
+
+def directories(data: bytes) -> Iterator[Directory]:
+    """The pictures of a TIFF file in order; a circle of directories is gone through once.
+
+    Raises:
+        ValueError, struct.error: the file is damaged or truncated.
+    """
+    form = form_of(data)
+    (offset,) = struct.unpack_from(form.word, data, form.first)
+    seen: set[int] = set()
+    while offset and offset not in seen and len(seen) < MAX_DIRECTORIES:
+        seen.add(offset)
+        directory = directory_at(data, form, offset)
+        yield directory
+        offset = directory.following
+
+
+def main_directory(data: bytes) -> Directory | None:
+    """The first picture that is no preview of another one; None if there are only previews.
+
+    Raises:
+        ValueError, struct.error: the file is damaged or truncated.
+    """
+    return next((directory for directory in directories(data) if not directory.is_preview), None)
+
+
+def with_numbers(directory: Directory, replaced: Mapping[int, Sequence[int]], dropped: frozenset[int]) -> bytes:
+    """The file with one more directory, which comes first: this one with some tags changed or left out.
+
+    Args:
+        directory: what to change.
+        replaced: tag -> its new integers.
+        dropped: tags that are left out.
+    """
+    form = directory.form
+    start = len(directory.data) + len(directory.data) % 2
+    entries = {tag: entry for tag, entry in directory.entries.items() if tag not in dropped}
+    head, size = struct.calcsize(form.count), struct.calcsize(form.entry)
+    place = start + head + size * len(entries.keys() | replaced.keys()) + struct.calcsize(form.word)
+    values = b""
+    for tag, numbers in replaced.items():
+        packed = struct.pack(f"{form.word[0]}{len(numbers)}{form.word[1]}", *numbers)
+        inline = packed if len(numbers) == 1 else struct.pack(form.word, place + len(values))
+        values += packed if len(numbers) > 1 else b""
+        entries[tag] = (16 if form.big else 4, len(numbers), inline)
+    body = b"".join(struct.pack(form.entry, tag, *entries[tag]) for tag in sorted(entries))
+    body = struct.pack(form.count, len(entries)) + body + struct.pack(form.word, 0) + values
+    width = struct.calcsize(form.word)
+    front = directory.data[: form.first] + struct.pack(form.word, start) + directory.data[form.first + width :]
+    return front.ljust(start, b"\0") + body
+
+
+def directory_at(data: bytes, form: Form, offset: int) -> Directory:
+    """The tags at a place of a file.
+
+    Raises:
+        ValueError, struct.error: the file is damaged or truncated.
+    """
+    (count,) = struct.unpack_from(form.count, data, offset)
+    start, size = offset + struct.calcsize(form.count), struct.calcsize(form.entry)
+    if start + count * size > len(data):
+        raise ValueError("the tags are truncated")
+    entries = {tag: (kind, number, value) for tag, kind, number, value in _entries(data, form, start, count)}
+    end = start + count * size
+    following = struct.unpack_from(form.word, data, end)[0] if end + struct.calcsize(form.word) <= len(data) else 0
+    return Directory(data, form, offset, entries, following)
+
+
+def _entries(data: bytes, form: Form, start: int, count: int) -> Iterator[tuple[int, int, int, bytes]]:
+    yield from struct.iter_unpack(form.entry, data[start : start + count * struct.calcsize(form.entry)])
