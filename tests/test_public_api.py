@@ -5,9 +5,10 @@ import inspect
 import pytest
 
 import revisage
+from revisage.controls import Choices
 
 NAMES = {
-    *("load", "read_image", "write_image", "Restorer", "__version__"),
+    *("load", "read_image", "read_profile", "write_image", "Restorer", "Selection", "__version__"),
     *("AlignedFace", "Face", "FaceStatus", "Image", "Restoration", "RestoredFace"),
     *("RevisageError", "InputError", "ImageError", "RecipeError", "WeightsError", "UnknownModelError"),
     *("CheckpointError", "MissingWeightsError", "DownloadError", "OutputError", "DeviceError", "TrainingError"),
@@ -41,6 +42,6 @@ def test_every_error_can_be_caught_as_one():
 
 def test_keyword_arguments_of_load_and_call():
     assert {"device", "dtype"} <= set(inspect.signature(revisage.load).parameters)
-    call = inspect.signature(revisage.Restorer.__call__).parameters
-    assert {"scale", "strength", "aligned", "only_center_face"} <= set(call)
-    assert {"like", "quality"} <= set(inspect.signature(revisage.write_image).parameters)
+    assert {"scale", "strength", "aligned", "only_center_face"} <= set(Choices.__annotations__)
+    assert "profile" in inspect.signature(revisage.Restorer.__call__).parameters
+    assert {"like", "quality", "keep_time"} <= set(inspect.signature(revisage.write_image).parameters)

@@ -20,6 +20,7 @@ from revisage.files.checkpoint import save_weights
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
 from revisage.nets.restoration_unet import RestorationUNet
+from revisage.weight_files import fetch, weight_file
 
 SMALL = {"widths": [8, 8], "blocks": [1, 1]}
 
@@ -62,9 +63,9 @@ def offer(monkeypatch, cache, shop):
     return put
 
 
-@pytest.mark.parametrize("name", ["embedded", "embedded-detector"])
+@pytest.mark.parametrize("name", ["embedded", "embedded-detector", "embedded-identity"])
 def test_embedded_models_are_in_the_package_and_are_what_the_table_says(name):
-    network, config = zoo.build(zoo.weight_file(name))
+    network, config = zoo.build(weight_file(name))
     spec = zoo.MODELS[name]
     assert type(network).__name__ == spec.architecture == config["architecture"]
     assert sum(parameter.numel() for parameter in network.parameters()) == spec.parameters
@@ -120,7 +121,7 @@ def test_a_named_model_is_downloaded_once_and_then_found(cache, offer, shop):
     assert zoo.load("tiny", device="cpu").size == 32
     (shop[0] / "tiny.pth").unlink()
     assert zoo.load("tiny", device="cpu", offline=True).size == 32
-    assert zoo.fetch("tiny") == cache / "tiny.pth"
+    assert fetch("tiny") == cache / "tiny.pth"
 
 
 def test_the_table_decides_what_two_networks_look_like(offer):
@@ -134,7 +135,7 @@ def test_a_download_of_another_architecture_never_reaches_the_cache(cache, offer
     monkeypatch.setattr("revisage.files.download.time.sleep", lambda _: None)
     offer({"params_ema": small(GFPGANv1Clean).state_dict()})
     with pytest.raises(DownloadError, match="holds weights of a GFPGANv1Clean, not of a GFPGANv1"):
-        zoo.fetch("tiny")
+        fetch("tiny")
     assert not list(cache.glob("tiny*"))
 
 
@@ -142,7 +143,7 @@ def test_a_mirror_of_the_environment_is_used(monkeypatch, cache, offer, shop):
     offer({"params_ema": small(GFPGANv1).state_dict()})
     monkeypatch.setitem(zoo.MODELS, "tiny", replace(zoo.MODELS["tiny"], urls=("http://127.0.0.1:1/tiny.pth",)))
     monkeypatch.setenv("REVISAGE_MIRROR", shop[1])
-    assert zoo.fetch("tiny") == cache / "tiny.pth"
+    assert fetch("tiny") == cache / "tiny.pth"
 
 
 def test_offline_nothing_is_downloaded(monkeypatch, cache, offer):
@@ -172,12 +173,15 @@ def test_what_restores_no_faces_is_refused_before_it_is_downloaded(cache, name):
 
 def test_only_models_of_the_table_can_be_fetched():
     with pytest.raises(UnknownModelError, match="no model 'gfpgan'"):
-        zoo.fetch("gfpgan")
+        fetch("gfpgan")
 
 
-@pytest.mark.parametrize(("name", "limit"), [("embedded", 8_000_000), ("embedded-detector", 1_000_000)])
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [("embedded", 8_000_000), ("embedded-detector", 1_000_000), ("embedded-identity", 1_500_000)],
+)
 def test_embedded_weights_stay_small(name, limit):
-    assert zoo.weight_file(name).stat().st_size <= limit
+    assert weight_file(name).stat().st_size <= limit
 
 
 def test_a_file_of_ones_own_loads(tmp_path):

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
         UnknownModelError,
         WeightsError,
     )
-    from revisage.files.images import read_image, write_image
+    from revisage.faces.selection import Selection
+    from revisage.files.images import read_image, read_profile, write_image
     from revisage.pipeline import Restorer
     from revisage.types import AlignedFace, Face, FaceStatus, Image, Restoration, RestoredFace
     from revisage.zoo import load
@@ -55,19 +56,23 @@ __all__ = [
     "RestoredFace",
     "Restorer",
     "RevisageError",
+    "Selection",
     "TrainingError",
     "UnknownModelError",
     "WeightsError",
     "__version__",
     "load",
     "read_image",
+    "read_profile",
     "write_image",
 ]
 
 _MODULES = {
     "load": "zoo",
     "Restorer": "pipeline",
+    "Selection": "faces.selection",
     "read_image": "files.images",
+    "read_profile": "files.images",
     "write_image": "files.images",
     **dict.fromkeys(("AlignedFace", "Face", "FaceStatus", "Image", "Restoration", "RestoredFace"), "types"),
 }

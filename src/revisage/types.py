@@ -55,12 +55,23 @@ class AlignedFace:
     crop_from_image: NDArray[np.float64]
 
 
+class Region(StrEnum):
+    """A part of a face whose strength can be chosen."""
+
+    EYES = "eyes"
+    MOUTH = "mouth"
+    SKIN = "skin"
+    HAIR = "hair"
+
+
 class FaceStatus(StrEnum):
     """What became of a detected face."""
 
     RESTORED = "restored"
     NOT_SELECTED = "not selected"
     TOO_SMALL = "too small"
+    KEPT = "kept"
+    """Restoring would have changed it more than was allowed."""
     FAILED = "failed"
 
 
@@ -76,6 +87,10 @@ class RestoredFace:
         reason: one line when it was not restored, else "".
         crop: (S, S, 3) aligned input in the picture's dtype, None when not restored.
         restored: (S, S, 3) aligned result in the picture's dtype, None when not restored.
+        strength: how far it was restored: what was asked for, or less if the identity guard held it back; strengths of
+            regions are held back in the same proportion. 0 when not restored.
+        identity: likeness to itself before, the cosine between the descriptors of ``crop`` and ``restored`` in [-1, 1];
+            of a kept face, that which a full restoration would have had. None unless a least likeness was asked for.
     """
 
     box: NDArray[np.float32] | None
@@ -85,6 +100,8 @@ class RestoredFace:
     reason: str = ""
     crop: Image | None = None
     restored: Image | None = None
+    strength: float = 0.0
+    identity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

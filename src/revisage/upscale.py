@@ -19,18 +19,29 @@ def lanczos(image: Image, scale: float) -> Image:
     picture itself.
 
     Raises:
-        InputError: ``scale`` is not in (0, 8].
+        InputError: ``scale`` is not in (0, 8], or nothing would be left.
     """
-    if not 0 < scale <= MAX_SCALE:
-        raise InputError(f"scale must be above 0 and at most {MAX_SCALE:g}, not {scale:g}")
+    enlarged_size(image, scale)
     if scale == 1:
         return image
-    height, width = image.shape[:2]
     method = cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_AREA
-    if round(width * scale) < 1 or round(height * scale) < 1:
-        raise InputError(f"nothing would be left of a {width} x {height} picture at scale {scale:g}")
     # Giving the factors rather than the size keeps the mapping exact.
     enlarged = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
     if image.dtype == np.float32:
         enlarged = np.clip(enlarged, 0, 1)  # Lanczos overshoots; integers are clipped by OpenCV itself
     return enlarged.astype(image.dtype, copy=False)
+
+
+def enlarged_size(image: Image, scale: float) -> tuple[int, int]:
+    """(height, width) of a picture at a scale.
+
+    Raises:
+        InputError: ``scale`` is not in (0, 8], or nothing would be left.
+    """
+    if not 0 < scale <= MAX_SCALE:
+        raise InputError(f"scale must be above 0 and at most {MAX_SCALE:g}, not {scale:g}")
+    height, width = image.shape[:2]
+    size = round(height * scale), round(width * scale)
+    if 0 in size:
+        raise InputError(f"nothing would be left of a {width} x {height} picture at scale {scale:g}")
+    return size

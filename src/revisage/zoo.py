@@ -1,9 +1,9 @@
-"""How a name or a file becomes a restorer, and where the weights come from."""
+"""How a name or a file becomes a restorer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from difflib import get_close_matches
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +11,34 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from revisage.architectures.build import SUFFIXES, build
+from revisage.architectures.build import build
 from revisage.architectures.recognise import NETWORKS, family_of
-from revisage.catalogue import MODELS, ModelSpec, path_of
+from revisage.catalogue import MODELS, present
+from revisage.companions import (
+    DESCRIBERS,
+    PARSER,
+    PARSERS,
+    check_role,
+    load_descriptor,
+    load_parser,
+    load_upscaler,
+    when_needed,
+)
 from revisage.device import Choice, choose
-from revisage.errors import CheckpointError, MissingWeightsError, UnknownModelError
+from revisage.errors import UnknownModelError
 from revisage.faces.detect import Detector
-from revisage.files.cache import cache_folder, is_offline, mirror
-from revisage.files.download import Remote, by_hand, download
-from revisage.files.transfer_bar import transfer_bar
+from revisage.moderate import Parse
 from revisage.nets import retinaface
 from revisage.nets.retinaface import RetinaFace
 from revisage.pipeline import Restorer
 from revisage.types import Array
+from revisage.upscale import lanczos
+from revisage.weight_files import weight_file
+
+LANCZOS = "lanczos"
+"""What ``background`` is called where no network enlarges it."""
+RESTORERS = frozenset(name for name in NETWORKS if family_of(name).side is not None)
+"""Architectures that restore aligned faces."""
 
 
 def load(
@@ -32,6 +47,10 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     architecture: str | None = None,
+    background: str | Path = LANCZOS,
+    tile: int = 400,
+    identity: str | Path = "embedded-identity",
+    parser: str | Path | None = "auto",
     offline: bool | None = None,
 ) -> Restorer:
     """Make a restorer.
@@ -45,6 +64,14 @@ def load(
         dtype: "auto", "float32", "bfloat16" or "float16".
         architecture: "GFPGANBilinear" for weights trained with bilinear layers: their files look like those of
             GFPGANv1, which is what None takes them for.
+        background: a name or file, likewise, of what enlarges the rest of the picture: RRDBNet or SRVGGNetCompact;
+            "lanczos" needs no network.
+        tile: side of the tiles in which it does; 0 takes the picture whole. Halved where memory is short.
+        identity: a name or file of what tells people apart: FaceEmbedder or ResNetArcFace. Loaded when a control first
+            needs it.
+        parser: a name or file of what tells the parts of faces apart, so that hair and skin are pasted and what is
+            beside them is not: ParseNet. "auto" takes the published one if its file is in the cache already, but never
+            downloads it; without, as with None, the alignment says where a head is.
         offline: True never downloads; None asks the environment variable ``REVISAGE_OFFLINE``.
 
     Raises:
@@ -53,11 +80,15 @@ def load(
         DownloadError: the file is not here, and cannot be had.
         CheckpointError: the file is damaged, holds more than tensors, or does not fit its network.
         DeviceError: device or dtype are not to be had here.
+        InputError: tiles too small.
     """
     choice = choose(device, dtype)
     spec = MODELS.get(str(model))
-    if spec and not _restores(spec):  # before its file is downloaded
-        raise UnknownModelError(f"{model} is a {spec.architecture}, not a restorer: it {spec.role}")
+    # Wrong names come to light before anything is downloaded.
+    check_role(model, RESTORERS, "a restorer")
+    check_role(identity, DESCRIBERS, "an identity network")
+    check_role(parser or PARSER, PARSERS, "a parsing network")
+    upscale = lanczos if background == LANCZOS else load_upscaler(choice, background, tile, offline=offline)
     path = weight_file(model, offline=offline)
     network, config = build(path, architecture or (spec and spec.architecture))
     size = config.get("size")
@@ -67,77 +98,20 @@ def load(
     return Restorer(
         name=str(model),
         detect=load_detector(choice),
-        network=picture_only(network),
+        network=PictureOnly(network),
         size=size,
         choice=choice,
         batch=1 if choice.device.type == "cpu" else 8,  # on a CPU batches only cost memory
+        upscale=upscale,
+        parse=_parser(choice, parser, offline=offline),
+        describe=when_needed(partial(load_descriptor, choice, identity, offline=offline)),
     )
 
 
-def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
-    """Where the weights of a named model, or of a file given as such, lie; published ones are downloaded if need be.
-
-    Raises:
-        UnknownModelError: says which names are like it.
-        CheckpointError, MissingWeightsError, DownloadError: see ``fetch``.
-    """
-    if str(model) in MODELS:
-        return fetch(str(model), offline=offline)
-    path = Path(model)
-    if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
-            raise UnknownModelError(f"{path}: weight files end in {', '.join(SUFFIXES)}")
-        return path
-    raise UnknownModelError(f"no model or file {str(model)!r}{_suggestion(path.name)}; `revisage models` lists all")
-
-
-def fetch(name: str, *, offline: bool | None = None) -> Path:
-    """The file of a name of ``catalogue.MODELS``; downloaded into the cache if it is not there.
-
-    A download shows a bar on a terminal. It is checked before it is used: size and SHA-256 where they are known,
-    otherwise whether it holds weights of the architecture.
-
-    Args:
-        name: of the model.
-        offline: True never downloads; None asks the environment variable ``REVISAGE_OFFLINE``.
-
-    Raises:
-        UnknownModelError: there is no such name.
-        CheckpointError: a file of that name is there, but has not the size of the published one.
-        MissingWeightsError: it is not here, and downloads are off; says how to bring it.
-        DownloadError: it cannot be had; says how to bring it.
-    """
-    if name not in MODELS:
-        raise UnknownModelError(f"no model {name!r}{_suggestion(name)}; `revisage models` lists all")
-    spec, path = MODELS[name], path_of(name)
-    if path.is_file():
-        size = path.stat().st_size
-        if spec.size not in (None, size):
-            raise CheckpointError(f"{path} has {size} bytes, not the {spec.size} of {name}: remove it to have it again")
-        return path
-    if not spec.urls:
-        raise MissingWeightsError(f"{path} is missing: the package is not whole, install it again")
-    remote = Remote(spec.file, spec.urls, spec.size, spec.sha256)
-    if is_offline() if offline is None else offline:
-        raise MissingWeightsError(f"{name} is not here and downloads are off; {by_hand(remote, path.parent)}")
-
-    def check(file: Path) -> None:
-        if not spec.sha256 and spec.architecture in NETWORKS:
-            build(file, spec.architecture)
-
-    with transfer_bar(name) as progress:
-        return download(remote, cache_folder(), mirror=mirror(), check=check, progress=progress)
-
-
-def _restores(spec: ModelSpec) -> bool:
-    return spec.architecture in NETWORKS and family_of(spec.architecture).side is not None
-
-
-def _suggestion(name: str) -> str:
-    """A question to append, if the name is nearly that of a model, or what its file is called."""
-    same_file = [model for model, spec in MODELS.items() if spec.file == name]
-    near = same_file or get_close_matches(name, MODELS, n=2)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+def _parser(choice: Choice, parser: str | Path | None, *, offline: bool | None) -> Parse | None:
+    if parser == "auto":
+        parser = PARSER if PARSER in present() else None
+    return None if parser is None else load_parser(choice, parser, offline=offline)
 
 
 def load_detector(choice: Choice) -> Detector:
@@ -149,7 +123,8 @@ def load_detector(choice: Choice) -> Detector:
 
     def propose(pictures: NDArray[np.uint8]) -> tuple[Array, Array, Array]:
         with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(choice.device).permute(0, 3, 1, 2).float()
+            writable = np.require(pictures, requirements=["C", "W"])  # others torch takes with a warning
+            tensor = torch.from_numpy(writable).to(choice.device).permute(0, 3, 1, 2).float()
             found = retinaface.propose(network, tensor.contiguous(memory_format=torch.channels_last))
         boxes, scores, landmarks = (value.cpu().numpy() for value in found)
         return boxes, scores, landmarks
@@ -157,11 +132,17 @@ def load_detector(choice: Choice) -> Detector:
     return Detector(propose)
 
 
-def picture_only(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Networks that return (picture, more) become functions that return the picture."""
+@dataclass(frozen=True)
+class PictureOnly:
+    """A network as a restorer needs it: of those that return (picture, more), the picture.
 
-    def restore(crops: torch.Tensor) -> torch.Tensor:
-        output = network(crops.contiguous(memory_format=torch.channels_last))
+    Attributes:
+        module: the network itself.
+    """
+
+    module: nn.Module
+
+    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
+        """(N, 3, size, size) RGB in [-1, 1] -> the same shape."""
+        output = self.module(crops.contiguous(memory_format=torch.channels_last))
         return output[0] if isinstance(output, tuple) else output
-
-    return restore

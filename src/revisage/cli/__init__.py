@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from revisage.cli.classic import modern
 from revisage.cli.console import complain
 from revisage.cli.convert import convert
 from revisage.cli.degrade import degrade
@@ -24,6 +25,7 @@ from revisage.cli.fetch import fetch
 from revisage.cli.models import models
 from revisage.cli.prepare import prepare
 from revisage.cli.restore import restore
+from revisage.cli.status import status
 from revisage.cli.train import train
 from revisage.errors import DeviceError, InputError, RevisageError, UnknownModelError
 
@@ -44,7 +46,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)  # what stops a service or a batch job: leave as tidily as after Ctrl-C
     warnings.filterwarnings("ignore", module="PIL")  # about oddities in metadata of photos that are otherwise fine
     try:
-        app()
+        app(modern(sys.argv[1:]))
     except RevisageError as error:
         complain(str(error))
         sys.exit(2 if isinstance(error, InputError | UnknownModelError | DeviceError) else 1)
@@ -71,5 +73,5 @@ def revisage(
     """Restores the faces in photos, offline."""
 
 
-for command in (restore, train, prepare, degrade, evaluate, models, fetch, convert, doctor):
+for command in (restore, status, train, prepare, degrade, evaluate, models, fetch, convert, doctor):
     app.command()(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +37,7 @@ def degrade(
         raise InputError("give --recipe or --severity, not both")
     if severity is not None and severity not in SEVERITIES:
         raise InputError(f"--severity takes {', '.join(SEVERITIES)}, not {severity!r}")
-    sources = collect(paths, leave_out=output)[:limit]
+    sources = list(islice(collect(paths, leave_out=output), limit))
     if fault := next((source.fault for source in sources if source.fault), ""):
         raise InputError(fault)
     degradation, own_size, own_seed = (

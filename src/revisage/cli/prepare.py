@@ -74,7 +74,7 @@ def prepare(
         landmarks=landmarks,
         lmdb=lmdb,
     )
-    sources = collect(paths, leave_out=output)  # wrong paths come to light before the network is loaded
+    sources = list(collect(paths, leave_out=output))  # wrong paths come to light before the network is loaded
 
     import torch
 

@@ -2,99 +2,112 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from revisage.cli.console import complain, counted, with_progress
-from revisage.cli.options import Architecture, Device, Dtype, Offline
-
-if TYPE_CHECKING:
-    from revisage.batch import Outcome
+from revisage.cli import options as opt
 
 
 def restore(
-    paths: Annotated[list[str], typer.Argument(help="Photos, folders (with all below), or quoted patterns.")],
+    paths: Annotated[list[str], typer.Argument(help="Photos, films, folders (with all photos below), or patterns.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("restored"),
-    scale: Annotated[float, typer.Option(min=0.1, max=8, help="Sides of the result over sides of the photo.")] = 2.0,
-    strength: Annotated[float, typer.Option(min=0, max=1, help="0 leaves faces alone, 1 restores fully.")] = 1.0,
-    aligned: Annotated[bool, typer.Option("--aligned", help="Each photo is one aligned face.")] = False,
-    only_center_face: Annotated[
-        bool, typer.Option("--only-center-face", help="Restore only the face nearest to the middle.")
-    ] = False,
+    scale: opt.Scale = None,
+    strength: opt.Strength = 1.0,
+    eyes: opt.Eyes = None,
+    mouth: opt.Mouth = None,
+    skin: opt.Skin = None,
+    hair: opt.Hair = None,
+    keep_grain: opt.KeepGrain = 0.0,
+    min_identity: opt.MinIdentity = None,
+    identity_action: opt.Action = "reduce",
+    identity: opt.Identity = "embedded-identity",
+    aligned: opt.Aligned = False,
+    only_center_face: opt.OnlyCenterFace = False,
+    faces: opt.Faces = "all",
+    min_face: opt.MinFace = 0.0,
+    max_face: opt.MaxFace = None,
+    min_score: opt.MinScore = 0.0,
+    within: opt.Within = None,
+    like: opt.Like = None,
+    min_likeness: opt.MinLikeness = 0.5,
+    parser: opt.Parser = "auto",
+    background: opt.Background = "lanczos",
+    tile: opt.Tile = 400,
     model: Annotated[str, typer.Option(help="A name from `revisage models`, or a weight file.")] = "embedded",
-    architecture: Architecture = None,
-    offline: Offline = False,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
+    architecture: opt.Architecture = None,
+    offline: opt.Offline = False,
+    device: opt.Device = "auto",
+    dtype: opt.Dtype = "auto",
     suffix: Annotated[str, typer.Option(help="Results are called NAME_SUFFIX.")] = "",
-    format: Annotated[str, typer.Option(help="jpg, png, tif, webp, avif or bmp; auto: that of the photo.")] = "auto",
+    format: Annotated[str, typer.Option(help="jpg, png, tif, webp, avif, heic, bmp; auto: as the photo.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")] = False,
     save_faces: Annotated[
         bool, typer.Option("--save-faces", help="Also write every face: before, after, side by side.")
     ] = False,
+    keep_time: Annotated[bool, typer.Option("--keep-time", help="Results have the time of their photos.")] = False,
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no journal in the output folder.")] = False,
 ) -> None:
-    """Restore the faces in photos.
+    """Restore the faces in photos and films.
 
     Results go into the output folder under the names of the photos; with --save-faces into its subfolders
-    restored_imgs, cropped_faces, restored_faces and cmp. Originals are never touched.
+    restored_imgs, cropped_faces, restored_faces and cmp. Originals are never touched. For folders and patterns a
+    journal is kept: the same command goes on with what was interrupted; `revisage status OUTPUT` says how far it is.
+
+    The flags of GFPGAN's inference_gfpgan.py are understood, too; -i asks for its folders, as --save-faces does.
     """
-    from revisage.batch import Options, collect, plan, restore_files
+    from revisage.batch import Options, collect
+    from revisage.cli.photos import restore_photos
+    from revisage.cli.video import films_of, restore_films
     from revisage.controls import Controls
+
+    films = films_of(paths)
+    photos = [path for path in paths if path not in films]
+    sources = collect(photos, leave_out=output) if photos or not films else None
 
     options = Options(
         output=output,
-        controls=Controls(scale=scale, strength=strength, aligned=aligned, only_center_face=only_center_face),
+        controls=Controls(
+            scale=2.0 if scale is None else scale,
+            strength=strength,
+            aligned=aligned,
+            only_center_face=only_center_face,
+            regions=opt.regions_of(eyes=eyes, mouth=mouth, skin=skin, hair=hair),
+            selection=opt.selection_of(faces, min_face, max_face, min_score, within, like, min_likeness),
+            min_identity=min_identity,
+            identity_action=identity_action,
+            keep_grain=keep_grain,
+        ),
         suffix=suffix,
         format=None if format == "auto" else format.lower().lstrip("."),
         overwrite=overwrite,
         save_faces=save_faces,
+        keep_time=keep_time,
+        journal=sources is not None and sources.many and not no_journal,
+        made_with=f"architecture {architecture}, background {background}, identity {identity}, parser {parser}",
     )
-    sources = collect(paths, leave_out=output)
-    plan(sources, options)  # wrong options come to light before the networks are loaded
 
     from revisage.allocator import keep_freed_memory
     from revisage.zoo import load
 
-    keep_freed_memory()
-    outcomes = restore_files(
-        load(model, device=device, dtype=dtype, architecture=architecture, offline=offline or None), sources, options
+    keep_freed_memory()  # wrong options and paths have come to light
+    restorer = load(
+        model,
+        device=device,
+        dtype=dtype,
+        architecture=architecture,
+        background=background,
+        tile=tile,
+        identity=identity,
+        parser=None if parser == "none" else parser,
+        offline=offline or None,
     )
-    failed = _report(with_progress(outcomes, len(sources), "restoring"), output)
+    # Before the first photo: what a control needs and has not got comes to light, and reference photos are looked at.
+    options = replace(options, controls=restorer.settled(options.controls))
+    failed = restore_photos(restorer, sources, options) if sources is not None else 0
+    if films:
+        controls = replace(options.controls, scale=1.0 if scale is None else scale)
+        failed += restore_films(restorer, films, output, controls, suffix=suffix, overwrite=overwrite)
     raise typer.Exit(1 if failed else 0)
-
-
-def _report(outcomes: Iterable[Outcome], output: Path) -> int:
-    """Print a line for each photo as it comes and a closing one; return how many photos failed."""
-    photos: Counter[str] = Counter()
-    found = restored = 0
-    for outcome in outcomes:
-        if outcome.error:
-            complain(outcome.error)
-        else:
-            print(_line(outcome), flush=True)
-        photos["failed" if outcome.error else "skipped" if outcome.exists else "done"] += 1
-        found, restored = found + outcome.found, restored + outcome.restored
-    parts = [f"{photos[what]} {what}" for what in ("done", "skipped", "failed") if photos[what]]
-    line = f"{counted(photos.total(), 'photo')}: {', '.join(parts)}"
-    if found:
-        line += f"; {restored} of {counted(found, 'face')} restored"
-    print(f"{line}; results in {output}")
-    return photos["failed"]
-
-
-def _line(outcome: Outcome) -> str:
-    if outcome.exists:
-        return f"{outcome.path}: skipped, {outcome.target} exists already (--overwrite replaces it)"
-    line = f"{outcome.path} -> {outcome.target}: {counted(outcome.found, 'face')}"
-    if outcome.found:
-        line += f", {outcome.restored} restored"
-    if outcome.skipped:
-        reasons = Counter(outcome.skipped).most_common()
-        shown = [f"{number} x {reason}" if number > 1 else reason for reason, number in reasons[:3]]
-        more = ["..."] if len(reasons) > 3 else []
-        line += f", {len(outcome.skipped)} skipped ({'; '.join(shown + more)})"
-    return line
