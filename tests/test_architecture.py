@@ -19,7 +19,7 @@ SOURCE = Path(revisage.__file__).parent
 LIBRARY = {
     "types": set(),
     "errors": set(),
-    "controls": {"errors"},
+    "controls": {"types", "errors", "faces"},
     "allocator": set(),
     "device": {"errors"},
     "tensors": {"types"},
@@ -27,15 +27,31 @@ LIBRARY = {
     "nets": set(),
     "faces": {"types", "errors", "tensors", "boxes"},
     "data": {"types", "errors", "tensors", "files"},
-    "files": {"types", "errors"},
+    "colour": {"types"},
+    "files": {"types", "errors", "colour"},
     "upscale": {"types", "errors", "tensors", "faces"},
-    "pipeline": {"types", "errors", "tensors", "faces", "upscale", "device", "controls"},
+    "upscale_tiles": {"types", "errors", "tensors", "device", "upscale"},
+    "moderate": {"types", "errors", "controls", "faces"},
+    "pictures": {"types", "errors"},
+    "verdicts": {"types", "errors", "tensors", "faces", "moderate"},
+    "pipeline": {
+        *("types", "errors", "colour", "tensors", "faces", "upscale", "device", "controls", "moderate"),
+        *("pictures", "verdicts"),
+    },
     "architectures": {"errors", "nets", "files"},
     "catalogue": {"files"},
-    "zoo": {"types", "errors", "device", "catalogue", "nets", "architectures", "faces", "pipeline", "upscale", "files"},
+    "weight_files": {"errors", "catalogue", "architectures", "files"},
+    "companions": {
+        *("types", "errors", "tensors", "device", "catalogue", "nets", "architectures", "moderate", "upscale_tiles"),
+        "weight_files",
+    },
+    "zoo": {
+        *("types", "errors", "device", "catalogue", "nets", "architectures", "faces", "moderate", "pipeline"),
+        *("upscale", "weight_files", "companions"),
+    },
     "metrics": {"types", "errors", "tensors", "boxes", "nets", "files"},
     "train": {"data", "nets", "metrics", "files", "tensors", "boxes", "types", "errors", "device", "allocator"},
-    "__init__": {"types", "errors", "files", "pipeline", "zoo"},
+    "__init__": {"types", "errors", "faces", "files", "pipeline", "zoo"},
 }
 PROGRAMS = {
     "batch": set(LIBRARY) - {"train", "data", "nets"},
@@ -43,8 +59,10 @@ PROGRAMS = {
     "prepare": {"types", "errors", "tensors", "faces", "data", "files", "batch"},
     "degrade": {"types", "errors", "tensors", "data", "files"},
     "doctor": set(LIBRARY) - {"train", "data", "nets"},
+    "compat": set(LIBRARY) - {"train", "data", "nets", "metrics", "__init__"},
+    "video": set(LIBRARY) - {"train", "data", "nets", "metrics"},
     "convert": {"errors", "files", "architectures"},
-    "cli": {*LIBRARY, "batch", "evaluate", "prepare", "degrade", "convert", "doctor"},
+    "cli": {*LIBRARY, "batch", "evaluate", "prepare", "degrade", "convert", "doctor", "compat", "video"},
     "__main__": {"cli"},
 }
 RULES = LIBRARY | PROGRAMS

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+import torch
+from stand_ins import SIZE, Brighter
+
+from revisage.compat import GFPGANer
+from revisage.device import Choice
+from revisage.pipeline import Restorer
+from revisage.zoo import PictureOnly
+
+
+@pytest.fixture
+def gfpganer(monkeypatch):
+    """Makes a GFPGANer of a network and a detector that the test chooses: gfpganer(faces, network, **arguments)."""
+
+    def make(faces=(), network=None, **arguments):
+        choice = Choice(torch.device("cpu"), torch.float32, "test")
+        detect = faces if callable(faces) else lambda _: list(faces)
+        restorer = Restorer("test", detect, PictureOnly(network or Brighter()), SIZE, choice)
+        monkeypatch.setattr("revisage.compat.gfpganer.load", lambda *_, **__: restorer)
+        return GFPGANer("any.pth", **arguments)
+
+    return make
+
+
+@pytest.fixture
+def photo():
+    """(120, 160, 3) uint8 of one colour, so that changes are seen."""
+    return np.full((120, 160, 3), (40, 100, 160), np.uint8)
