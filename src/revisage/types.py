@@ -5,7 +5,8 @@ Working     inside the pipeline pictures are float32 in [0, 1], whatever they we
 Tensors     (N, 3, H, W), R, G, B, float, in [-1, 1].
 Pixels      the centre of the first pixel is (0, 0); a picture of width W spans -0.5 .. W - 0.5.
 Points      (x, y) in pixels. Boxes (x1, y1, x2, y2), likewise.
-Landmarks   five points: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.
+Landmarks   five points: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner;
+            left and right as they are when the face stands upright.
 Matrices    (2, 3) affine maps named ``target_from_source``: target = M[:, :2] @ source + M[:, 2].
 lq, gt      the degraded picture and its original, as in the papers.
 """

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revisage.errors import InputError
-from revisage.faces.affine import invert
+from revisage.faces.affine import invert, magnification
 from revisage.faces.align import OUTSIDE, TEMPLATE, align, similarity_from_landmarks
 from revisage.tensors import from_float
 
@@ -104,9 +104,48 @@ def test_a_face_larger_than_the_crop_does_not_alias():
 
 
 def test_outside_of_the_picture_is_gray():
-    face = align(np.zeros((100, 100, 3), np.uint8), placed(1, 0, 60, 60))
+    picture = np.zeros((100, 100, 3), np.uint8)
+    picture[::2] = 0, 0, 1
+    face = align(picture, placed(1, 0, 60, 60))
     np.testing.assert_allclose(face.crop[-1, -1], OUTSIDE, atol=1e-6)
-    np.testing.assert_allclose(face.crop[5, 5], 0, atol=1e-6)
+    np.testing.assert_allclose(face.crop[5, 5], 0, atol=1 / 255)
+
+
+def test_a_gray_picture_gives_a_gray_crop_also_outside():
+    face = align(np.full((100, 100, 3), 90, np.uint8), placed(1, 0, 60, 60))
+    assert (face.crop == face.crop[..., :1]).all()
+    assert face.crop[-1, -1, 0] == pytest.approx(OUTSIDE[1])
+
+
+def profile(scale=0.5, x=40, y=30):
+    """A face from the side: eyes and mouth corners nearly meet, the nose sticks out."""
+    across = x + scale * np.array([170, 158, 210, 172, 160])
+    return np.column_stack([across, placed(scale, 0, x, y)[:, 1]])
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_profile_is_neither_stretched_nor_turned(mirror):
+    landmarks = profile()
+    if mirror:
+        landmarks = (landmarks * (-1, 1) + (300, 0))[[1, 0, 2, 4, 3]]
+    matrix = similarity_from_landmarks(landmarks)
+    assert magnification(matrix) == pytest.approx(2, rel=0.3)  # as large as the same head from the front
+    assert abs(np.arctan2(matrix[1, 0], matrix[0, 0])) < np.radians(25)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_no_landmarks_make_the_face_far_larger_or_smaller_than_its_box(seed):
+    box = np.array([100, 100, 200, 236], np.float32)
+    landmarks = np.random.default_rng(seed).uniform(box[:2], box[2:], (5, 2))
+    matrix = similarity_from_landmarks(landmarks, box=box)
+    assert 1 / 2.6 < magnification(matrix) * 100 / (512 / 1.8) < 2.6
+
+
+def test_the_box_does_not_touch_a_sound_alignment():
+    landmarks = placed(0.4, 0.5, 30, 80)
+    box = np.concatenate([landmarks.min(axis=0) - 25, landmarks.max(axis=0) + 40])
+    np.testing.assert_array_equal(similarity_from_landmarks(landmarks, box=box), similarity_from_landmarks(landmarks))
 
 
 def test_a_face_wholly_outside_is_gray_all_over():

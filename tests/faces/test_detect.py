@@ -6,20 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.faces.detect import (
-    MIRRORED,
+from revisage.faces.candidates import (
     Candidates,
-    Detector,
-    cropped,
     empty,
     plausible,
-    resized,
     suppressed,
-    upright,
+    turned_back,
     without_nested,
     without_ornaments,
-    working_scales,
 )
+from revisage.faces.close_look import MIRRORED, cropped, resized, upright
+from revisage.faces.detect import Detector, working_scales
 
 # A painted face is 100 x 136 units: a blue ellipse with five dots, told apart by red and green.
 DOTS = np.array([[28, 50], [72, 50], [50, 75], [33, 102], [67, 102]], np.float32) - (50, 68)
@@ -68,6 +65,14 @@ def _find_in(picture):
             ((x, y, x + width - 1, y + height - 1), points if points[0, 0] < points[1, 0] else points[MIRRORED, :])
         )
     return faces
+
+
+def find_upright(pictures):
+    """The same network, blind to faces that lie or stand on their heads, as real ones are."""
+    boxes, scores, landmarks = find_painted(pictures)
+    across, down = landmarks[..., 1, :] - landmarks[..., 0, :], landmarks[..., 3, :] - landmarks[..., 0, :]
+    upright = (np.abs(across[..., 0]) > np.abs(across[..., 1])) & (down[..., 1] > 0)
+    return boxes, scores * upright, landmarks
 
 
 def canvas(height, width):
@@ -161,6 +166,46 @@ def test_many_faces_come_once_each_and_best_first():
     assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
 
 
+@pytest.mark.parametrize("angle", [90, 180, -90, 75, 160])
+def test_a_lying_face_is_found_with_its_own_left_eye_first(angle):
+    picture = canvas(400, 500)
+    truth = paint(picture, (260, 190), 90, angle)
+    (face,) = Detector(find_upright)(picture)
+    assert np.abs(face.landmarks - truth).max() < 2.5
+    assert np.abs((face.box[:2] + face.box[2:]) / 2 - (260, 190)).max() < 3
+
+
+def test_a_lying_face_is_found_beside_upright_ones():
+    picture = canvas(400, 900)
+    paint(picture, (200, 200), 90)
+    paint(picture, (600, 200), 90, 180)
+    assert len(Detector(find_upright)(picture)) == 2
+
+
+def test_small_faces_of_a_lying_photo_are_found():
+    picture = canvas(1200, 1600)
+    for column in range(5):
+        paint(picture, (200 + 300 * column, 600), 40, 90)
+    paint(picture, (1500, 150), 110, 90)
+    assert len(Detector(find_upright)(picture)) == 6
+
+
+def test_looking_for_lying_faces_costs_less_than_a_seventh_where_upright_ones_are():
+    def area(**settings):
+        seen = []
+
+        def propose(pictures):
+            seen.append(pictures[..., 0].size)
+            return find_upright(pictures)
+
+        Detector(propose, **settings)(picture)
+        return sum(seen)
+
+    picture = canvas(700, 1000)
+    paint(picture, (500, 350), 200)
+    assert area() < 1.15 * area(turned=(1e-9, 1e-9))
+
+
 def test_what_fails_the_close_look_is_no_face():
     def propose(pictures):
         boxes, scores, landmarks = find_painted(pictures)
@@ -189,6 +234,13 @@ def test_an_eye_taken_for_a_face_is_dropped_but_a_neighbour_is_not():
     assert faces.boxes[:, 0].tolist() == [0, 90]
 
 
+def test_a_much_smaller_face_on_an_eye_or_the_mouth_is_dropped_however_sure():
+    large = (0, 0, 100, 136)
+    eye, mouth, cheek = (18, 35, 38, 65), (40, 90, 60, 115), (70, 66, 90, 92)
+    faces = without_nested(candidates(large, eye, mouth, cheek, scores=[0.6, 0.99, 0.99, 0.99]))
+    assert faces.boxes[:, 0].tolist() == [0, 70]
+
+
 def test_a_pin_on_the_chest_is_dropped_but_not_a_sure_face_there_nor_a_small_one_elsewhere():
     boxes = (100, 0, 200, 136), (130, 200, 142, 216), (160, 200, 172, 216), (400, 60, 412, 76)
     faces = without_ornaments(candidates(*boxes, scores=[0.99, 0.6, 0.7, 0.6]))
@@ -199,6 +251,34 @@ def test_landmarks_in_one_place_are_not_plausible():
     faces = candidates((0, 0, 100, 136), (0, 0, 100, 136))
     faces.landmarks[1] = 50
     assert plausible(faces).tolist() == [True, False]
+
+
+def test_a_mouth_above_the_eyes_of_a_mirrored_face_is_not_plausible():
+    faces = candidates((0, 0, 100, 136), (0, 0, 100, 136), (0, 0, 100, 136))
+    faces.landmarks[1, :, 1] = 136 - faces.landmarks[1, :, 1]
+    faces.landmarks[2] = (100, 136) - faces.landmarks[2]  # on its head, but a face
+    assert plausible(faces).tolist() == [True, False, True]
+
+
+def test_a_profile_is_plausible_though_its_eyes_nearly_meet():
+    faces = candidates((0, 0, 100, 136))
+    faces.landmarks[0, :, 0] = 30, 27, 12, 32, 29
+    assert plausible(faces).tolist() == [True]
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_turning_back_says_where_a_face_lies_in_the_picture_itself(turn):
+    picture = canvas(80, 100)
+    picture[5:61, 3:44] = 255  # the box
+    picture[20, 30] = 1, 2, 3  # a landmark
+    turned = np.rot90(picture, turn)
+    covered = np.argwhere(turned.any(axis=-1))
+    (top, left), (bottom, right) = covered.min(axis=0), covered.max(axis=0)
+    spot = np.argwhere((turned == (1, 2, 3)).all(axis=-1))[0, ::-1]
+    seen = Candidates(np.array([[left, top, right, bottom]]), np.ones(1), np.tile(spot, (1, 5, 1)))
+    back = turned_back(seen, turn, picture.shape)
+    assert back.boxes.tolist() == [[3, 5, 43, 60]]
+    assert back.landmarks[0, 0].tolist() == [30, 20]
 
 
 def test_nothing_in_gives_nothing_out():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import cv2
@@ -26,11 +27,18 @@ from revisage.faces.affine import (
     resizing,
     shift,
 )
+from revisage.faces.match import correction
+from revisage.faces.oval import squared_distance
 from revisage.tensors import from_float, to_float
 from revisage.types import AlignedFace, Array, FloatImage, Image
 
-FEATHER = 0.1
-"""Width of the mask's soft edge, as a share of the crop."""
+MASK_POWER, MASK_FULL = 4.0, 0.8
+"""Shape of the mask where only landmarks are known: a superellipse of this exponent that fills the crop and is 1 within
+this share of it. The alignment puts heads there; the corners, which show what is beside them, are left alone."""
+CONTEST = 8.0
+"""How sharply overlapping faces are told apart: the power of the distance, squared, with which a claim falls."""
+CONTEST_CORE = 0.1
+"""Squared distance, in ovals, below which it no longer counts which face is nearer."""
 TILE = 512
 """Side of the squares that are blended at a time, which bounds the memory in use."""
 REDUCE_BELOW = 0.75
@@ -52,12 +60,18 @@ class _Layer:
     box: Box
 
 
+@cache
 def crop_mask(size: int) -> FloatImage:
-    """How much of the correction is taken: (size, size) float32, 1 within, falling smoothly to 0 at the border."""
-    distance = np.minimum(np.arange(size), np.arange(size)[::-1])
-    t = np.clip(distance / (FEATHER * size), 0, 1)
-    edge = t * t * (3 - 2 * t)
-    return np.outer(edge, edge).astype(np.float32)
+    """How much of the correction is taken: (size, size) float32, 1 within, falling smoothly to 0 at the border.
+
+    The result is shared and read only.
+    """
+    across = np.abs(np.linspace(-1, 1, size, dtype=np.float32)) ** np.float32(MASK_POWER)
+    radius = (across[:, None] + across[None]) ** np.float32(1 / MASK_POWER)
+    t = np.clip((1 - radius) / (1 - MASK_FULL), 0, 1)
+    mask = np.asarray(t * t * (3 - 2 * t), np.float32)
+    mask.setflags(write=False)
+    return mask
 
 
 def paste(
@@ -68,7 +82,8 @@ def paste(
 ) -> Image:
     """Add the corrections of restored faces to a picture.
 
-    Where faces overlap their corrections are averaged by their masks, so that no order is preferred.
+    Each correction is made to fit the photo's colours first, see ``match.correction``. Where faces overlap, each
+    prevails around its own middle, see ``_claim``; the order in which they come does not matter.
 
     Args:
         background: (H * scale, W * scale, 3) of any allowed dtype, the picture that the faces come from, enlarged with
@@ -99,8 +114,9 @@ def _layer(face: AlignedFace, restored: FloatImage, mask: FloatImage, scale: flo
     size = len(face.crop)
     if restored.shape != face.crop.shape or mask.shape != (size, size):
         raise ValueError(f"crop {face.crop.shape}, restored {restored.shape} and mask {mask.shape} differ in size")
-    values: Array = np.dstack([(restored - face.crop) * mask[..., None], mask]).astype(np.float32)
     output_from_layer = compose(resizing(scale, scale), invert(face.crop_from_image))
+    added = correction(face.crop, restored, mask, output_from_layer, shape)
+    values: Array = np.dstack([added * mask[..., None], mask]).astype(np.float32)
     factor = magnification(output_from_layer)
     if factor < REDUCE_BELOW:
         reduced = math.ceil(size * factor)
@@ -128,13 +144,36 @@ def _blend(background: Image, result: Image, tile: Box, layers: Sequence[_Layer]
     parts = [(layer, part) for layer in layers if (part := intersection(layer.box, tile))]
     left, top = (min(part[i] for _, part in parts) for i in (0, 1))
     right, bottom = (max(part[i] for _, part in parts) for i in (2, 3))
+    added = _together(parts, (left, top, right, bottom)) if len(parts) > 1 else _warp(*parts[0])[..., :3]
+    before = background[top:bottom, left:right]
+    after = from_float(np.add(to_float(before), added, dtype=np.float32), background.dtype)
+    np.copyto(result[top:bottom, left:right], after, where=added != 0)
+
+
+def _together(parts: Sequence[tuple[_Layer, Box]], whole: Box) -> NDArray[np.float32]:
+    """What several layers add to a part of the output: (height, width, 3), their mean weighted by their claims."""
+    left, top, right, bottom = whole
     total = np.zeros((bottom - top, right - left, 4), np.float32)
     for layer, part in parts:
-        total[part[1] - top : part[3] - top, part[0] - left : part[2] - left] += _warp(layer, part)
-    correction = total[..., :3] / np.maximum(total[..., 3:], np.float32(1))
-    before = background[top:bottom, left:right]
-    after = from_float(np.add(to_float(before), correction, dtype=np.float32), background.dtype)
-    np.copyto(result[top:bottom, left:right], after, where=correction != 0)
+        warped = _warp(layer, part)
+        claim = _claim(layer, part) * np.maximum(warped[..., 3], 0)
+        place = total[part[1] - top : part[3] - top, part[0] - left : part[2] - left]
+        place[..., :3] += claim[..., None] * warped[..., :3]
+        place[..., 3] += claim
+    return np.asarray(total[..., :3] / np.maximum(total[..., 3:], np.float32(1e-30)), np.float32)
+
+
+def _claim(layer: _Layer, part: Box) -> NDArray[np.float32]:
+    """How much a face has to say about the pixels of a part of the output: (height, width), before its mask counts.
+
+    Inverse-distance weights (Shepard 1968), with distances from the middle of the face in units of its oval. Of two
+    faces side by side each keeps its features, the large one claims more than the small one, and there is no step.
+    """
+    left, top, right, bottom = part
+    xy = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), axis=-1)
+    places = xy @ layer.layer_from_output[:, :2].T + layer.layer_from_output[:, 2]
+    squares = squared_distance(places, len(layer.values))
+    return ((squares + CONTEST_CORE) ** -CONTEST / magnification(layer.layer_from_output) ** 2).astype(np.float32)
 
 
 def _warp(layer: _Layer, part: Box) -> NDArray[np.float32]:
