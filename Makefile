@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt
+SECONDS ?= 60
 
-.PHONY: demo test check format clean
+.PHONY: demo test fuzz check format clean
 
 demo: .venv/installed
 	@$(BIN)/revisage restore examples/photo.jpg --output demo-output --save-faces --overwrite
@@ -17,6 +18,10 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+fuzz: .venv/installed-dev
+	$(PIP) install --constraint constraints.txt --editable '.[dev,fuzz]'
+	nice $(BIN)/python tests/fuzz/drive.py --seconds $(SECONDS)
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

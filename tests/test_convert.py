@@ -137,3 +137,11 @@ def test_files_are_replaced_only_on_request(tmp_path):
 def test_other_kinds_of_file_are_refused(tmp_path, source, target):
     with pytest.raises(InputError, match=r"\.onnx: weight"):
         convert(tmp_path / source, tmp_path / target)
+
+
+def test_weights_that_are_no_numbers_are_not_converted(tmp_path):
+    state = small().state_dict()
+    state["final_conv.bias"][0] = float("inf")
+    with pytest.raises(CheckpointError, match=r"a\.pth is damaged: final_conv\.bias holds values that are no numbers"):
+        convert(saved(tmp_path / "a.pth", state), tmp_path / "b.safetensors")
+    assert not (tmp_path / "b.safetensors").exists()

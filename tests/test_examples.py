@@ -78,10 +78,30 @@ def test_before_after(run, tmp_path):
     assert (sheet[:, 40:] == 180).all()
 
 
+def test_identity_figures(run, head, tmp_path, capsys):
+    """Of two pictures that stand for two people, and of the same two darker."""
+    face = revisage.read_image(head)
+    for folder, factor in (("gt", 1), ("lq", 0.8)):
+        for name, picture in (("a.png", face), ("b.png", face[::-1])):
+            revisage.write_image(tmp_path / folder / name, (picture * factor).astype(np.uint8))
+    run("identity_figures.py", tmp_path / "gt", tmp_path / "lq")
+    assert "ROC area        1.0000" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_network_speed(run, capsys):
     run("network_speed.py")
     assert "86.44 M parameters" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_film_flicker(run, capsys):
+    run("film_flicker.py", PORTRAIT, 12)
+    degraded, separate, film = (line.split() for line in capsys.readouterr().out.splitlines())
+    at = film.index("flicker") + 1
+    assert float(film[at]) < 0.6 * float(separate[at + 2])
+    assert float(film[at]) < 0.6 * float(degraded[at])
+    assert float(film[at + 2]) > float(separate[at + 4])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -293,7 +293,7 @@ class TestGoingOn:
         with pytest.raises(InputError, match=r"max_yaw 0\.4, not 0\.2"):
             run(options(tmp_path, limits=Limits(max_yaw=0.2)), album)
 
-    @pytest.mark.parametrize("content", [b"[]\n", b"hello\n", b'{"size":256}\n{"photo":3}\n'])
+    @pytest.mark.parametrize("content", [b"[]\n", b"hello\n", b'{"size":256}\n{"photo":3}\n', b"[" * 9000 + b"\n"])
     def test_a_damaged_journal_is_refused(self, tmp_path, album, content):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "journal.jsonl").write_bytes(content)
@@ -310,7 +310,7 @@ class TestGoingOn:
         write = Path.write_bytes
 
         def full(self, data):
-            if self.name.startswith(".00000002"):
+            if "-00000002-" in self.name:
                 raise OSError(28, "No space left on device")
             return write(self, data)
 
@@ -341,6 +341,23 @@ def test_a_known_photo_is_not_decoded(tmp_path):
     (tmp_path / "a.jpg").write_text("not even a picture")
     examined = examine(detect, tmp_path / "a.jpg", options(tmp_path), lambda _: True)
     assert (examined.error, examined.faces, len(examined.sha256)) == ("", (), 64)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"256/', '"../../'),
+        ('"256/', '"/etc/'),
+        ('"fingerprint": "', '"fingerprint": "x'),
+        ('"fingerprint": "', '"x": "'),
+    ],
+)
+def test_a_journal_names_crops_of_its_own_folder_only(tmp_path, album, before, after):
+    (outcome,) = run(options(tmp_path), album / "0.png")
+    line = json.dumps(outcome.record.as_json())
+    assert before in line
+    with pytest.raises(ValueError, match=r"is no crop of this program|fingerprint"):
+        photo_from_json(line.replace(before, after).encode())
 
 
 def test_a_record_survives_the_journal(tmp_path, album):

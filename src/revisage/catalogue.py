@@ -75,6 +75,9 @@ _FINDS = "finds faces and five landmarks"
 MODELS: Mapping[str, ModelSpec] = {
     "embedded": ModelSpec("RestorationUNet", "restorer.safetensors", _RESTORES, 3_857_756, _OURS),
     "embedded-detector": ModelSpec("RetinaFace", "detector.safetensors", _FINDS, 426_608, _OURS),
+    "embedded-identity": ModelSpec(
+        "FaceEmbedder", "identity.safetensors", "tells whether a restored face is still the same", 608_080, _OURS
+    ),
     "gfpgan-1": ModelSpec(
         "GFPGANv1",
         "GFPGANv1.pth",

@@ -12,7 +12,7 @@ from revisage.architectures.build import SUFFIXES, construct_empty, identify
 from revisage.architectures.clean import CLEAN, to_clean
 from revisage.architectures.recognise import family_of
 from revisage.errors import CheckpointError, InputError
-from revisage.files.checkpoint import check_fit, save_weights
+from revisage.files.checkpoint import check_finite, check_fit, save_weights
 from revisage.files.legacy import Choice, save_legacy
 
 TARGETS = (".safetensors", ".pth")
@@ -87,6 +87,7 @@ def convert(
 
 def _check(state: dict[str, torch.Tensor], config: dict[str, Any], source: Path) -> None:
     check_fit(construct_empty(config, str(source)), state, str(source))
+    check_finite(state, str(source))
 
 
 def _cleaned(

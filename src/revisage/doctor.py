@@ -87,7 +87,7 @@ def _proven(name: str) -> str:
     from revisage.architectures.recognise import NETWORKS
     from revisage.catalogue import MODELS
     from revisage.files.download import sha256_of
-    from revisage.zoo import weight_file
+    from revisage.weight_files import weight_file
 
     spec, path = MODELS[name], weight_file(name, offline=True)
     if spec.sha256 and sha256_of(path) != spec.sha256:

@@ -18,9 +18,33 @@
 Messages are one line, name the file or value at fault and say what to do where something can be done.
 """
 
+from unicodedata import category
+
+_LONGEST = 2000
+
 
 class RevisageError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: one line, and made so: what files bring into it (names of keys, say) may hold line breaks, half
+            characters that no terminal prints, commands to the terminal, or a million letters.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_one_line(str(message)))
+
+
+def _one_line(message: str) -> str:
+    message = _shortened(message)
+    if message.isprintable():
+        return message
+    return _shortened("".join(c if c.isprintable() or category(c) == "Zs" else ascii(c)[1:-1] for c in message))
+
+
+def _shortened(message: str) -> str:
+    half = _LONGEST // 2
+    return message if len(message) <= _LONGEST else f"{message[:half]} ... {message[-half:]}"
 
 
 class InputError(RevisageError):

@@ -30,6 +30,7 @@ SMALL = [
     ("FacialComponentDiscriminator", {}),
     ("ResNetArcFace", {"block": "IRBlock", "layers": (2, 2, 2, 2), "use_se": False}),
     ("ResNetArcFace", {"block": "IRBlock", "layers": (1, 2, 3, 1), "use_se": True}),
+    ("FaceEmbedder", {"widths": [8, 12, 16, 24], "blocks": [0, 1, 3, 2], "size": 32}),
     ("RetinaFace", {"network_name": "mobile0.25"}),
     ("RetinaFace", {"network_name": "resnet50"}),
     ("ParseNet", {"in_size": 64, "out_size": 64, "base_ch": 8, "parsing_ch": 5, "res_depth": 2, "ch_range": (8, 12)}),

@@ -118,3 +118,25 @@ def test_components_are_estimated_from_five_landmarks():
     np.testing.assert_allclose(found[:, 2], [26.9, 26.9, 39.9], atol=0.1)
     np.testing.assert_allclose(found[2, :2], [267.5, 356])
     assert components_of(landmarks / 10)[:, 2].tolist() == [16, 16, 16]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 10**400, "x", None])
+def test_landmarks_that_are_no_numbers_are_refused(tmp_path, number):
+    entry = {"left_eye": [1.0, 2.0, 3.0], "right_eye": [1.0, 2.0, 3.0], "mouth": [1.0, 2.0, number]}
+    torch.save({"00000000": entry}, tmp_path / "a.pth")
+    with pytest.raises(RecipeError, match=r"a\.pth"):
+        read_components(tmp_path / "a.pth")
+
+
+def test_numbers_of_other_types_are_not_made(tmp_path):
+    """NumPy makes a number of any type that a pickle names: of a gigabyte, say, without a byte of it in the file."""
+    torch.save({"00000000": {"left_eye": [np.zeros(1, "V9")[0]]}}, tmp_path / "a.pth")
+    with pytest.raises(RecipeError, match=r"a\.pth"):
+        read_components(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "int64", "int32"])
+def test_every_kind_of_number_in_use_is_read(tmp_path, kind):
+    row = list(np.array([1, 2, 3], kind))
+    torch.save({"0": dict.fromkeys(("left_eye", "right_eye", "mouth"), row)}, tmp_path / "a.pth")
+    assert read_components(tmp_path / "a.pth")["0"].tolist() == [[1, 2, 3]] * 3

@@ -1,7 +1,9 @@
 import io
 import json
 import pickle
+import struct
 import tarfile
+import zlib
 
 import cv2
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from revisage.data.lmdb_source import LmdbSource, write_lmdb
-from revisage.data.sources import CachedSource, Crop, FolderSource
+from revisage.data.sources import CachedSource, Crop, FolderSource, read_crop
 from revisage.data.tar_source import TarSource
 from revisage.errors import OutputError, RecipeError
 
@@ -210,5 +212,85 @@ def test_what_is_no_shard_is_named(tmp_path):
 def test_a_damaged_picture_is_named(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         add(archive, "anna.png", b"no picture")
-    with pytest.raises(RecipeError, match=r"anna in .*a\.tar is not a square picture"):
+    with pytest.raises(RecipeError, match=r"anna in .*a\.tar is not a picture"):
         TarSource([tmp_path / "a.tar"])[0]
+
+
+def test_names_in_a_shard_lead_nowhere(tmp_path):
+    (tmp_path / "own").mkdir()
+    with tarfile.open(tmp_path / "own" / "a.tar", "w") as archive:
+        for name in ("../../up.png", "/etc/absolute.png", "a/../../../b.png"):
+            add(archive, name, png(faces(1)[0]))
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    source = TarSource([tmp_path / "own" / "a.tar"])
+    assert [source[index].name for index in range(len(source))] == ["up", "absolute", "b"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.tar", "own"]
+
+
+def test_a_member_that_states_more_than_the_shard_has_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("a.png")
+        info.size = 2**50
+        archive.addfile(info)
+    with pytest.raises(RecipeError, match=r"a\.tar is not a readable, uncompressed tar file"):
+        TarSource([tmp_path / "a.tar"])
+
+
+def test_a_member_too_large_for_a_picture_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("revisage.data.tar_source.LARGEST_PICTURE", 1000)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        add(archive, "a.png", bytes(1001))
+    with pytest.raises(RecipeError, match="states a picture of more than 1000 bytes"):
+        TarSource([tmp_path / "a.tar"])
+
+
+def test_a_small_file_of_many_pixels_is_refused(tmp_path):
+    """Nine hundred million zeros in a file of a few kilobytes, refused by its header."""
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(10_000))), (b"IEND", b""))
+    body = b"".join(struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    with pytest.raises(RecipeError, match=r"a\.png is refused: .* up to 8192 pixels a side"):
+        read_crop(tmp_path / "a.png")
+
+
+def test_a_database_cut_short_is_refused_before_it_is_read(tmp_path):
+    """It is mapped into memory: to read a page beyond the end of the file kills the process."""
+    write_lmdb(tmp_path / "x.lmdb", faces(40, 64))
+    path = tmp_path / "x.lmdb" / "data.mdb"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(RecipeError, match=r"not a whole LMDB: data\.mdb has fewer than"):
+        LmdbSource(tmp_path / "x.lmdb")[0]
+
+
+@pytest.mark.parametrize("meta", [b"\xff\xfe.png", "é.png".encode(), b"\n\n", b""])
+def test_a_list_of_names_that_is_none_is_refused(tmp_path, meta):
+    write_lmdb(tmp_path / "x.lmdb", faces(1))
+    (tmp_path / "x.lmdb" / "meta_info.txt").write_bytes(meta)
+    with pytest.raises(RecipeError, match=r"meta_info\.txt"):
+        LmdbSource(tmp_path / "x.lmdb")
+
+
+@pytest.mark.parametrize("name", ["x" * 600, "", "../../etc/passwd", "\x01"])
+def test_a_name_that_is_no_key_of_a_database_is_named(tmp_path, name):
+    write_lmdb(tmp_path / "x.lmdb", faces(1))
+    (tmp_path / "x.lmdb" / "meta_info.txt").write_text(f"{name}.png (8,8,3) 1\n")
+    with pytest.raises(RecipeError, match=r"x\.lmdb"):
+        LmdbSource(tmp_path / "x.lmdb")[0]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "", "\x1b[2J"])
+def test_names_that_would_break_the_list_of_names_are_refused(tmp_path, name):
+    with pytest.raises(OutputError, match="is no name for a picture"):
+        write_lmdb(tmp_path / "x.lmdb", [Crop(name, faces(1)[0].pixels)])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8\xff\xff", bytes(100), b"P6 9 4294967295 255 "], ids=str)
+def test_what_opencv_stumbles_over_is_no_picture(tmp_path, data):
+    """A header that states more rows than OpenCV takes made it raise an error of its own."""
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(RecipeError, match=r"a\.png is (not a picture|refused)"):
+        read_crop(tmp_path / "a.png")

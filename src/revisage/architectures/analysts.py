@@ -40,3 +40,13 @@ def resnet_arcface(shapes: Shapes) -> dict[str, Any]:
         "layers": [count(shapes, f"layer{layer}.") for layer in (1, 2, 3, 4)],
         "use_se": "layer1.0.se.fc.0.weight" in shapes,
     }
+
+
+def face_embedder(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of FaceEmbedder; each of its four levels begins with a convolution, a norm and an activation."""
+    levels = range(4)
+    return {
+        "widths": [shapes[f"levels.{level}.0.weight"][0] for level in levels],
+        "blocks": [count(shapes, f"levels.{level}.") - 3 for level in levels],
+        "size": shapes["head.weight"][0],
+    }

@@ -12,12 +12,16 @@ from torch.overrides import TorchFunctionMode
 
 from revisage.architectures.recognise import NETWORKS, recognise
 from revisage.errors import CheckpointError
-from revisage.files.checkpoint import check_fit, read_weights
+from revisage.files.checkpoint import check_finite, check_fit, read_weights
 from revisage.files.legacy import Choice, plain_keys, read_legacy
 
 LEGACY = (".pth", ".pt", ".ckpt")
 SUFFIXES = (".safetensors", *LEGACY)
 """What weight files are called."""
+SIDES = range(16, 4097)
+"""Sides of aligned faces that a weight file may ask for: crops of more would fill the memory."""
+_MOST_CALLS = 40_000
+"""Tensors that a constructor may ask for, initialise or divide; the largest published network needs 9744 of these."""
 
 
 def identify(
@@ -57,6 +61,10 @@ def identify(
         )
     if architecture not in (None, named):
         raise CheckpointError(f"{path} holds weights of a {named}, as its header says, not of a {architecture}")
+    if not isinstance(config.get("arguments", {}), dict):
+        raise CheckpointError(f"{path}: the arguments in its header are no JSON object")
+    if config.get("size", SIDES[0]) not in SIDES:
+        raise CheckpointError(f"{path}: faces have {SIDES[0]} to {SIDES[-1]} pixels, not {config['size']!r}")
     return state, config
 
 
@@ -73,12 +81,17 @@ _IN_VAIN = (
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Within, new tensors are not initialised."""
+    """Within, new tensors are not initialised; and a header cannot ask for a network of a billion layers."""
+
+    calls = 0
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        self.calls += 1
+        if self.calls > _MOST_CALLS:
+            raise ValueError("it would have more layers than any network")
         if func in _IN_VAIN:
             return args[0] if args else kwargs["tensor"]
         return (torch.empty if func is torch.randn else func)(*args, **kwargs)
@@ -94,7 +107,8 @@ def construct_empty(config: dict[str, Any], source: str) -> nn.Module:
     try:
         with torch.device("meta"), _Uninitialised():
             return NETWORKS[architecture](**config.get("arguments", {}))
-    except (TypeError, ValueError) as error:
+    # Arguments that a header makes up can be anything, and so can what constructors say about them.
+    except Exception as error:
         raise CheckpointError(f"{source}: {architecture} cannot be built as its header says: {error}") from error
 
 
@@ -103,10 +117,11 @@ def build(path: Path, architecture: str | None = None) -> tuple[nn.Module, dict[
 
     Raises:
         MissingWeightsError: there is no such file.
-        CheckpointError: as ``identify``; or tensors that do not fit the network.
+        CheckpointError: as ``identify``; or tensors that do not fit the network, or hold NaN or infinities.
     """
     state, config = identify(path, architecture)
     network = construct_empty(config, str(path))
     check_fit(network, state, str(path))
+    check_finite(state, str(path))
     network.load_state_dict(state, assign=True)  # the file's own memory: nothing is copied
     return network.float().eval().requires_grad_(False), config

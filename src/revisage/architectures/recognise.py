@@ -18,6 +18,7 @@ from revisage.errors import CheckpointError
 from revisage.nets.arcface import ResNetArcFace
 from revisage.nets.bisenet import BiSeNet
 from revisage.nets.discriminators import FacialComponentDiscriminator, StyleGAN2Discriminator
+from revisage.nets.face_embedder import FaceEmbedder
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
 from revisage.nets.parsenet import ParseNet
@@ -101,6 +102,7 @@ FAMILIES = (
         entry="params",
     ),
     Family((ResNetArcFace,), (r"fc5\.weight", r"layer1\.0\.bn0\.weight"), analysts.resnet_arcface, entry=None),
+    Family((FaceEmbedder,), (r"levels\.3\.0\.weight", r"places\.weight"), analysts.face_embedder, entry=None),
     Family((RetinaFace,), (r"ClassHead\.0\.conv1x1\.weight",), analysts.retinaface, entry=None),
     Family((ParseNet,), (r"out_mask_conv\.conv2d\.weight",), analysts.parsenet, entry=None),
     Family((BiSeNet,), (r"cp\.resnet\.conv1\.weight", r"ffm\.conv1\.weight"), analysts.bisenet, entry=None),

@@ -5,7 +5,7 @@ Left and right are those of the picture: the left eye has the smaller x.
 
 from __future__ import annotations
 
-import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from revisage.errors import RecipeError
+from revisage.errors import CheckpointError, RecipeError
 from revisage.files.atomic import replacing
+from revisage.files.pickles import Allowed, unpickle
 
 NAMES = ("left_eye", "right_eye", "mouth")
 Components = NDArray[np.float64]
@@ -38,15 +39,14 @@ def read_components(path: Path) -> dict[str, Components]:
     Raises:
         RecipeError: no such file, not one of this form, or a pickle that holds anything else.
     """
+    if not path.is_file():
+        raise RecipeError(f"no landmarks file at {path}")
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = unpickle(path, _NUMPY_SCALARS)
         return {str(key): _components(entry) for key, entry in content.items()}
-    except OSError as error:
-        raise RecipeError(f"cannot read the landmarks {path}: {error.strerror}") from error
-    except pickle.UnpicklingError as error:
-        raise RecipeError(f"{path} is refused: a pickle of more than numbers and names, or a damaged one") from error
-    except (AttributeError, KeyError, TypeError, ValueError, EOFError, RuntimeError) as error:
+    except CheckpointError as error:
+        raise RecipeError(str(error)) from error
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise RecipeError(f"{path} is not a landmarks file of eyes and mouths ({error})") from error
 
 
@@ -103,13 +103,29 @@ def boxes_of(components: Components, eye_enlarge_ratio: float = 1.4) -> Boxes:
 
 def _components(entry: Mapping[str, Any]) -> Components:
     table = np.array([[float(value) for value in entry[name]] for name in NAMES])
-    if table.shape != (3, 3):
-        raise ValueError(f"an entry has {table.size} numbers, not 9")
+    if table.shape != (3, 3) or not np.isfinite(table).all():
+        raise ValueError(f"an entry has {table.size} numbers, not 9 finite ones")
     return table
 
 
-def _numpy_scalars() -> list[Any]:
-    """What a pickled NumPy number names, under NumPy's present and its former module name."""
-    scalar = np.float64(0).__reduce__()[0]
-    kinds = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")]
-    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]
+class _NumberType:
+    """What a pickle says of a NumPy number's type. NumPy's own class would let a file ask for numbers of a gigabyte."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        self.code = {"f8": "d", "f4": "f", "i8": "q", "i4": "i"}[code]
+        self.order = "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = ">" if state[1] == ">" else "<"
+
+
+def _number(kind: _NumberType, data: bytes) -> float:
+    return struct.unpack(kind.order + kind.code, data)[0]
+
+
+_NUMPY_SCALARS: Allowed = (
+    (_NumberType, "numpy.dtype"),
+    (_number, "numpy._core.multiarray.scalar"),
+    (_number, "numpy.core.multiarray.scalar"),  # of NumPy 1
+)
+"""What stands in for that which a pickled NumPy number names."""

@@ -16,6 +16,7 @@ import cv2
 
 from revisage.data.sources import Crop, decoded
 from revisage.errors import OutputError, RecipeError
+from revisage.files.regular import read_regular
 
 META = "meta_info.txt"
 PNG_LEVEL = 1
@@ -34,9 +35,11 @@ class LmdbSource:
         if path.suffix != ".lmdb":
             raise RecipeError(f"the name of an LMDB ends in .lmdb, unlike {path}")
         try:
-            lines = (path / META).read_text(encoding="utf-8").splitlines()
+            lines = read_regular(path / META).decode("ascii").splitlines()
         except OSError as error:
             raise RecipeError(f"cannot read {path / META}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path / META} is no list of names in ASCII") from error
         self.path = path.resolve()
         self.names = sorted(line.split(".")[0] for line in lines if line.strip())
         if not self.names:
@@ -47,8 +50,12 @@ class LmdbSource:
 
     def __getitem__(self, index: int, /) -> Crop:
         name = self.names[index]
-        with _environment(self.path).begin() as transaction:
-            data = transaction.get(name.encode("ascii"))
+        environment = _environment(self.path)
+        try:
+            with environment.begin() as transaction:
+                data = transaction.get(name.encode("ascii"))
+        except _lmdb().Error as error:  # a name that cannot be one, or a page that is not one
+            raise RecipeError(f"cannot read {name} from {self.path}: {error}") from error
         if data is None:
             raise RecipeError(f"{self.path} holds no picture {name}, though {META} names it")
         return decoded(name, bytes(data), f"{name} in {self.path}")
@@ -65,6 +72,11 @@ def _environment(path: Path) -> Any:
             environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
         except lmdb.Error as error:
             raise RecipeError(f"{path} is not a whole LMDB: {error}") from error
+        # The file is mapped: to read a page beyond its end kills the process.
+        stated = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if (path / "data.mdb").stat().st_size < stated:
+            environment.close()
+            raise RecipeError(f"{path} is not a whole LMDB: data.mdb has fewer than {stated} bytes")
         _OPENED[path] = os.getpid(), environment
     return environment
 
@@ -100,7 +112,7 @@ def _fill(environment: Any, crops: Iterable[Crop], path: Path) -> list[str]:
     lines: list[str] = []
     transaction = environment.begin(write=True)
     for count, crop in enumerate(crops, 1):
-        if not crop.name.isascii() or "." in crop.name:
+        if not crop.name.isascii() or not crop.name.isprintable() or not crop.name or "." in crop.name:
             raise OutputError(f"cannot write {path}: {crop.name!r} is no name for a picture in an LMDB")
         done, data = cv2.imencode(".png", crop.pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
         if not done or not transaction.put(crop.name.encode("ascii"), data.tobytes(), overwrite=False):

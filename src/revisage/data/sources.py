@@ -6,6 +6,7 @@ reproducible and an interrupted run resumable. It may be used in several process
 
 from __future__ import annotations
 
+import io
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from revisage.errors import RecipeError
+from revisage.files.regular import read_regular
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+LARGEST_SIDE = 8192
+"""Pixels; a small file may unpack to any number of them."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def crop_paths(folder: Path, only: Sequence[str] = ("",)) -> list[Path]:
 def read_crop(path: Path) -> Crop:
     """Decode a square picture (RecipeError: it is not one)."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}") from error
     return decoded(path.stem, data, str(path))
@@ -111,7 +116,32 @@ def read_crop(path: Path) -> Crop:
 
 def decoded(name: str, data: bytes, origin: str) -> Crop:
     """Bytes of a picture file -> crop; ``origin`` is what an error calls it (RecipeError: not a square picture)."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-    if pixels is None or pixels.shape[0] != pixels.shape[1]:
+    pixels = decoded_picture(data, origin)
+    if pixels.shape[0] != pixels.shape[1]:
         raise RecipeError(f"{origin} is not a square picture")
-    return Crop(name, np.asarray(pixels, np.uint8))
+    return Crop(name, pixels)
+
+
+def decoded_picture(data: bytes, origin: str) -> NDArray[np.uint8]:
+    """Bytes of a picture file -> (H, W, 3) uint8 RGB; ``origin`` is what an error calls it.
+
+    Raises:
+        RecipeError: no picture, a damaged one, or one of a side over ``LARGEST_SIDE``.
+    """
+    side = _side_of(data)
+    if side > LARGEST_SIDE:
+        raise RecipeError(f"{origin} is refused: training takes pictures of up to {LARGEST_SIDE} pixels a side")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if side else None
+    if pixels is None:
+        raise RecipeError(f"{origin} is not a picture")
+    return np.asarray(pixels, np.uint8)
+
+
+def _side_of(data: bytes) -> int:
+    """Pixels of the longer side as the file's header states them; 0 if it is no header of a picture."""
+    try:
+        return max(PIL.Image.open(io.BytesIO(data)).size)
+    except PIL.Image.DecompressionBombError:
+        return LARGEST_SIDE + 1
+    except Exception:  # damage is of every kind
+        return 0

@@ -16,6 +16,10 @@ from typing import IO, Any
 
 from revisage.data.sources import SUFFIXES, Crop, decoded
 from revisage.errors import RecipeError
+from revisage.files.regular import open_regular
+
+LARGEST_PICTURE = 2**28
+"""Bytes; what a shard says of its members may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,14 @@ class TarSource:
             raise RecipeError(f"{shard} is not a readable, uncompressed tar file: {error}") from error
         if not members:
             raise RecipeError(f"{shard} holds no pictures")
+        if any(member.size > LARGEST_PICTURE for member in members):
+            raise RecipeError(f"{shard} is refused: it states a picture of more than {LARGEST_PICTURE} bytes")
         return members
 
 
 def _open(shard: str) -> IO[bytes]:
     if "://" not in shard:
-        return open(shard, "rb")  # noqa: PTH123 (kept open; a string may be a path of any system)
+        return open_regular(shard)  # kept open
     from fsspec.core import url_to_fs
 
     try:

@@ -6,7 +6,6 @@ others it must be called something else. A thousand pictures are few for it: the
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from revisage.errors import CheckpointError, InputError, MissingWeightsError
+from revisage.files.arrays import read_arrays
 from revisage.files.atomic import replacing
+from revisage.files.pickles import Allowed, unpickle
 from revisage.metrics.image import RGB8
 from revisage.nets.inception import InceptionV3
 from revisage.tensors import to_float, to_tensor
@@ -101,17 +102,15 @@ def read_statistics(path: Path) -> Statistics:
     """
     if not path.is_file():
         raise MissingWeightsError(f"no feature statistics at {path}")
+    npz = path.suffix.lower() == ".npz"
+    content = read_arrays(path) if npz else unpickle(path, _NUMPY_ARRAYS)
     try:
-        if path.suffix.lower() == ".npz":
-            with np.load(path) as arrays:
-                mean, covariance = arrays["mu"], arrays["sigma"]
-        else:
-            content = _unpickled(path)
-            mean, covariance = content["mean"], content["cov"]
-        return Statistics(np.asarray(mean, np.float64), np.asarray(covariance, np.float64))
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, pickle.UnpicklingError, InputError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} does not hold feature statistics: {reason}") from error
+        mean, covariance = (
+            np.asarray(content[name], np.float64) for name in (("mu", "sigma") if npz else ("mean", "cov"))
+        )
+        return Statistics(mean, covariance)
+    except (KeyError, ValueError, TypeError, InputError) as error:
+        raise CheckpointError(f"{path} does not hold feature statistics: {error}") from error
 
 
 def write_statistics(path: Path, found: Statistics) -> None:
@@ -124,13 +123,17 @@ def write_statistics(path: Path, found: Statistics) -> None:
         np.savez(file, mu=found.mean, sigma=found.covariance)
 
 
-def _unpickled(path: Path) -> Any:
-    """A dictionary of arrays that ``torch.save`` wrote; nothing but numbers is ever built."""
-    rebuild: Any = np.zeros(1).__reduce__()[0]
-    scalar: Any = np.float64(0).__reduce__()[0]
-    harmless: list[Any] = [
-        np.ndarray, np.dtype, type(np.dtype(np.float32)), type(np.dtype(np.float64)),
-        rebuild, (rebuild, "numpy.core.multiarray._reconstruct"), scalar, (scalar, "numpy.core.multiarray.scalar"),
-    ]  # fmt: skip
-    with torch.serialization.safe_globals(harmless):
-        return torch.load(path, map_location="cpu", weights_only=True)
+def _number_type(code: str, *_: object) -> np.dtype[Any]:
+    """A type of numbers; NumPy's own function would make types of a gigabyte, or of objects."""
+    return np.dtype({"f8": "f8", "f4": "f4"}[code])
+
+
+_REBUILD: Any = np.zeros(1).__reduce__()[0]
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+_NUMPY_ARRAYS: Allowed = (
+    *((np.ndarray, "numpy.ndarray"), (_number_type, "numpy.dtype")),
+    *((kind, f"numpy.dtypes.{kind.__name__}") for kind in (type(np.dtype("f4")), type(np.dtype("f8")))),
+    *((_REBUILD, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+)
+"""What a pickled array of numbers names, under NumPy's present and its former module names."""

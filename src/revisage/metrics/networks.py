@@ -9,20 +9,19 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from revisage.errors import CheckpointError, MissingWeightsError
+from revisage.files.arrays import read_arrays
 from revisage.files.checkpoint import check_fit
 from revisage.files.legacy import read_state
 from revisage.nets.arcface import ResNetArcFace
 from revisage.nets.face_descriptor import FaceDescriptor
 from revisage.nets.inception import InceptionV3
 from revisage.nets.vgg import IMAGENET_MEAN, IMAGENET_STD, STAGES, VGG16Features
-from revisage.types import Array
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -105,14 +104,12 @@ def _arrays(path: Path) -> dict[str, Tensor]:
 
     An array ``quantisation`` is JSON: for some of the others ``scale`` and ``min``; they are value * scale + min.
     """
+    arrays = read_arrays(path)
     try:
-        with np.load(path) as file:
-            arrays: dict[str, Array] = {name: file[name] for name in file.files}
         ranges = json.loads(str(arrays.pop("quantisation", "{}")))
         state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
         return state | {name: state[name] * entry["scale"] + entry["min"] for name, entry in ranges.items()}
-    # A .npy file gives an array, which is no context (TypeError); damaged archives fail in many ways.
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} does not hold arrays of weights ({type(error).__name__}: {error})") from error
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revisage.errors import CheckpointError, InputError, MissingWeightsError
+from revisage.files.arrays import read_arrays
 from revisage.files.atomic import replacing
 from revisage.metrics.image import RGB8, studio_luma
 
@@ -99,12 +100,12 @@ def read_model(path: Path) -> NaturalModel:
     """
     if not path.is_file():
         raise MissingWeightsError(f"no NIQE parameters at {path}")
+    arrays = read_arrays(path)
     try:
-        with np.load(path) as arrays:
-            names = "mu_pris_param", "cov_pris_param", "gaussian_window"
-            mean, covariance, window = (np.asarray(arrays[name], np.float64) for name in names)
+        names = "mu_pris_param", "cov_pris_param", "gaussian_window"
+        mean, covariance, window = (np.asarray(arrays[name], np.float64) for name in names)
         return NaturalModel(mean.reshape(FEATURES), covariance.reshape(FEATURES, FEATURES), window.reshape(7, 7))
-    except (OSError, KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} does not hold NIQE parameters: {error}") from error
 
 

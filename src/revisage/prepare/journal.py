@@ -75,7 +75,7 @@ def _resume(file: IO[bytes], path: Path, settings: Mapping[str, Any]) -> list[Ph
             if made_with.get(name) != value
         ]
         records = [photo_from_json(line) for line in lines[1:]]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is damaged, or no journal of this program") from error
     if changes:
         raise InputError(f"{path.parent} was made with {', '.join(changes)}; use another folder")

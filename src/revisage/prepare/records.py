@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pydantic import TypeAdapter
 
 from revisage.faces.quality import Fingerprint, Limits, Measures
 
+_FILE = re.compile(r"\d+/\d+\.\w+")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 SIDES = (512, 256)
 """Sides of crops whose side follows from the photo."""
 
@@ -128,7 +131,11 @@ def photo_from_json(line: bytes) -> PhotoRecord:
     Raises:
         ValueError: it is not that.
     """
-    return _PHOTO.validate_json(line)
+    record = _PHOTO.validate_json(line)
+    for face in record.kept:
+        if not (_FILE.fullmatch(face.file) and _FINGERPRINT.fullmatch(face.fingerprint) and len(face.landmarks) == 5):
+            raise ValueError(f"{face.file!r} is no crop of this program")
+    return record
 
 
 _PHOTO = TypeAdapter(PhotoRecord)

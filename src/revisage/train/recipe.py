@@ -10,12 +10,17 @@ import yaml
 from pydantic import Field, ValidationError
 
 from revisage.errors import RecipeError
+from revisage.files.regular import read_regular
 from revisage.train.config import Strict, Training
+from revisage.train.tasks.descriptor import DescriptorConfig
 from revisage.train.tasks.detector import DetectorConfig
 from revisage.train.tasks.dictionary import DictionaryConfig
 from revisage.train.tasks.prior import PriorConfig
 from revisage.train.tasks.restoreformer import RestorationConfig
 from revisage.train.tasks.restorer import RestorerConfig
+
+LARGEST = 1_000_000
+"""Bytes that a recipe may have, and values that it may unfold to."""
 
 
 class Recipe(Strict):
@@ -31,7 +36,7 @@ class Recipe(Strict):
     name: str
     seed: int = 0
     task: Annotated[
-        RestorerConfig | DetectorConfig | DictionaryConfig | RestorationConfig | PriorConfig,
+        RestorerConfig | DetectorConfig | DescriptorConfig | DictionaryConfig | RestorationConfig | PriorConfig,
         Field(discriminator="kind"),
     ]
     training: Training
@@ -44,11 +49,11 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: no such file, not YAML, an unknown key (the nearest known ones are named), or a wrong value.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _yaml(read_regular(path, LARGEST).decode("utf-8"), str(path))
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} is not a recipe: it holds no keys")
     for override in overrides:
@@ -57,6 +62,36 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{path}: {'; '.join(_explain(fault) for fault in error.errors())}") from error
+
+
+def _yaml(text: str, source: str) -> Any:
+    """A YAML value of plain kinds.
+
+    Raises:
+        RecipeError: it is none, or one that unfolds to far more than it says: lists of lists by reference.
+    """
+    try:
+        unfolded = _size(yaml.compose(text, yaml.SafeLoader), {})
+        if unfolded > LARGEST:
+            raise RecipeError(f"{source} is refused: its references unfold to {unfolded} values")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise RecipeError(f"{source} is refused: it is nested too deeply, or in itself") from error
+    # Dates that are none, numbers of thousands of digits: the loader's own constructors stumble over them.
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise RecipeError(f"{source} holds a value that is none: {error}") from error
+
+
+def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Values in a tree once all references are followed; each node is looked at once."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _set(content: dict[str, Any], override: str) -> None:
@@ -69,7 +104,7 @@ def _set(content: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise RecipeError(f"--set {override}: {parent} is a value, not a group of settings")
         content = inner
-    content[last] = yaml.safe_load(value)
+    content[last] = _yaml(value, f"--set {name}")
 
 
 def _explain(fault: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from revisage.errors import RecipeError, TrainingError
+from revisage.errors import CheckpointError, RecipeError, TrainingError
 from revisage.files.atomic import replacing
+from revisage.files.pickles import unpickle
 from revisage.train.config import Training
 
 
@@ -101,10 +101,12 @@ class State:
             TrainingError: the file is damaged, or belongs to a recipe that differs in more than its length.
         """
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            content = unpickle(path)
+            differences = _differences(content["recipe"], recipe)
+        except (CheckpointError, OSError) as error:
             raise TrainingError(f"{path} is not a whole training state: {error}") from error
-        differences = list(_differences(content["recipe"], recipe))
+        except (AttributeError, LookupError, TypeError) as error:
+            raise TrainingError(f"{path} is not a training state") from error
         if differences:
             raise TrainingError(f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder")
         for name, network in self.players.items():

@@ -12,14 +12,16 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from revisage.data.sources import decoded_picture
 from revisage.errors import RecipeError
+from revisage.files.regular import read_regular
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -28,6 +30,8 @@ Doubles = NDArray[np.float64]
 POINTS = ("eye1", "eye2", "nose", "mouth1", "mouth2")
 MIRRORED = (1, 0, 2, 4, 3)
 """Order of the five landmarks in a mirrored picture."""
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+"""What comes of content that is not laid out as it should be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +97,15 @@ def read_photos(labels: Path, only: Sequence[str], keep: Callable[[str], bool] =
     Raises:
         RecipeError: the file or a picture cannot be read, or nothing is left.
     """
+    entries = _entries(labels, "labels")
     try:
-        entries: dict[str, Any] = json.loads(labels.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{labels} is not a readable file of labels: {error}") from error
-    photos = [
-        LabelledPhoto(Path(file).stem, _decode(labels.parent / file), *_faces(entry["faces"]))
-        for file, entry in sorted(entries.items())
-        if file.startswith(tuple(only)) and keep(Path(file).stem)
-    ]
+        photos = [
+            LabelledPhoto(Path(file).stem, _decode(labels, file), *_faces(entry["faces"]))
+            for file, entry in sorted(entries.items())
+            if file.startswith(tuple(only)) and keep(Path(file).stem)
+        ]
+    except _MALFORMED as error:
+        raise RecipeError(f"{labels} is not a file of labels: {_said(error)}") from error
     if not photos:
         raise RecipeError(f"no photos in {labels} begin with {' or '.join(only)}")
     return photos
@@ -116,17 +120,17 @@ def read_crops(
         RecipeError: the file or a picture cannot be read.
     """
     try:
-        with index.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["file"].startswith(tuple(only))]
-    except (OSError, KeyError) as error:
-        raise RecipeError(f"{index} is not a readable list of crops: {error}") from error
-    crops: list[LabelledPhoto] = []
-    for row in rows:
-        name = Path(row["file"]).stem.partition("_")[2]  # what follows the source: house_NAME, t2i_NAME
-        if keep(name):
-            landmarks = np.array([[[row[f"{point}_x"], row[f"{point}_y"]] for point in POINTS]], np.float32)
-            crops.append(LabelledPhoto(name, _decode(index.parent / row["file"]), box(landmarks), landmarks))
-    return crops
+        text = read_regular(index).decode("utf-8")
+        rows = [row for row in csv.DictReader(text.splitlines()) if row["file"].startswith(tuple(only))]
+        crops: list[LabelledPhoto] = []
+        for row in rows:
+            name = Path(row["file"]).stem.partition("_")[2]  # what follows the source: house_NAME, t2i_NAME
+            if keep(name):
+                landmarks = _numbers([[[row[f"{point}_x"], row[f"{point}_y"]] for point in POINTS]], 5, 2)
+                crops.append(LabelledPhoto(name, _decode(index, row["file"]), box(landmarks), landmarks))
+        return crops
+    except (OSError, csv.Error, *_MALFORMED) as error:
+        raise RecipeError(f"{index} is not a readable list of crops: {_said(error)}") from error
 
 
 def read_mistakes(detections: Path, photos: Iterable[LabelledPhoto]) -> dict[str, Floats]:
@@ -135,15 +139,15 @@ def read_mistakes(detections: Path, photos: Iterable[LabelledPhoto]) -> dict[str
     Raises:
         RecipeError: the file cannot be read.
     """
+    entries = _entries(detections, "detections")
     try:
-        entries: dict[str, Any] = json.loads(detections.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{detections} is not a readable file of detections: {error}") from error
-    found = {Path(file).stem: [face["box"] for face in faces] for file, faces in entries.items()}
+        found = {Path(file).stem: _numbers([face["box"] for face in faces], 4) for file, faces in entries.items()}
+    except _MALFORMED as error:
+        raise RecipeError(f"{detections} is not a file of detections: {_said(error)}") from error
     return {
         photo.name: boxes[~_touching(boxes, photo.boxes)]
         for photo in photos
-        if len(boxes := np.array(found.get(photo.name, []), np.float32).reshape(-1, 4))
+        if len(boxes := found.get(photo.name, np.zeros((0, 4), np.float32)))
     }
 
 
@@ -161,16 +165,44 @@ def _touching(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
     return np.any(np.all(high > low, axis=2), axis=1)
 
 
-def _faces(faces: list[dict[str, Any]]) -> tuple[Floats, Floats]:
-    boxes = np.array([face["box"] for face in faces], np.float32).reshape(-1, 4)
-    return boxes, np.array([face["landmarks"] for face in faces], np.float32).reshape(-1, 5, 2)
-
-
-def _decode(path: Path) -> Pixels:
+def _entries(path: Path, kind: str) -> dict[str, Any]:
+    """The JSON object in a file."""
     try:
-        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
+        entries = json.loads(read_regular(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{path} is not a readable file of {kind}: {_said(error)}") from error
+    if not isinstance(entries, dict):
+        raise RecipeError(f"{path} is not a file of {kind}: it is no JSON object")
+    return entries
+
+
+def _faces(faces: list[dict[str, Any]]) -> tuple[Floats, Floats]:
+    return _numbers([face["box"] for face in faces], 4), _numbers([face["landmarks"] for face in faces], 5, 2)
+
+
+def _numbers(values: list[Any], *shape: int) -> Floats:
+    """(len(values), *shape) finite numbers."""
+    array = np.array(values, np.float32).reshape(len(values), *shape)
+    if not np.isfinite(array).all():
+        raise ValueError("a coordinate is no number")
+    return array
+
+
+def _said(error: Exception) -> str:
+    """What is wrong, of the many ways in which a file may be."""
+    if isinstance(error, KeyError):
+        return f"an entry lacks {error}"
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _decode(index: Path, file: str) -> Pixels:
+    """A picture, by the name that a list in its folder gives it."""
+    path = index.parent / file
+    if PurePath(file).is_absolute() or ".." in PurePath(file).parts:
+        raise RecipeError(
+            f"{index} is refused: {file} lies elsewhere, and a list names pictures of its own folder only"
+        )
+    try:
+        return decoded_picture(read_regular(path), str(path))
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}") from error
-    if pixels is None:
-        raise RecipeError(f"{path} is not a picture")
-    return np.asarray(pixels, np.uint8)
