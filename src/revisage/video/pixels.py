@@ -1,0 +1,152 @@
+"""Between decoded frames (Y'CbCr in many layouts) and pictures (RGB), without a shift of colour.
+
+Conversions use the matrix and the range that the film names. A film that names none is taken as players take it: BT.709
+from 720 lines on, BT.601 below; limited range. Frames of more than 8 bits a channel become 16-bit pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from numpy.typing import NDArray
+
+from revisage.types import Array, Image
+
+EXACT = (
+    # Without the last three swscale rounds down: a round trip darkens 8-bit pictures by more than one level.
+    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+)
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+"""FFmpeg's AVColorSpace (ITU-T H.273 MatrixCoefficients) -> swscale's name for it."""
+_FULL = int(ColorRange.JPEG)
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """What the numbers of a film mean, in the codes of ITU-T H.273; 2 (range: 0) where it does not say.
+
+    Attributes:
+        matrix: Y'CbCr from RGB.
+        range: 1 limited (16..235), 2 full (0..255).
+        primaries: the red, green and blue that are meant.
+        transfer: light from values.
+    """
+
+    matrix: int = 2
+    range: int = 0
+    primaries: int = 2
+    transfer: int = 2
+
+    def for_height(self, height: int) -> tuple[Colorspace, ColorRange]:
+        """Matrix and range to convert with."""
+        untold = Colorspace.ITU709 if height >= 720 else Colorspace.ITU601
+        return _MATRICES.get(self.matrix, untold), ColorRange.JPEG if self.range == _FULL else ColorRange.MPEG
+
+
+def colours_of(frame: VideoFrame) -> Colours:
+    """What a frame, and with it the film, says of its numbers."""
+    if frame.format.is_rgb:  # has no matrix; the result has
+        return Colours(primaries=int(frame.color_primaries), transfer=int(frame.color_trc))
+    full = frame.format.name.startswith(("yuvj", "gray")) and not frame.color_range
+    return Colours(
+        int(frame.colorspace),
+        _FULL if full else int(frame.color_range),
+        int(frame.color_primaries),
+        int(frame.color_trc),
+    )
+
+
+def picture_of(frame: VideoFrame, colours: Colours, size: tuple[int, int]) -> Image:
+    """A decoded frame as a picture (height, width, 3) of ``size`` (width, height), uint8 or uint16, as it is coded."""
+    matrix, value_range = colours.for_height(size[1])
+    converted = frame.reformat(
+        width=size[0],
+        height=size[1],
+        format="rgb48le" if depth_of(frame.format) > 8 else "rgb24",
+        src_colorspace=matrix,
+        src_color_range=ColorRange.JPEG if frame.format.is_rgb else value_range,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=EXACT,
+    )
+    pixels: Array = converted.to_ndarray()
+    return np.ascontiguousarray(pixels)
+
+
+def frame_of(picture: Image, colours: Colours, pixel_format: str) -> VideoFrame:
+    """A picture as a frame in ``pixel_format``; odd sides grow by one pixel, which repeats the edge."""
+    pixels: Array = picture
+    height, width = picture.shape[:2]
+    if height % 2 or width % 2:
+        pixels = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    matrix, value_range = colours.for_height(height)
+    deep = picture.dtype == np.uint16
+    source = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb48le" if deep else "rgb24")
+    return source.reformat(
+        format=pixel_format,
+        src_color_range=ColorRange.JPEG,
+        dst_colorspace=matrix,
+        dst_color_range=value_range,
+        interpolation=EXACT,
+    )
+
+
+def changed_frame(frame: VideoFrame, before: Image, after: Image, colours: Colours, pixel_format: str) -> VideoFrame:
+    """The frame with the pixels that differ between two pictures of it replaced; all others as they were decoded.
+
+    Args:
+        frame: as decoded.
+        before: what ``picture_of`` gave for it.
+        after: the same, changed here and there; or of another size.
+        colours: of the film.
+        pixel_format: to be had.
+    """
+    if before.shape != after.shape or not same_layout(frame, pixel_format):
+        return frame_of(after, colours, pixel_format)
+    changed = (before != after).any(axis=2)
+    if not changed.any():
+        return frame
+    result = frame_of(after, colours, pixel_format)
+    for old, new in zip(frame.planes, result.planes, strict=True):
+        _keep(old, new, changed, 2 if depth_of(frame.format) > 8 else 1)
+    return result
+
+
+def _keep(old: VideoPlane, new: VideoPlane, changed: NDArray[np.bool_], size: int) -> None:
+    """Copy a plane's samples from ``old`` to ``new`` wherever none of the pixels they belong to changed."""
+    rows, columns = len(changed) // new.height, changed.shape[1] // new.width
+    touched = changed.reshape(new.height, rows, new.width, columns).any(axis=(1, 3))
+    kept = _samples(old, size)[:, : old.width]
+    samples = _samples(new, size).copy()
+    np.copyto(samples[:, : new.width], kept, where=~touched)
+    new.update(samples.tobytes())
+
+
+def _samples(plane: VideoPlane, size: int) -> Array:
+    """(height, line) uint8 or uint16 view of a plane; a line may be longer than the plane is wide."""
+    flat = np.frombuffer(memoryview(plane), np.uint16 if size == 2 else np.uint8)
+    return flat[: plane.height * (plane.line_size // size)].reshape(plane.height, -1)
+
+
+def same_layout(frame: VideoFrame, pixel_format: str) -> bool:
+    """Whether a frame can be encoded in ``pixel_format`` as it is: the same planes, and even sides."""
+    named = frame.format.name.replace("yuvj", "yuv")
+    return named == pixel_format and not frame.width % 2 and not frame.height % 2
+
+
+def depth_of(pixels: VideoFormat) -> int:
+    """Bits a channel."""
+    return max(component.bits for component in pixels.components)

@@ -1,0 +1,178 @@
+"""A film as a stream of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from revisage.errors import InputError
+from revisage.types import Image
+from revisage.video.failures import reading
+from revisage.video.pixels import Colours, colours_of, depth_of, picture_of
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What is known of a film before its frames are read.
+
+    Attributes:
+        width: of the frames as they are coded.
+        height: likewise.
+        rotation: degrees, counterclockwise, by which players turn them; a multiple of 90.
+        time_base: seconds of a tick.
+        rate: mean frames a second.
+        frames: how many there are, by the file's own account or by its length; 0 if it does not say.
+        pixel_format: FFmpeg's name for their layout.
+        depth: bits a channel.
+        colours: what their numbers mean.
+        aspect: width over height of a pixel.
+    """
+
+    width: int
+    height: int
+    rotation: int
+    time_base: Fraction
+    rate: Fraction
+    frames: int
+    pixel_format: str
+    depth: int
+    colours: Colours
+    aspect: Fraction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One frame.
+
+    Attributes:
+        index: from 0.
+        ticks: when it is shown, in units of the film's time base; strictly increasing.
+        seconds: the same in seconds.
+        decoded: as it came from the decoder.
+        coded: (height, width, 3) RGB picture of it.
+        picture: the same, upright.
+    """
+
+    index: int
+    ticks: int
+    seconds: float
+    decoded: VideoFrame
+    coded: Image
+    picture: Image
+
+
+@dataclass(slots=True)
+class Damage:
+    """What of a film could not be read; counted as it is read."""
+
+    packets: int = 0
+    cut_short: bool = False
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The film's pictures: the first video stream that is not a cover.
+
+    Raises:
+        InputError: there is none.
+    """
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise InputError(f"cannot read {container.name}: it holds no video")
+
+
+def examine(path: Path) -> Properties:
+    """Read a film's head, and its first frame.
+
+    Raises:
+        InputError: it is not there, is no film, or none of its frames can be decoded.
+    """
+    with reading(path), av.open(path) as container:
+        stream = video_stream(container)
+        first = next((frame for frame in _decoded(container, stream, Damage())), None)
+        if first is None or stream.time_base is None:
+            raise InputError(f"cannot read {path}: none of its frames can be decoded")
+        context, rate = stream.codec_context, stream.average_rate or stream.guessed_rate or Fraction(25)
+        return Properties(
+            width=first.width,
+            height=first.height,
+            rotation=round(first.rotation / 90) * 90 % 360,
+            time_base=stream.time_base,
+            rate=rate,
+            frames=stream.frames or _estimated(container, stream, rate),
+            pixel_format=first.format.name,
+            depth=depth_of(first.format),
+            colours=colours_of(first),
+            aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
+        )
+
+
+def _estimated(container: InputContainer, stream: VideoStream, rate: Fraction) -> int:
+    if stream.duration is not None and stream.time_base is not None:
+        return round(stream.duration * stream.time_base * rate)
+    return round(container.duration / 1_000_000 * rate) if container.duration else 0
+
+
+def frames(path: Path, properties: Properties, damage: Damage, start: int = 0) -> Iterator[Frame]:
+    """A film's frames, one at a time.
+
+    What cannot be decoded is left out and counted. To start later all before is decoded as well, but not converted:
+    seeking does not find the same frame in every file, this does.
+
+    Args:
+        path: the film.
+        properties: what ``examine`` returned.
+        damage: is counted up.
+        start: index of the first frame to yield.
+
+    Raises:
+        InputError: the file cannot be opened any more.
+    """
+    step = max(round(1 / (properties.rate * properties.time_base)), 1)
+    turns = properties.rotation // 90
+    last: int | None = None
+    with reading(path), av.open(path) as container:
+        stream = video_stream(container)
+        stream.thread_type = "AUTO"
+        for index, decoded in enumerate(_decoded(container, stream, damage)):
+            last = ticks = _time_of(decoded, last, step)
+            if index < start:
+                continue
+            coded = picture_of(decoded, properties.colours, (properties.width, properties.height))
+            picture = np.ascontiguousarray(np.rot90(coded, turns))
+            yield Frame(index, ticks, float(ticks * properties.time_base), decoded, coded, picture)
+
+
+def _time_of(frame: VideoFrame, last: int | None, step: int) -> int:
+    """Ticks of a frame. Some files give none, damaged ones may go back: time goes on all the same."""
+    if frame.pts is None:
+        return 0 if last is None else last + step
+    return frame.pts if last is None else max(frame.pts, last + 1)
+
+
+def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[VideoFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except FFmpegError:
+            damage.cut_short = True
+            return
+        if packet is None:
+            return
+        try:
+            decoded = packet.decode()
+        except FFmpegError:
+            damage.packets += 1
+            continue
+        yield from decoded

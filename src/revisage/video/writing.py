@@ -1,0 +1,141 @@
+"""Encoding a part of a film."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.codec import Codec, codecs_available
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from revisage.errors import OutputError
+from revisage.files.atomic import replacing
+from revisage.video.failures import writing
+from revisage.video.formats import Container
+from revisage.video.pixels import Colours
+from revisage.video.reading import Properties
+
+CRF = 18
+"""Quality, as x264 counts it: 0 loses nothing, 18 nothing that is seen, 51 is the worst."""
+FALLBACKS = {8: "yuv420p", 10: "yuv420p10le"}
+"""Layout for what the encoder does not take, by bits a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the frames of a result are encoded.
+
+    Attributes:
+        codec: FFmpeg's name of the encoder.
+        pixel_format: layout of the samples; that of the source where the encoder takes it.
+        width: even.
+        height: even.
+        crf: quality.
+        time_base: seconds of a tick.
+        rate: mean frames a second.
+        colours: what the numbers mean.
+        aspect: width over height of a pixel.
+    """
+
+    codec: str
+    pixel_format: str
+    width: int
+    height: int
+    crf: int
+    time_base: Fraction
+    rate: Fraction
+    colours: Colours
+    aspect: Fraction
+
+
+def encoding_for(film: Properties, container: Container, scale: float, crf: int) -> Encoding:
+    """Choose an encoder for the result of a film.
+
+    Raises:
+        OutputError: this build of FFmpeg has none for the container.
+    """
+    wanted = container.deep_encoders if film.depth > 8 else container.encoders
+    codec = next((name for name in wanted if name in codecs_available), None)
+    if codec is None:
+        raise OutputError(f"this build of FFmpeg has no encoder for {container.name}: {' or '.join(wanted)} is needed")
+    layouts = [one.name for one in Codec(codec, "w").video_formats or []]
+    own = film.pixel_format.replace("yuvj", "yuv")
+    return Encoding(
+        codec,
+        own if own in layouts and own.startswith("yuv") else FALLBACKS[10 if film.depth > 8 else 8],
+        _even(film.width, scale),
+        _even(film.height, scale),
+        crf,
+        film.time_base,
+        film.rate,
+        film.colours,
+        film.aspect,
+    )
+
+
+def _even(side: int, scale: float) -> int:
+    scaled = max(round(side * scale), 1)
+    return scaled + scaled % 2
+
+
+@contextmanager
+def segment(path: Path, encoding: Encoding) -> Generator[Writer]:
+    """Write a part of a film, as NUT, which keeps times exactly; whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written, or the encoder refuses.
+    """
+    with replacing(path) as temporary, writing(path), av.open(temporary, "w", format="nut") as output:
+        writer = Writer(output, encoding)
+        yield writer
+        writer.finish()
+
+
+class Writer:
+    """Encodes frames into an open container."""
+
+    def __init__(self, output: OutputContainer, encoding: Encoding) -> None:
+        stream = output.add_stream(encoding.codec, rate=encoding.rate, options=_options(encoding))
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = encoding.width, encoding.height, encoding.pixel_format
+        context = stream.codec_context
+        context.time_base = stream.time_base = encoding.time_base
+        context.sample_aspect_ratio = encoding.aspect
+        context.colorspace, context.color_range = encoding.colours.matrix, encoding.colours.range
+        context.color_primaries, context.color_trc = encoding.colours.primaries, encoding.colours.transfer
+        self._output, self._stream, self._time_base = output, stream, encoding.time_base
+
+    def write(self, frame: VideoFrame, ticks: int) -> None:
+        """Append a frame, to be shown from ``ticks`` on."""
+        frame.pts, frame.time_base = ticks, self._time_base
+        frame.pict_type = 0  # what it was in the source is no order to this encoder
+        self._output.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        self._output.mux(self._stream.encode(None))
+
+
+def _options(encoding: Encoding) -> dict[str, str]:
+    """Settings of each encoder.
+
+    No frames refer to later ones (B-frames): so parts can be joined, however irregular the times are.
+    """
+    crf = encoding.crf
+    match encoding.codec:
+        case "libx264":
+            # Without the last one now and then a few bits depend on where in memory the frames lie.
+            return {"crf": str(crf), "bf": "0", "x264-params": "cpu-independent=1"}
+        case "libx265":
+            return {"crf": str(crf), "x265-params": "log-level=error:bframes=0"}
+        case "libvpx-vp9":
+            # Its scale goes to 63. Without these two a frame is held back until 25 more are there.
+            return {"crf": str(round(crf * 63 / 51)), "b": "0", "cpu-used": "3", "row-mt": "1", "lag-in-frames": "0"}
+        case _:  # mpeg4: quantiser 1..31
+            return {"flags": "+qscale", "global_quality": str(118 * max(round(crf * 31 / 51 / 3), 1)), "bf": "0"}

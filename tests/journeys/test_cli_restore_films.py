@@ -1,0 +1,96 @@
+"""``revisage restore film.mp4`` as people call it: real processes, the embedded model."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from revisage.files.images import read_image, write_image
+
+av = pytest.importorskip("av", reason="films need PyAV")
+
+PORTRAIT = Path(__file__).parent.parent / "data" / "astronaut.jpg"
+COMMAND = [sys.executable, "-m", "revisage", "restore"]
+
+
+def restore(*arguments, **options):
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **options)
+
+
+def head():
+    """A small picture that holds hardly more than a face."""
+    return cv2.resize(read_image(PORTRAIT)[20:220, 125:325], (96, 96), interpolation=cv2.INTER_AREA)
+
+
+def write_film(path, frames):
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"crf": "15"})
+        stream.height, stream.width = frames[0].shape[:2]
+        for frame in frames:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    still = head()
+    frames = [np.ascontiguousarray(np.roll(still, t, axis=1)) for t in range(4)]
+    return write_film(tmp_path_factory.mktemp("my films") / "Großmutter & 家族.mp4", frames)
+
+
+def shape_and_length(path):
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return frames[0].shape, len(frames)
+
+
+def test_films_and_photos_are_restored_by_one_command(film, tmp_path):
+    photo = tmp_path / "photo.png"
+    write_image(photo, head())
+    out = tmp_path / "out"
+    result = restore(film, photo, "-o", out, "--strength", "0.5")
+    assert result.returncode == 0, result.stderr
+    assert f"{film} -> {out / film.name}: 4 frames, 4 faces, 4 restored, of 1 track" in result.stdout
+    assert shape_and_length(out / film.name) == ((96, 96, 3), 4)  # a film keeps its size
+    assert read_image(out / "photo.png").shape == (192, 192, 3)  # a photo is doubled
+    assert sorted(path.name for path in out.iterdir()) == sorted([film.name, "photo.png"])
+    again = restore(film, "-o", out)
+    assert (again.returncode, again.stdout) == (
+        0,
+        f"{film}: skipped, {out / film.name} exists already (--overwrite replaces it)\n",
+    )
+
+
+def test_what_is_no_film_is_one_line_and_the_others_go_on(tmp_path):
+    (tmp_path / "text.mp4").write_text("a shopping list")
+    plain = write_film(tmp_path / "plain.mkv", [np.full((64, 64, 3), 90, np.uint8)] * 2)
+    result = restore(tmp_path / "text.mp4", plain, "-o", tmp_path / "out")
+    assert result.returncode == 1
+    assert result.stderr == f"error: cannot read {tmp_path / 'text.mp4'}: not a film, or truncated or damaged\n"
+    assert result.stdout == f"{plain} -> {tmp_path / 'out' / 'plain.mkv'}: 2 frames, no faces\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    source = write_film(tmp_path / "long.mp4", [head()] * 100)
+    command = [*COMMAND, str(source), "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    plan = tmp_path / "out" / ".long.mp4.revisage" / "plan.json"
+    while not plan.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"error: {source}: interrupted; the same command goes on where it was" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "out" / "long.mp4").exists()
+    assert plan.exists()

@@ -1,0 +1,3 @@
+import pytest
+
+pytest.importorskip("av", reason="films need PyAV")
