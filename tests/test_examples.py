@@ -96,11 +96,11 @@ def test_network_speed(run, capsys):
 
 @pytest.mark.slow
 def test_film_flicker(run, capsys):
-    run("film_flicker.py", PORTRAIT, 12)
+    run("film_flicker.py", PORTRAIT, 12, 60)
     degraded, separate, film = (line.split() for line in capsys.readouterr().out.splitlines())
     at = film.index("flicker") + 1
     assert float(film[at]) < 0.6 * float(separate[at + 2])
-    assert float(film[at]) < 0.6 * float(degraded[at])
+    assert float(film[at]) < float(degraded[at])
     assert float(film[at + 2]) > float(separate[at + 4])
 
 
