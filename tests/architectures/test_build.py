@@ -57,6 +57,11 @@ def test_a_header_that_asks_for_a_billion_layers_is_refused(name, arguments):
     assert "more layers than any network" in refusal({"architecture": name, "arguments": arguments})
 
 
+def test_a_refusal_leaves_gradients_switched_on():
+    refusal({"architecture": "GFPGANv1Clean", "arguments": {"out_size": 32, "num_mlp": 10**9}})
+    assert torch.is_grad_enabled()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

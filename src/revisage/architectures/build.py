@@ -104,12 +104,15 @@ def construct_empty(config: dict[str, Any], source: str) -> nn.Module:
         CheckpointError: the constructor refuses the arguments.
     """
     architecture = config["architecture"]
+    gradients = torch.is_grad_enabled()
     try:
         with torch.device("meta"), _Uninitialised():
             return NETWORKS[architecture](**config.get("arguments", {}))
     # Arguments that a header makes up can be anything, and so can what constructors say about them.
     except Exception as error:
         raise CheckpointError(f"{source}: {architecture} cannot be built as its header says: {error}") from error
+    finally:  # a refusal may have come while gradients were switched off, and while they were switched on again
+        torch.set_grad_enabled(gradients)
 
 
 def build(path: Path, architecture: str | None = None) -> tuple[nn.Module, dict[str, Any]]:

@@ -212,7 +212,10 @@ def outcome_of(job: Job, faces: list[RestoredFace]) -> Outcome:
 
 def _remove_leftovers(journal: Journal, options: Options) -> None:
     """Remove half files of a killed run, where the journal says that something was in the making."""
+    output = os.path.realpath(options.output)
     for folder in {target.parent for target in journal.unfinished()}:
+        if not Path(os.path.realpath(folder)).is_relative_to(output):
+            continue  # somebody else's journal
         remove_leftovers(folder)
         if folder.is_relative_to(faces := journal.absolute(FOLDERS[0])):
             for name in FOLDERS[1:]:

@@ -11,11 +11,16 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from av.video.frame import VideoFrame
 
 from revisage import __version__
 from revisage.controls import Controls
 from revisage.errors import InputError, OutputError
+
+try:
+    from av.video.frame import VideoFrame
+except ImportError as error:
+    raise InputError("films need PyAV: pip install 'revisage[video]'") from error
+
 from revisage.files.lock import locked
 from revisage.pipeline import Restorer
 from revisage.types import FaceStatus

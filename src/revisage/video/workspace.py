@@ -130,7 +130,7 @@ class Workspace:
         while self.part(len(parts)).is_file():
             try:
                 parts.append(Part.from_json(self._record(len(parts)).read_text(encoding="utf-8")))
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 break
         return parts
 
