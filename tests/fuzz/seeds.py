@@ -20,7 +20,7 @@ import torch
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save
 
-from revisage.architectures.recognise import NETWORKS
+from revisage.architectures.build import construct_empty
 from revisage.data.components import NAMES
 from revisage.types import Array
 
@@ -130,8 +130,7 @@ def _with_segments(jpeg: bytes) -> bytes:
 @cache
 def states() -> tuple[dict[str, torch.Tensor], ...]:
     """The weights of a small network for each of `HEADERS`."""
-    with torch.device("meta"):
-        networks = [NETWORKS[header["architecture"]](**header["arguments"]) for header in HEADERS]
+    networks = [construct_empty(header, "a seed") for header in HEADERS]
     return tuple(network.to_empty(device="cpu").apply(_zeroed).state_dict() for network in networks)
 
 
