@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from revisage.errors import DeviceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -58,6 +60,30 @@ def choose(device: str = "auto", dtype: str = "auto") -> Choice:
     chosen = "float32" if dtype == "auto" else dtype
     why += f"; {chosen}: {'exact, the same on every machine' if dtype == 'auto' else 'asked for'}"
     return Choice(torch.device(name), getattr(torch, chosen), why)
+
+
+def evaluate(network: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor, choice: Choice) -> torch.Tensor:
+    """What a network makes of a batch, computed in the chosen format, without gradients.
+
+    Pictures that come out of half precision with values beyond its range are computed once more in float32.
+
+    Args:
+        network: (N, ...) -> (N, ...).
+        batch: on the device of ``choice``.
+        choice: device and number format.
+
+    Returns:
+        float32; whether all of it is finite is for the caller to ask.
+    """
+    import torch
+
+    half = choice.dtype != torch.float32
+    with torch.inference_mode():
+        with torch.autocast(choice.device.type, choice.dtype, enabled=half):
+            output = network(batch).float()
+        if half and not (sound := torch.isfinite(output).flatten(1).all(1)).all():
+            output[~sound] = network(batch[~sound]).float()
+        return output
 
 
 def devices() -> list[str]:

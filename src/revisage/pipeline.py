@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from revisage.colour.managed import Enhance, in_srgb
 from revisage.colour.space import ColourSpace, colour_space
 from revisage.controls import Choices, Controls
+from revisage.device import evaluate
 from revisage.errors import InputError
 from revisage.faces.affine import compose, invert, magnification, resizing
 from revisage.faces.align import align, cut_out
@@ -264,13 +265,6 @@ class Restorer:
     def _enhance_together(self, crops: Sequence[FloatImage]) -> list[FloatImage | None]:
         import torch
 
-        tensor = to_tensor(crops).to(self.choice.device)
-        half = self.choice.dtype != torch.float32
-        with torch.inference_mode():
-            with torch.autocast(self.choice.device.type, self.choice.dtype, enabled=half):
-                output = self.network(tensor).float()
-            sound = torch.isfinite(output).flatten(1).all(1)
-            if half and not sound.all():  # beyond the range of the format: once more in full precision
-                output[~sound] = self.network(tensor[~sound]).float()
-                sound = torch.isfinite(output).flatten(1).all(1)
+        output = evaluate(self.network, to_tensor(crops).to(self.choice.device), self.choice)
+        sound = torch.isfinite(output).flatten(1).all(1)
         return [after if good else None for after, good in zip(from_tensor(output), sound.tolist(), strict=True)]

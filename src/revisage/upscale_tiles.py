@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from revisage.device import Choice
+from revisage.device import Choice, evaluate
 from revisage.errors import DeviceError, InputError, WeightsError
 from revisage.tensors import from_float, to_float
 from revisage.types import Array, FloatImage, Image
@@ -102,15 +102,10 @@ class TiledUpscaler:
         height, width = window.shape[:2]
         padded = np.pad(window, ((0, -height % STEP), (0, -width % STEP), (0, 0)), mode="edge")
         tensor = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)[None])).to(self.choice.device)
-        half = self.choice.dtype != torch.float32
-        with torch.inference_mode():
-            with torch.autocast(self.choice.device.type, self.choice.dtype, enabled=half):
-                output = self.network(tensor).float()
-            if half and not torch.isfinite(output).all():  # beyond the range of the format: again in full precision
-                output = self.network(tensor).float()
-            if not torch.isfinite(output).all():
-                raise WeightsError("the background network gives values that are not finite; choose another")
-            picture = output[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+        output = evaluate(self.network, tensor, self.choice)
+        if not torch.isfinite(output).all():
+            raise WeightsError("the background network gives values that are not finite; choose another")
+        picture = output[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
         return picture[: height * self.factor, : width * self.factor]
 
 

@@ -11,7 +11,7 @@ from revisage.batch import Options, collect
 from revisage.batch.ahead import ahead
 from revisage.controls import Controls
 from revisage.errors import DeviceError, InputError, OutputError
-from revisage.files.images import read_image, write_image
+from revisage.files.images import read_image, read_with_profile, write_image
 from revisage.types import FaceStatus, Restoration
 
 
@@ -158,15 +158,15 @@ def test_reading_and_writing_go_on_while_the_network_works(tmp_path, monkeypatch
     read, written = (defaultdict(threading.Event) for _ in range(2))
 
     def reading(path):
-        image = read_image(path)
+        picture = read_with_profile(path)
         read[int(path.stem)].set()
-        return image
+        return picture
 
     def writing(path, image, **options):
         write_image(path, image, **options)
         written[int(path.stem)].set()
 
-    monkeypatch.setattr("revisage.batch.restoring.read_image", reading)
+    monkeypatch.setattr("revisage.batch.restoring.read_with_profile", reading)
     monkeypatch.setattr("revisage.batch.restoring.write_image", writing)
 
     def restore(image, controls):

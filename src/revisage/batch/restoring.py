@@ -26,7 +26,7 @@ from revisage.batch.saved_faces import write_faces
 from revisage.batch.sources import Source, Sources
 from revisage.errors import OutputError
 from revisage.files.atomic import is_full, remove_leftovers
-from revisage.files.images import read_image, read_profile, write_image
+from revisage.files.images import read_with_profile, write_image
 from revisage.pipeline import Restorer
 from revisage.types import FaceStatus, Image, Restoration, RestoredFace
 
@@ -134,7 +134,7 @@ class _Run:
     def read(self, begun: Begun) -> tuple[Begun, tuple[Image, bytes]] | Outcome:
         """Decode; the colour profile comes along."""
         path = begun.job.source.path
-        return self._attempt(begun, lambda: (read_image(path), read_profile(path)))
+        return self._attempt(begun, lambda: read_with_profile(path))
 
     def restore(self, item: tuple[Begun, tuple[Image, bytes]] | Outcome) -> tuple[Begun, Restoration] | Outcome:
         """The network's part, in the caller's thread."""

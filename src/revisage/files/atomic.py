@@ -35,7 +35,8 @@ def replacing(path: Path) -> Generator[Path]:
         _flush(temporary)
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+        why = why_unwritten(error.errno, error.strerror or str(error))
+        raise OutputError(f"cannot write {path}: {why}") from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -64,9 +65,10 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _reason(error: OSError) -> str:
-    if error.errno in _FULL:
+def why_unwritten(code: int | None, otherwise: str) -> str:
+    """Why a file could not be written, in a few words: what an ``errno`` means, or ``otherwise``."""
+    if code in _FULL:
         return "the disk is full"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write there"
-    return error.strerror or str(error)
+    return otherwise

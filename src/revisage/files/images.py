@@ -12,7 +12,7 @@ import numpy as np
 from revisage.errors import OutputError
 from revisage.files import formats
 from revisage.files.atomic import replacing
-from revisage.files.decode import open_picture, pixels_of
+from revisage.files.decode import Source, open_picture, pixels_of
 from revisage.files.encode import encode, loss_of
 from revisage.files.metadata import Metadata, metadata_of, profile_of
 from revisage.types import Array, Image
@@ -38,9 +38,7 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     Raises:
         ImageError: the file cannot be read, is no picture, damaged, or too large. One line that names it.
     """
-    pixels = pixels_of(open_picture(Path(path), max_pixels))
-    rgb = pixels[:, :, [0, 0, 0]] if pixels.shape[2] <= 2 else pixels[:, :, :3]
-    return np.ascontiguousarray(rgb)
+    return _rgb(open_picture(Path(path), max_pixels))
 
 
 def read_profile(path: str | Path) -> bytes:
@@ -55,8 +53,14 @@ def read_profile(path: str | Path) -> bytes:
     Raises:
         ImageError: the file cannot be read or is no picture. One line that names it.
     """
-    icc = profile_of(open_picture(Path(path), MAX_PIXELS).opened)
-    return icc if icc[16:20] in (b"RGB ", b"GRAY") else b""
+    return _profile(open_picture(Path(path), MAX_PIXELS))
+
+
+def read_with_profile(path: str | Path) -> tuple[Image, bytes]:
+    """What ``read_image`` and ``read_profile`` return, from one reading of the file; errors likewise."""
+    source = open_picture(Path(path), MAX_PIXELS)
+    profile = _profile(source)
+    return _rgb(source), profile
 
 
 def write_image(
@@ -105,6 +109,17 @@ def write_image(
         if keep_time and like is not None:
             times = Path(like).stat()
             os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _rgb(source: Source) -> Image:
+    pixels = pixels_of(source)
+    rgb = pixels[:, :, [0, 0, 0]] if pixels.shape[2] <= 2 else pixels[:, :, :3]
+    return np.ascontiguousarray(rgb)
+
+
+def _profile(source: Source) -> bytes:
+    icc = profile_of(source.opened)
+    return icc if icc[16:20] in (b"RGB ", b"GRAY") else b""
 
 
 def _file_of(path: Path, image: Image, chosen: formats.Format, like: Path | None, quality: int | None) -> bytes:

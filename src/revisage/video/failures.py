@@ -10,16 +10,12 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from revisage.errors import InputError, OutputError
+from revisage.files.atomic import why_unwritten
 
 _READING = {
     errno.ENOENT: "no such file",
     errno.EACCES: "no permission to read it",
     errno.EISDIR: "a folder, not a film",
-}
-_WRITING = {
-    errno.ENOSPC: "the disk is full",
-    errno.EACCES: "no permission to write there",
-    errno.EROFS: "no permission to write there",
 }
 
 
@@ -47,5 +43,5 @@ def writing(path: Path) -> Generator[None]:
     try:
         yield
     except (FFmpegError, OSError) as error:
-        what = _WRITING.get(error.errno or 0, error.strerror or str(error))
-        raise OutputError(f"cannot write {path}: {what}") from error
+        why = why_unwritten(error.errno, error.strerror or str(error))
+        raise OutputError(f"cannot write {path}: {why}") from error
