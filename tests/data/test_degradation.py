@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revisage.data.degradations import kernels
+from revisage.data.degradations.colour import ColourJitter
+from revisage.data.degradations.old_photo import Fading, Sepia
 from revisage.data.degradations.sequence import Blur, FFHQDegradation, Jpeg, Noise, Shrink, one_of, to_gray
 
 
@@ -100,6 +102,19 @@ def test_gray_concerns_both_pictures():
     _, gt = FFHQDegradation(gray=1.0)(smooth(), rng())
     assert np.array_equal(gt[..., 0], gt[..., 2])
     assert np.allclose(gt, to_gray(smooth()))
+
+
+def test_a_look_that_both_pictures_have_is_left_to_the_original():
+    lq, gt = FFHQDegradation(steps=(), gray=0, both=(Sepia((1.0, 1.0)),))(smooth(), rng())
+    assert np.array_equal(gt, Sepia((1.0, 1.0))(smooth(), rng()))
+    assert np.allclose(lq, gt, atol=1 / 255)
+
+
+def test_a_look_that_both_pictures_have_does_not_touch_the_caller_s():
+    image = smooth()
+    before = image.copy()
+    FFHQDegradation(both=(Sepia(), Fading(), ColourJitter()))(image, rng())
+    assert np.array_equal(image, before)
 
 
 def test_colours_stay_where_they_were():

@@ -110,10 +110,17 @@ class Shuffled:
 
 @dataclass(frozen=True, config=STRICT)
 class Steps:
-    """Steps, and the result at its old size again; with probability ``gray`` both pictures become gray before."""
+    """Steps, and the result at its old size again.
+
+    Attributes:
+        steps: what is done to the degraded picture.
+        gray: probability that both pictures become gray before.
+        both: steps that both pictures go through after that, such as sepia, which a restorer then learns to leave.
+    """
 
     steps: tuple[StepSettings, ...]
     gray: Probability = 0.0
+    both: tuple[StepSettings, ...] = ()
 
     def __call__(self, gt: FloatImage, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
         """(H, W, 3) original -> (lq, gt)."""
@@ -121,7 +128,7 @@ class Steps:
 
     @cached_property
     def _degradation(self) -> FFHQDegradation:
-        return FFHQDegradation(fused(self.steps), self.gray)
+        return FFHQDegradation(fused(self.steps), self.gray, self.both)
 
 
 STEPS: dict[str, Any] = {

@@ -29,15 +29,19 @@ class FFHQDegradation:
     Attributes:
         steps: applied in order; the result is then enlarged back to the size of the original, bilinearly.
         gray: probability that both the degraded picture and the original become gray.
+        both: steps that the original goes through as well, such as looks of old photos that a restorer should leave.
     """
 
     steps: tuple[Step, ...] = (Blur(), Shrink(), Noise(), Jpeg())
     gray: float = 0.01
+    both: tuple[Step, ...] = ()
 
     def __call__(self, gt: FloatImage, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
         """(H, W, 3) original -> (lq, gt), both (H, W, 3); lq is rounded to the 256 levels that a file would have."""
         if rng.random() < self.gray:
             gt = to_gray(gt)
+        for step in self.both:
+            gt = step(gt, rng)
         lq = gt
         for step in self.steps:
             lq = step(lq, rng)
