@@ -3,7 +3,6 @@
 import csv
 import inspect
 import json
-import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from revisage.faces.quality import Limits
 from revisage.files.images import read_image, write_image
 from revisage.prepare.duplicates import KeptFaces
 from revisage.prepare.examine import align_mirrored, examine
-from revisage.prepare.photos import in_order, prepare_photos
+from revisage.prepare.photos import prepare_photos
 from revisage.prepare.records import Options, PhotoRecord, photo_from_json
 from revisage.types import Face
 
@@ -321,20 +320,6 @@ class TestGoingOn:
         assert len(table(tmp_path / "out" / "manifest.csv")) == 2
         assert len(run(options(tmp_path), album)) == 5
         assert len(table(tmp_path / "out" / "manifest.csv")) == 5
-
-
-def test_in_order_keeps_the_order_and_looks_only_a_little_ahead():
-    lock, started = threading.Lock(), []
-
-    def square(number):
-        with lock:
-            started.append(number)
-        return number**2
-
-    results = in_order(square, iter(range(1000)), 2)
-    assert [next(results) for _ in range(3)] == [(0, 0), (1, 1), (2, 4)]
-    assert max(started) < 20
-    assert list(results) == [(number, number**2) for number in range(3, 1000)]
 
 
 def test_a_known_photo_is_not_decoded(tmp_path):

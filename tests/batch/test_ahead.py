@@ -42,6 +42,15 @@ def test_no_more_is_held_than_there_is_room_for_and_one(sizes, most):
     assert gauge.most == most
 
 
+@pytest.mark.parametrize(("threads", "each"), [(1, 4), (3, 2)])
+def test_however_light_they_are_only_a_few_items_a_thread_are_taken(threads, each):
+    gauge = Gauge()
+    results = ahead(lambda item: -item, gauge.items([1] * 1000), str, lambda _: 0, threads=threads, each=each)
+    assert next(results) == -1
+    assert gauge.held == threads * each + 1
+    assert list(results) == [-1] * 999
+
+
 def test_one_that_is_too_large_goes_through_alone():
     assert list(ahead(lambda size: size, [5, 500, 5], str, int, room=10)) == [5, 500, 5]
 

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from plain_restorer import as_restorer, counting, face, paths_of, photo, run
+from plain_restorer import as_restorer, counting, digests_of, face, paths_of, photo, run
 
-from revisage.batch import Options, Status, collect, entries, restore_files
+from revisage.batch import Entry, Options, Status, collect, entries, restore_files
 from revisage.batch.journal import opened
 from revisage.batch.options import settings_of
 from revisage.controls import Controls
@@ -223,6 +223,44 @@ class TestFile:
         (album / "10.png").rename(os.fsdecode(os.fsencode(album) + b"/\xff\xfe.png"))
         assert sorted(restored(tmp_path)[0]) == [10, 20, 30]
         assert restored(tmp_path)[0] == []
+
+
+class TestForeignRows:
+    """Rows that say something was in the making, where half files are removed: only ever below the output folder."""
+
+    def begin(self, tmp_path, *targets):
+        """Half files and whole ones in two folders, and a journal by which a run ended while it made ``targets``."""
+        for folder in ("out", "elsewhere"):
+            photo(tmp_path / folder / "20.png", 77)
+            photo(tmp_path / folder / ".revisage-20-0a1b2c3d.png", 7)
+        (tmp_path / "out" / "restored_imgs").mkdir()
+        with opened(tmp_path / "out", "", keep=True) as journal:
+            for target in targets:
+                row = {"key": target, "source": "../album/gone.png", "target": target}
+                journal.put(Entry(**row, run=journal.run, status=Status.STARTED))
+
+    @pytest.mark.usefixtures("album")
+    @pytest.mark.parametrize(
+        "target",
+        ["../elsewhere/20.png", "restored_imgs/../../elsewhere/20.png", "{}/elsewhere/20.png", "link/20.png"],
+        ids=["above", "in and out", "absolute", "link"],
+    )
+    @pytest.mark.parametrize("save_faces", [False, True])
+    def test_folders_outside_are_left_alone(self, tmp_path, target, save_faces):
+        self.begin(tmp_path, "20.png", target.format(tmp_path))
+        (tmp_path / "out" / "link").symlink_to(tmp_path / "elsewhere")
+        before = digests_of(tmp_path / "elsewhere")
+        restored(tmp_path, save_faces=save_faces, overwrite=True)
+        assert digests_of(tmp_path / "elsewhere") == before
+        assert not (tmp_path / "out" / ".revisage-20-0a1b2c3d.png").exists()
+
+    @pytest.mark.usefixtures("album")
+    def test_folders_of_faces_that_lead_outside_are_left_alone(self, tmp_path):
+        self.begin(tmp_path, "restored_imgs/20.png")
+        (tmp_path / "out" / "cropped_faces").symlink_to(tmp_path / "elsewhere")
+        before = digests_of(tmp_path / "elsewhere")
+        restored(tmp_path, save_faces=True)
+        assert digests_of(tmp_path / "elsewhere") == before
 
 
 class TestSettings:

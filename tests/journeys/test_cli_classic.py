@@ -1,15 +1,13 @@
 """``revisage restore`` called as the classic ``inference_gfpgan.py`` was."""
 
 import sys
-from pathlib import Path
 
 import cv2
 import pytest
+from portrait import head
 
 from revisage.cli import main
 from revisage.files.images import read_image, write_image
-
-PORTRAIT = Path(__file__).parent.parent / "data" / "astronaut.jpg"
 
 
 @pytest.fixture
@@ -29,8 +27,8 @@ def run(monkeypatch, capsys):
 def inputs(tmp_path, monkeypatch):
     """A folder with a small portrait, in the current one."""
     monkeypatch.chdir(tmp_path)
-    head = cv2.resize(read_image(PORTRAIT)[20:220, 125:325], (100, 100), interpolation=cv2.INTER_AREA)
-    write_image(tmp_path / "inputs" / "whole_imgs" / "10045.png", head)
+    small = cv2.resize(head(), (100, 100), interpolation=cv2.INTER_AREA)
+    write_image(tmp_path / "inputs" / "whole_imgs" / "10045.png", small)
     return tmp_path
 
 

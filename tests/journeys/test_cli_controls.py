@@ -1,27 +1,22 @@
 """The controls of ``revisage restore`` as people use them."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 import torch
 import typer.testing
+from command import revisage
+from portrait import PORTRAIT, head
 
-import revisage
+from revisage import RevisageError, load
 from revisage.cli import app
 from revisage.errors import InputError
 from revisage.files.images import read_image, write_image
 from revisage.nets.srvggnet import SRVGGNetCompact
 
-PORTRAIT = Path(__file__).parent.parent / "data" / "astronaut.jpg"
-
 
 def restore(*arguments):
-    command = [sys.executable, "-m", "revisage", "restore", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False)
+    done = revisage("restore", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -29,10 +24,9 @@ def restore(*arguments):
 @pytest.fixture(scope="module")
 def couple(tmp_path_factory):
     """The same face twice: large on the left, small on the right."""
-    head = read_image(PORTRAIT)[20:220, 125:325]
     photo = np.full((200, 320, 3), 128, np.uint8)
-    photo[:, :200] = head
-    photo[50:150, 210:310] = cv2.resize(head, (100, 100), interpolation=cv2.INTER_AREA)
+    photo[:, :200] = head()
+    photo[50:150, 210:310] = cv2.resize(head(), (100, 100), interpolation=cv2.INTER_AREA)
     path = tmp_path_factory.mktemp("couple") / "photo.png"
     write_image(path, photo)
     return path
@@ -65,7 +59,7 @@ def test_the_background_is_enlarged_by_a_network_and_the_person_looked_for_is_fo
         *("--background", tmp_path / "upscaler.pth", "--tile", "64"),
     )
     assert "2 faces, 1 restored" in said
-    restorer = revisage.load("embedded", background=tmp_path / "upscaler.pth")
+    restorer = load("embedded", background=tmp_path / "upscaler.pth")
     expected = restorer.upscale(read_image(couple), 2)
     after = read_image(tmp_path / "out" / "photo.png")
     assert np.abs(after[:, 420:].astype(int) - expected[:, 420:]).max() <= 1
@@ -106,7 +100,7 @@ def test_a_wrong_value_is_one_line_before_any_network_is_loaded(couple, options,
 def test_a_wrong_network_is_one_line_before_the_first_photo(couple, options, says, monkeypatch, tmp_path):
     monkeypatch.setenv("REVISAGE_CACHE", str(tmp_path / "cache"))
     done = typer.testing.CliRunner().invoke(app, ["restore", str(couple), "-o", str(tmp_path / "out"), *options])
-    assert isinstance(done.exception, revisage.RevisageError)
+    assert isinstance(done.exception, RevisageError)
     assert says in str(done.exception)
     assert "\n" not in str(done.exception)
     assert not (tmp_path / "out").exists()

@@ -1,17 +1,10 @@
 """``revisage convert``, as a user calls it."""
 
-import subprocess
-import sys
-
 import torch
+from command import revisage
 from safetensors.torch import load_file
 
 from revisage.nets.gfpgan_fir import GFPGANBilinear
-
-
-def run(*arguments):
-    command = [sys.executable, "-m", "revisage", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def bilinear_file(path):
@@ -22,7 +15,7 @@ def bilinear_file(path):
 
 def test_a_bilinear_training_becomes_a_clean_restorer_in_half_precision(tmp_path):
     source, target = bilinear_file(tmp_path / "net_g_8000.pth"), tmp_path / "clean.safetensors"
-    done = run("convert", source, target, "--ema", "--to-clean", "--architecture", "GFPGANBilinear", "--half")
+    done = revisage("convert", source, target, "--ema", "--to-clean", "--architecture", "GFPGANBilinear", "--half")
     assert done.returncode == 0, done.stderr
     assert f"{source} -> {target}: GFPGANv1Clean, " in done.stdout
     state = load_file(target)
@@ -31,7 +24,7 @@ def test_a_bilinear_training_becomes_a_clean_restorer_in_half_precision(tmp_path
 
 
 def test_what_cannot_be_converted_is_one_line(tmp_path):
-    done = run("convert", bilinear_file(tmp_path / "a.pth"), tmp_path / "b.pth", "--to-clean")
+    done = revisage("convert", bilinear_file(tmp_path / "a.pth"), tmp_path / "b.pth", "--to-clean")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
@@ -40,6 +33,6 @@ def test_what_cannot_be_converted_is_one_line(tmp_path):
 
 def test_a_file_that_exists_is_a_wrong_call(tmp_path):
     source = bilinear_file(tmp_path / "a.pth")
-    done = run("convert", source, source)
+    done = revisage("convert", source, source)
     assert done.returncode == 2
     assert "exists already (--overwrite replaces it)" in done.stderr

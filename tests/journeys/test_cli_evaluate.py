@@ -1,21 +1,16 @@
 """``revisage evaluate``, as a user calls it."""
 
 import json
-import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from command import revisage
 
 from revisage.files.checkpoint import save_weights
 from revisage.nets.restoration_unet import RestorationUNet
-
-
-def revisage(*arguments, cwd):
-    command = [sys.executable, "-m", "revisage", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture

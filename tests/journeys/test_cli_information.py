@@ -6,32 +6,29 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import revisage
 
-import revisage
-
-
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "revisage", *arguments], capture_output=True, text=True, timeout=120)
+from revisage import __version__
 
 
 def test_version():
-    assert run("--version").stdout == f"revisage {revisage.__version__}\n"
+    assert revisage("--version").stdout == f"revisage {__version__}\n"
 
 
 def test_help_lists_the_commands():
-    done = run("--help")
+    done = revisage("--help")
     assert done.returncode == 0
     assert all(command in done.stdout for command in ("restore", "models", "doctor"))
 
 
 def test_unknown_command():
-    done = run("repaint")
+    done = revisage("repaint")
     assert done.returncode == 2
     assert "repaint" in done.stderr
 
 
 def test_models():
-    done = run("models")
+    done = revisage("models")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^embedded .*RestorationUNet", done.stdout, re.MULTILINE)
     assert re.search(r"^embedded-detector .*RetinaFace", done.stdout, re.MULTILINE)
@@ -39,7 +36,7 @@ def test_models():
 
 
 def test_doctor():
-    done = run("doctor", "--device", "cpu", "--dtype", "float32")
+    done = revisage("doctor", "--device", "cpu", "--dtype", "float32")
     assert done.returncode == 0, done.stderr
     facts = dict(re.split(r" {2,}", line, maxsplit=1) for line in done.stdout.splitlines())
     assert {"revisage", "Python", "torch", "numpy", "opencv-python-headless", "pillow", "devices"} <= set(facts)
@@ -54,4 +51,4 @@ def test_installed_command_is_the_same():
     if not script.exists():
         pytest.skip("installed without scripts")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == f"revisage {revisage.__version__}\n"
+    assert done.stdout == f"revisage {__version__}\n"

@@ -9,12 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command import COMMAND, revisage
+from portrait import PORTRAIT
 
 from revisage.files.images import read_image, write_image
 
-PORTRAIT = Path(__file__).parents[1] / "data" / "astronaut.jpg"
-
-COMMAND = [sys.executable, "-m", "revisage", "prepare"]
 SETTINGS = ["--min-width", "60", "--size", "256"]
 REJECTED = {
     "b copy.jpg": "duplicate photo",
@@ -27,11 +26,6 @@ REJECTED = {
     "i text.jpg": "not settled",
     "j truncated.jpg": "not settled",
 }
-
-
-def prepare(*arguments):
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
 
 
 def rows(path):
@@ -65,7 +59,7 @@ def album(tmp_path_factory):
 def whole(album, tmp_path_factory):
     """The album in one run with one worker."""
     output = tmp_path_factory.mktemp("whole")
-    return prepare(album, "-o", output, *SETTINGS, "--workers", 1), output
+    return revisage("prepare", album, "-o", output, *SETTINGS, "--workers", 1), output
 
 
 def test_good_faces_are_kept_and_listed(whole):
@@ -106,20 +100,20 @@ def test_closing_lines_count(whole):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_killed_at_any_moment_it_goes_on_to_the_same_result(whole, album, tmp_path):
     """And with another number of workers."""
-    command = [*COMMAND, str(album), "-o", str(tmp_path / "out"), *SETTINGS, "--workers", "1"]
+    command = [*COMMAND, "prepare", str(album), "-o", str(tmp_path / "out"), *SETTINGS, "--workers", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()  # the first photo is settled
         process.send_signal(signal.SIGKILL)
     settled = (tmp_path / "out" / "journal.jsonl").read_bytes().count(b"\n") - 1
     assert 1 <= settled < 9
-    again = prepare(album, "-o", tmp_path / "out", *SETTINGS, "--workers", 3)
+    again = revisage("prepare", album, "-o", tmp_path / "out", *SETTINGS, "--workers", 3)
     assert f"{settled} done before" in again.stdout
     assert contents(tmp_path / "out") == contents(whole[1])
 
 
 def test_a_wrong_call_is_exit_code_2_and_no_traceback(tmp_path):
-    done = prepare(PORTRAIT, "--size", "huge", "-o", tmp_path / "out")
+    done = revisage("prepare", PORTRAIT, "--size", "huge", "-o", tmp_path / "out")
     assert done.returncode == 2
     assert done.stderr == "error: --size takes a number from 16 to 2048, or native, not 'huge'\n"
     assert not (tmp_path / "out").exists()

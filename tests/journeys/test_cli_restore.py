@@ -5,28 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 import PIL.Image
 import pytest
+from command import COMMAND, revisage
 from PIL.ExifTags import Base
+from portrait import head
 
 from revisage.files.images import read_image, write_image
-
-PORTRAIT = Path(__file__).parent.parent / "data" / "astronaut.jpg"
-COMMAND = [sys.executable, "-m", "revisage", "restore"]
-
-
-def restore(*arguments, **options):
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **options)
-
-
-def head():
-    """A small picture that holds hardly more than a face."""
-    return np.ascontiguousarray(read_image(PORTRAIT)[20:220, 125:325])
 
 
 def gradient(height=30, width=40):
@@ -92,7 +80,7 @@ def batch(album, tmp_path_factory):
     """The whole album in one run."""
     output = tmp_path_factory.mktemp("results")
     write_image(output / "gray.png", gradient(1, 1))
-    done = restore(album, "-o", output, "--scale", "2", "--overwrite")
+    done = revisage("restore", album, "-o", output, "--scale", "2", "--overwrite")
     return done, output
 
 
@@ -161,7 +149,7 @@ class TestAlbum:
 
     def test_another_run_skips_what_is_there(self, batch, album):
         stamp = (batch[1] / "gray.png").stat().st_mtime_ns
-        again = restore(album / "gray.png", "-o", batch[1])
+        again = revisage("restore", album / "gray.png", "-o", batch[1])
         assert again.returncode == 0
         assert "exists already" in again.stdout
         assert (batch[1] / "gray.png").stat().st_mtime_ns == stamp
@@ -169,7 +157,8 @@ class TestAlbum:
 
 def test_saved_faces_and_names(tmp_path):
     write_image(tmp_path / "a.png", head())
-    done = restore(
+    done = revisage(
+        "restore",
         *(tmp_path / "a.png", "-o", tmp_path / "out", "--save-faces"),
         *("--only-center-face", "--strength", "0"),
         *("--suffix", "new", "--format", "webp"),
@@ -189,7 +178,7 @@ def test_saved_faces_and_names(tmp_path):
 
 def test_aligned_face(tmp_path):
     write_image(tmp_path / "a.png", head())
-    assert restore(tmp_path / "a.png", "-o", tmp_path / "out", "--aligned").returncode == 0
+    assert revisage("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--aligned").returncode == 0
     assert read_image(tmp_path / "out" / "a.png").shape == (512, 512, 3)
 
 
@@ -212,7 +201,7 @@ def test_aligned_face(tmp_path):
 def test_a_wrong_call_is_exit_code_2_and_no_traceback(tmp_path, arguments, says):
     if "a.png" in arguments:
         write_image(tmp_path / "a.png", gradient())
-    done = restore(*arguments, cwd=tmp_path)
+    done = revisage("restore", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -226,7 +215,8 @@ def test_full_disk(tmp_path):
 
     write_image(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     write_image(tmp_path / "b.png", gradient(8, 8))
-    done = restore(
+    done = revisage(
+        "restore",
         *(tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "out"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
     )
@@ -240,7 +230,7 @@ def test_full_disk(tmp_path):
 def test_read_only_output(tmp_path):
     write_image(tmp_path / "a.png", gradient())
     (tmp_path / "out").mkdir(mode=0o500)
-    done = restore(tmp_path / "a.png", "-o", tmp_path / "out")
+    done = revisage("restore", tmp_path / "a.png", "-o", tmp_path / "out")
     assert done.returncode == 1
     assert done.stderr == f"error: cannot write {tmp_path / 'out' / 'a.png'}: no permission to write there\n"
 
@@ -249,7 +239,7 @@ def test_read_only_output(tmp_path):
 def test_interrupt_leaves_no_half_file(tmp_path):
     for number in range(60):
         write_image(tmp_path / "album" / f"{number:02d}.png", gradient(300, 400))
-    command = [*COMMAND, str(tmp_path / "album"), "-o", str(tmp_path / "out")]
+    command = [*COMMAND, "restore", str(tmp_path / "album"), "-o", str(tmp_path / "out")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()  # the first photo is done

@@ -5,28 +5,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from command import COMMAND, revisage
+from portrait import head
 
 from revisage.files.images import read_image, write_image
 
 av = pytest.importorskip("av", reason="films need PyAV")
 
-PORTRAIT = Path(__file__).parent.parent / "data" / "astronaut.jpg"
-COMMAND = [sys.executable, "-m", "revisage", "restore"]
 
-
-def restore(*arguments, **options):
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **options)
-
-
-def head():
-    """A small picture that holds hardly more than a face."""
-    return cv2.resize(read_image(PORTRAIT)[20:220, 125:325], (96, 96), interpolation=cv2.INTER_AREA)
+def small_head():
+    return cv2.resize(head(), (96, 96), interpolation=cv2.INTER_AREA)
 
 
 def write_film(path, frames):
@@ -41,7 +33,7 @@ def write_film(path, frames):
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    still = head()
+    still = small_head()
     frames = [np.ascontiguousarray(np.roll(still, t, axis=1)) for t in range(4)]
     return write_film(tmp_path_factory.mktemp("my films") / "Großmutter & 家族.mp4", frames)
 
@@ -54,15 +46,15 @@ def shape_and_length(path):
 
 def test_films_and_photos_are_restored_by_one_command(film, tmp_path):
     photo = tmp_path / "photo.png"
-    write_image(photo, head())
+    write_image(photo, small_head())
     out = tmp_path / "out"
-    result = restore(film, photo, "-o", out, "--strength", "0.5")
+    result = revisage("restore", film, photo, "-o", out, "--strength", "0.5")
     assert result.returncode == 0, result.stderr
     assert f"{film} -> {out / film.name}: 4 frames, 4 faces, 4 restored, of 1 track" in result.stdout
     assert shape_and_length(out / film.name) == ((96, 96, 3), 4)  # a film keeps its size
     assert read_image(out / "photo.png").shape == (192, 192, 3)  # a photo is doubled
     assert sorted(path.name for path in out.iterdir()) == sorted([film.name, "photo.png"])
-    again = restore(film, "-o", out)
+    again = revisage("restore", film, "-o", out)
     assert (again.returncode, again.stdout) == (
         0,
         f"{film}: skipped, {out / film.name} exists already (--overwrite replaces it)\n",
@@ -72,7 +64,7 @@ def test_films_and_photos_are_restored_by_one_command(film, tmp_path):
 def test_what_is_no_film_is_one_line_and_the_others_go_on(tmp_path):
     (tmp_path / "text.mp4").write_text("a shopping list")
     plain = write_film(tmp_path / "plain.mkv", [np.full((64, 64, 3), 90, np.uint8)] * 2)
-    result = restore(tmp_path / "text.mp4", plain, "-o", tmp_path / "out")
+    result = revisage("restore", tmp_path / "text.mp4", plain, "-o", tmp_path / "out")
     assert result.returncode == 1
     assert result.stderr == f"error: cannot read {tmp_path / 'text.mp4'}: not a film, or truncated or damaged\n"
     assert result.stdout == f"{plain} -> {tmp_path / 'out' / 'plain.mkv'}: 2 frames, no faces\n"
@@ -80,8 +72,8 @@ def test_what_is_no_film_is_one_line_and_the_others_go_on(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    source = write_film(tmp_path / "long.mp4", [head()] * 100)
-    command = [*COMMAND, str(source), "-o", str(tmp_path / "out")]
+    source = write_film(tmp_path / "long.mp4", [small_head()] * 100)
+    command = [*COMMAND, "restore", str(source), "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     plan = tmp_path / "out" / ".long.mp4.revisage" / "plan.json"
     while not plan.exists():

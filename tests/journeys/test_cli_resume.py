@@ -1,18 +1,12 @@
 """``revisage restore`` over a folder, again and again, and ``revisage status``."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from command import revisage
 
 from revisage.files.images import write_image
-
-
-def revisage(*arguments):
-    command = [sys.executable, "-m", "revisage", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
 
 
 @pytest.fixture(scope="module")

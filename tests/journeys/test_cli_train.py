@@ -1,11 +1,11 @@
 import subprocess
-import sys
 import time
 
 import cv2
 import numpy as np
 import pytest
 import yaml
+from command import COMMAND, revisage
 
 
 @pytest.fixture
@@ -27,11 +27,6 @@ def recipe(tmp_path):
     }
     (tmp_path / "journey.yml").write_text(yaml.safe_dump(content))
     return tmp_path / "journey.yml"
-
-
-def revisage(*arguments, cwd):
-    command = [sys.executable, "-m", "revisage", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
 def test_a_recipe_becomes_weights_that_restore(recipe, tmp_path):
@@ -72,7 +67,7 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(recipe, tmp_path):
 
 def test_a_run_that_is_told_to_end_saves_its_state_first(recipe, tmp_path):
     long = ["--set", "training.images=100000", "--set", "training.save_every=100000"]
-    command = [sys.executable, "-m", "revisage", "train", str(recipe), "--device", "cpu", *long]
+    command = [*COMMAND, "train", str(recipe), "--device", "cpu", *long]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
     written = tmp_path / "runs" / "journey" / "recipe.json"
     deadline = time.monotonic() + 60

@@ -1,16 +1,14 @@
 """The real detector on photos that break detectors and pastes: crowds, borders, extremes of size, no face."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from portrait import PORTRAIT
 
 import revisage
 from revisage import FaceStatus
-
-PORTRAIT = Path(__file__).parent.parent / "data" / "astronaut.jpg"
 
 
 @pytest.fixture(scope="module")

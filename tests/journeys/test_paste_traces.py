@@ -1,10 +1,9 @@
 """The embedded system on pictures made here of one portrait: nothing shows where a face was pasted, however it lies."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from portrait import PORTRAIT
 
 import revisage
 from revisage.faces.affine import compose, invert, resizing
@@ -25,7 +24,7 @@ def restorer():
 
 @pytest.fixture(scope="module")
 def portrait():
-    return revisage.read_image(Path(__file__).parent.parent / "data" / "astronaut.jpg")
+    return revisage.read_image(PORTRAIT)
 
 
 def degraded(picture, seed=0):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from revisage.errors import RecipeError
+from revisage.files.checkpoint import save_weights
 from revisage.nets.retinaface import RetinaFace, anchors, encode
 from revisage.train.distributed import World
 from revisage.train.task import Moment
@@ -148,10 +149,17 @@ def test_too_few_photos_are_refused(config):
         config.model_copy(update={"folds": 10**6}).build(seed=0)
 
 
-def test_a_run_can_start_from_weights(config, tmp_path):
-    from revisage.files.checkpoint import save_weights
-
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_a_run_can_start_from_weights(config, tmp_path, name):
     network = RetinaFace()
-    save_weights(tmp_path / "w.safetensors", network.state_dict(), {})
-    task = config.model_copy(update={"start": tmp_path / "w.safetensors"}).build(seed=5)
+    if name.endswith(".pth"):
+        torch.save(network.state_dict(), tmp_path / name)
+    else:
+        save_weights(tmp_path / name, network.state_dict(), {})
+    task = config.model_copy(update={"start": tmp_path / name}).build(seed=5)
     assert torch.equal(task.network.state_dict()["fpn.merge1.0.weight"], network.state_dict()["fpn.merge1.0.weight"])
+
+
+def test_weights_to_begin_with_that_are_not_there_are_named(config, tmp_path):
+    with pytest.raises(RecipeError, match=r"^task\.start: .*none\.safetensors"):
+        config.model_copy(update={"start": tmp_path / "none.safetensors"}).build(seed=0)

@@ -28,9 +28,10 @@ def ahead(
     *,
     prompt: bool = False,
     threads: int = THREADS,
+    each: int = EACH,
     room: int = BYTES,
 ) -> Generator[Result | Settled]:
-    """``map`` in threads: results in the order of the items, a bounded number of bytes ahead.
+    """``map`` in threads: results in the order of the items, a bounded number of items and bytes ahead.
 
     Items are taken in the caller's thread. When the generator is closed, what has begun is finished and the rest
     dropped.
@@ -39,10 +40,11 @@ def ahead(
         function: safe to call from several threads; what it raises comes out in the item's turn.
         items: taken one at a time, only while there is room.
         settled: items of this type need no work, and are handed on in their turn as they are.
-        weight: bytes that an item or its result holds until it is handed on.
+        weight: bytes that an item or its result holds until it is handed on; 0 if their number is bound enough.
         prompt: hand on what is finished before taking the next item. For items that are slow to come; those that come
             quickly had better fill the room first.
         threads: how many.
+        each: items a thread that may be in work or waiting.
         room: bytes.
     """
     waiting: deque[tuple[Future[Result] | Settled, int]] = deque()
@@ -62,7 +64,7 @@ def ahead(
     try:
         for item in items:
             size = 0 if isinstance(item, settled) else weight(cast("Item", item))
-            while waiting and (load + size > room or len(waiting) >= EACH * threads):
+            while waiting and (load + size > room or len(waiting) >= each * threads):
                 yield take()
             waiting.append((item if isinstance(item, settled) else pool.submit(function, cast("Item", item)), size))
             load += size

@@ -112,7 +112,7 @@ class _Run:
         return (
             entry.status == Status.DONE
             and source == (entry.size, entry.mtime)
-            and settings[entry.run] == settings[self._journal.run]
+            and settings.get(entry.run) == settings[self._journal.run]  # a damaged journal may lack a run
         )
 
     def _refusal(self, job: Job, made_here: bool) -> str:
@@ -211,15 +211,18 @@ def outcome_of(job: Job, faces: list[RestoredFace]) -> Outcome:
 
 
 def _remove_leftovers(journal: Journal, options: Options) -> None:
-    """Remove half files of a killed run, where the journal says that something was in the making."""
-    output = os.path.realpath(options.output)
+    """Remove half files of a killed run, where the journal says that something was in the making.
+
+    The journal may be somebody else's, and links lead anywhere: outside of the output folder nothing is removed.
+    """
+    output, photos = os.path.realpath(options.output), journal.absolute(FOLDERS[0])
     for folder in {target.parent for target in journal.unfinished()}:
-        if not Path(os.path.realpath(folder)).is_relative_to(output):
-            continue  # somebody else's journal
-        remove_leftovers(folder)
-        if folder.is_relative_to(faces := journal.absolute(FOLDERS[0])):
-            for name in FOLDERS[1:]:
-                remove_leftovers(options.output / name / folder.relative_to(faces))
+        folders = [folder]
+        if folder.is_relative_to(photos):
+            folders += [options.output / name / folder.relative_to(photos) for name in FOLDERS[1:]]
+        for one in folders:
+            if Path(os.path.realpath(one)).is_relative_to(output):
+                remove_leftovers(one)
 
 
 def _decoded_bytes(begun: Begun) -> int:

@@ -13,6 +13,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from revisage.nets.precision import accurate
+
 
 class ResidualBlock(nn.Module):
     """x + conv(act(conv(x))), both 3x3; starts as the identity."""
@@ -38,6 +40,9 @@ class RestorationUNet(nn.Module):
         widths: channels of each level, finest first; each level halves the resolution.
         blocks: residual blocks of each level in the encoder; the decoder mirrors all but the last (coarsest) level.
         unshuffle: the finest level works at 1/unshuffle of the picture's resolution.
+        caution: root mean square, in units of the picture, of a correction that is taken half way. A picture that needs
+            little is nearly good, and what is added to it is as often wrong as right; so small corrections are taken
+            less far, in use though not in training, which would learn to make up for it. 0: all are taken whole.
     """
 
     def __init__(
@@ -45,11 +50,13 @@ class RestorationUNet(nn.Module):
         widths: Sequence[int] = (32, 64, 112, 160, 160),
         blocks: Sequence[int] = (1, 2, 2, 2, 2),
         unshuffle: int = 2,
+        caution: float = 0.0,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"widths and blocks describe the same levels, got {len(widths)} and {len(blocks)}")
         self.unshuffle = unshuffle
+        self.caution = float(caution)
         self.multiple = unshuffle * 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(3 * unshuffle**2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
@@ -81,4 +88,13 @@ class RestorationUNet(nn.Module):
             # The 1x1 convolution commutes with the enlargement: do it where the picture is small.
             enlarged = F.interpolate(up(features), scale_factor=2, mode="bilinear", align_corners=False)
             features = level(enlarged + skip)
-        return x + F.pixel_shuffle(self.tail(features), self.unshuffle)
+        correction = F.pixel_shuffle(self.tail(features), self.unshuffle)
+        if self.caution and not self.training:
+            correction = correction * _trust(correction, self.caution)
+        return x + correction
+
+
+def _trust(correction: Tensor, caution: float) -> Tensor:
+    """(N, C, H, W) -> (N, 1, 1, 1), how far each is taken: rises from 0 to 1 with its size, 1/2 at ``caution``."""
+    relative = (correction.to(accurate(correction.dtype)) / caution).square().mean((1, 2, 3), keepdim=True).square()
+    return (relative / (1 + relative)).to(correction.dtype)

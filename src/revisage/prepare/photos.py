@@ -8,14 +8,13 @@ gone on, like one that never stopped.
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from revisage.batch import Source
+from revisage.batch.ahead import ahead
 from revisage.files.atomic import replacing
 from revisage.prepare.classic import write_landmarks, write_lmdbs
 from revisage.prepare.duplicates import KeptFaces
@@ -24,14 +23,11 @@ from revisage.prepare.journal import Journal, opened
 from revisage.prepare.records import FaceRecord, Options, PhotoRecord
 from revisage.prepare.tables import write_tables
 
-AHEAD = 4
-"""Photos for each worker that may be examined before the one whose turn it is."""
+EACH = 4
+"""Photos a worker that may be looked at or waiting: fewer, and one large photo would keep all workers waiting."""
 NO_FACE = "no face"
 SAME_PHOTO = "duplicate photo"
 SAME_FACE = "duplicate face"
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +74,22 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
             yield from (Outcome(source.path, before=True) for source in sources if source.path in known)
 
             def look(source: Source) -> Examined:
-                if source.fault:
-                    return Examined(error=source.fault)
                 return examine(detect, source.path, options, journal.hashes.__contains__)
 
-            for source, examined in in_order(look, new, options.workers):
-                outcome = settled.take(source.path, examined)
-                if outcome.error:
-                    errors.append(outcome)
-                yield outcome
+            items = (Examined(error=source.fault) if source.fault else source for source in new)
+            looked = ahead(look, items, Examined, lambda _: 0, threads=options.workers, each=EACH)
+            with closing(looked):
+                for source, examined in zip(new, looked, strict=True):
+                    outcome = settled.take(source.path, examined)
+                    if outcome.error:
+                        errors.append(outcome)
+                    yield outcome
             if options.landmarks is not None:
                 write_landmarks(options.landmarks, journal.records)
             if options.lmdb:
                 write_lmdbs(options.output, journal.records)
         finally:
             write_tables(options.output, journal.records, {str(bad.path): bad.error for bad in errors})
-
-
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[tuple[Item, Result]]:
-    """``map`` in threads: results in the order of the items, and never more than a few of them waiting."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > AHEAD * workers:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for item, future in waiting:
-            yield item, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 class _Settled:

@@ -24,13 +24,13 @@ from revisage.data.scenes.labelled_photos import (
     read_photos,
 )
 from revisage.errors import RecipeError
-from revisage.files.checkpoint import load_strictly, read_weights
 from revisage.metrics.detection import Tally
 from revisage.nets.retinaface import NetworkName, RetinaFace, anchors, preprocess, propose
 from revisage.train.config import Strict
 from revisage.train.distributed import World
 from revisage.train.task import Examination, Moment, Turn
 from revisage.train.tasks.multibox import multibox_loss
+from revisage.train.tasks.networks import begin
 
 Array = NDArray[np.float32]
 
@@ -80,8 +80,7 @@ class DetectorTask:
     def __init__(self, config: DetectorConfig, seed: int) -> None:
         self.config = config
         self.network = RetinaFace(config.network_name, phase="train")
-        if config.start is not None:
-            load_strictly(self.network, read_weights(config.start)[0], str(config.start))
+        begin(self.network, config.start)
         photos = read_photos(config.photos, config.only)
         crops = read_crops(config.crops, config.only, fit_boxes(photos))
         learnt, kept = [p for p in photos if self._learnt(p)], [p for p in photos if not self._learnt(p)]

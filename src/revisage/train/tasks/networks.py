@@ -31,10 +31,11 @@ class RestorationUNetConfig(Strict):
     widths: tuple[PositiveInt, ...] = (24, 48, 96, 160, 160)
     blocks: tuple[PositiveInt, ...] = (1, 2, 2, 2, 2)
     unshuffle: PositiveInt = 2
+    caution: NonNegativeFloat = 0
 
     def build(self) -> nn.Module:
         """The network, freshly initialised."""
-        return RestorationUNet(self.widths, self.blocks, self.unshuffle)
+        return RestorationUNet(self.widths, self.blocks, self.unshuffle, self.caution)
 
 
 class _GFPGANConfig(Strict):
