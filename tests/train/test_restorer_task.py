@@ -148,8 +148,8 @@ def test_enlarged_originals_are_no_example_of_fine_detail_for_the_discriminator(
     samples = batch(made)
     samples["detail"] = torch.zeros(4)
     terms = turns(made, samples)
-    assert float(terms["discriminator"]["discriminator"]) == 0
-    assert float(terms["generator"]["adversarial"]) == 0
+    assert float(terms["discriminator"]["discriminator"].detach()) == 0
+    assert float(terms["generator"]["adversarial"].detach()) == 0
 
 
 def test_the_pyramid_is_taken_away_when_the_recipe_says(settings):
