@@ -7,6 +7,7 @@ from revisage.convert import convert
 from revisage.errors import CheckpointError, InputError
 from revisage.files.checkpoint import save_weights
 from revisage.files.legacy import read_legacy
+from revisage.nets.coarse_to_fine import CoarseToFineUNet
 from revisage.nets.discriminators import FacialComponentDiscriminator
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.gfpgan_fir import GFPGANBilinear
@@ -57,6 +58,13 @@ def test_each_network_gets_the_published_layout(tmp_path, network, entry):
     convert(saved(tmp_path / "a.pth", state), tmp_path / "b.pth")
     content = torch.load(tmp_path / "b.pth", weights_only=True)
     assert same(content[entry] if entry else content, state)
+
+
+def test_a_restorer_keeps_its_caution_in_a_file_without_header(tmp_path):
+    levels = {"widths": (8, 12), "blocks": (1, 1)}
+    network = CoarseToFineUNet(levels, levels, caution=0.25)
+    convert(saved(tmp_path / "a.pth", network.state_dict()), tmp_path / "b.pth")
+    assert float(zoo.build(tmp_path / "b.pth")[0].caution) == 0.25
 
 
 def test_raw_weights_keep_their_name(tmp_path):

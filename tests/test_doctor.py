@@ -10,7 +10,7 @@ def test_a_sound_installation_has_facts_and_no_faults():
     facts, faults = examine("cpu", "float32")
     assert not faults
     assert dict(facts)["device"] == "cpu"
-    assert "RestorationUNet" in dict(facts)["embedded"]
+    assert "CoarseToFineUNet" in dict(facts)["embedded"]
 
 
 def test_a_device_that_is_not_there():

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 import revisage
 from revisage.faces.align import align
 from revisage.nets import face_descriptor
+from revisage.nets.coarse_to_fine import CoarseToFineUNet
 from revisage.nets.face_descriptor import FaceDescriptor
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
@@ -30,6 +31,7 @@ LANDMARKS = np.array([[203, 108], [248, 108], [227, 140], [208, 156], [246, 156]
 TINY = {"num_style_feat": 16, "num_mlp": 1, "narrow": 0.0625, "input_is_latent": True, "different_w": True}
 FORMER = {"n_embed": 16, "embed_dim": 32, "z_channels": 32, "ch": 32, "ch_mult": (1, 1, 1), "num_res_blocks": 1}
 FORMER |= {"resolution": SIZE, "attn_resolutions": (SIZE // 4,)}
+LEVELS = {"widths": (8, 8), "blocks": (1, 1)}
 
 ARCHITECTURES = {
     "GFPGANv1Clean": partial(GFPGANv1Clean, SIZE, **TINY, sft_half=True),
@@ -38,6 +40,7 @@ ARCHITECTURES = {
     "RestoreFormer": partial(RestoreFormer, **FORMER),
     "RestoreFormer++": partial(RestoreFormer, **FORMER, head_size=4, ex_multi_scale_num=1),
     "RestorationUNet": partial(RestorationUNet, widths=(8, 8), blocks=(1, 1)),
+    "CoarseToFineUNet": partial(CoarseToFineUNet, coarse=LEVELS, fine=LEVELS),
 }
 IGNORED_THE_CLASSIC_WEIGHT = ("GFPGANv1Clean", "GFPGANv1", "GFPGANBilinear", "RestoreFormer")
 

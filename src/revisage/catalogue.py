@@ -73,7 +73,7 @@ _RESTORES = "restores aligned 512-pixel faces"
 _FINDS = "finds faces and five landmarks"
 
 MODELS: Mapping[str, ModelSpec] = {
-    "embedded": ModelSpec("RestorationUNet", "restorer.safetensors", _RESTORES, 3_857_756, _OURS),
+    "embedded": ModelSpec("CoarseToFineUNet", "restorer.safetensors", _RESTORES, 7_334_392, _OURS),
     "embedded-detector": ModelSpec("RetinaFace", "detector.safetensors", _FINDS, 426_608, _OURS),
     "embedded-identity": ModelSpec(
         "FaceEmbedder", "identity.safetensors", "tells whether a restored face is still the same", 608_080, _OURS

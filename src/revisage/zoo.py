@@ -57,9 +57,9 @@ def load(
 
     Args:
         model: a name of ``catalogue.MODELS``, whose file is downloaded if it is not in the package or the cache;
-            or a ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt`` file of a face restorer: RestorationUNet,
-            GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++. Which one it is and how large is
-            read from the file; code in it is never run.
+            or a ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt`` file of a face restorer: CoarseToFineUNet,
+            RestorationUNet, GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++. Which one it
+            is and how large is read from the file; code in it is never run.
         device: "auto", "cpu", "cuda", "cuda:1", "xpu" or "mps".
         dtype: "auto", "float32", "bfloat16" or "float16".
         architecture: "GFPGANBilinear" for weights trained with bilinear layers: their files look like those of

@@ -22,6 +22,14 @@ SMALL = [
     ("RestoreFormer", FORMER | {"ch_mult": (1, 2), "attn_resolutions": (16,), "enable_mid": False, "double_z": True}),
     ("RestoreFormer", PLUS),
     ("RestorationUNet", {"widths": [8, 16, 24], "blocks": [1, 2, 3], "unshuffle": 4}),
+    ("RestorationUNet", {"widths": [8, 16], "blocks": [1, 2], "inputs": 3}),
+    (
+        "CoarseToFineUNet",
+        {
+            "coarse": {"widths": [8, 12], "blocks": [1, 2], "unshuffle": 4},
+            "fine": {"widths": [8, 16, 24], "blocks": [1, 2, 3]},
+        },
+    ),
     ("StyleGAN2GeneratorClean", {"out_size": 64, "channel_multiplier": 1} | GFPGAN),
     ("StyleGAN2Generator", {"out_size": 16} | GFPGAN),
     ("StyleGAN2GeneratorBilinear", {"out_size": 128, "channel_multiplier": 1} | GFPGAN),

@@ -11,7 +11,7 @@ from stand_ins import SIZE, Brighter, face_at
 
 from revisage.compat import FaceRestoreHelper, GFPGANer
 from revisage.errors import CheckpointError, InputError
-from revisage.nets.restoration_unet import RestorationUNet
+from revisage.nets.coarse_to_fine import CoarseToFineUNet
 from revisage.nets.restoreformer import RestoreFormer
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def test_the_embedded_model_restores_the_photo_of_the_examples():
     photo = cv2.imread(str(ROOT / "examples" / "photo.jpg"))
     restorer = GFPGANer("embedded", upscale=1, device="cpu")
     cropped, restored, result = restorer.enhance(photo)
-    assert isinstance(restorer.gfpgan, RestorationUNet)
+    assert isinstance(restorer.gfpgan, CoarseToFineUNet)
     assert len(cropped) == len(restored) == 1
     assert result.shape == photo.shape
     x1, y1, x2, y2 = restorer.face_helper.det_faces[0][:4].astype(int)

@@ -18,9 +18,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def patches(folder, patch=32, seed=5):
+def patches(folder, patch=32, seed=5, **more):
     crops = read_crops([folder], ["house_", "t2i_"])
-    return CropPatches(crops, size=64, patch=patch, degradation=FFHQDegradation(), seed=seed)
+    return CropPatches(crops, size=64, patch=patch, degradation=FFHQDegradation(), seed=seed, **more)
 
 
 def test_only_the_asked_for_sources_are_read(folder):
@@ -81,3 +81,22 @@ def test_small_crops_are_enlarged_and_marked(folder):
 
 def test_a_whole_face_can_be_a_patch(folder):
     assert patches(folder, patch=64)[0]["gt"].shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize("over_face", [0.0, 1.0])
+def test_the_whole_degraded_face_can_go_with_a_patch_of_the_original(folder, over_face):
+    part, whole = (patches(folder, over_face=over_face, whole=asked) for asked in (False, True))
+    for index in range(9):
+        assert whole[index]["lq"].shape == (3, 64, 64)
+        assert torch.equal(whole[index]["corner"], part[index]["corner"])
+        if whole[index]["detail"]:  # the others are enlarged as a whole or in part
+            assert torch.equal(whole[index]["gt"], part[index]["gt"])
+
+
+def test_a_sample_can_be_degraded_at_a_larger_size_and_averaged(folder):
+    fine, halved = patches(folder, 64), patches(folder, 32, oversample=2)
+    halved.size = 32  # the whole face at half its size
+    for index in range(6):
+        for key in ("lq", "gt"):
+            averaged = torch.nn.functional.avg_pool2d(fine[index][key], 2)
+            torch.testing.assert_close(halved[index][key], averaged, rtol=0, atol=1e-5)

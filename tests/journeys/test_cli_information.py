@@ -30,7 +30,7 @@ def test_unknown_command():
 def test_models():
     done = revisage("models")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^embedded .*RestorationUNet", done.stdout, re.MULTILINE)
+    assert re.search(r"^embedded .*CoarseToFineUNet", done.stdout, re.MULTILINE)
     assert re.search(r"^embedded-detector .*RetinaFace", done.stdout, re.MULTILINE)
     assert "Apache-2.0" in done.stdout
 

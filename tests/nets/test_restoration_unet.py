@@ -48,40 +48,10 @@ def test_levels_are_described_completely():
         RestorationUNet((8, 8), (1,))
 
 
-def corrections(net, x):
-    with torch.inference_mode():
-        return net(x) - x
-
-
-def test_the_smaller_a_correction_the_less_far_it_is_taken():
-    net, x = network(), torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    whole = corrections(net, x)
-    size = float(whole.square().mean().sqrt())
-    shares = []
-    for caution in (0.1 * size, 0.5 * size, size, 2 * size, 10 * size):
-        net.caution = caution
-        taken = corrections(net, x)
-        shares.append(float((taken * whole).sum() / whole.square().sum()))
-        torch.testing.assert_close(taken, shares[-1] * whole, rtol=0, atol=1e-5)
-    assert shares == sorted(shares, reverse=True)
-    assert shares[0] > 0.999
-    assert shares[2] == pytest.approx(0.5, abs=1e-3)
-    assert shares[-1] < 0.001
-
-
-def test_each_picture_of_a_batch_has_a_caution_of_its_own():
-    net, x = network(), torch.rand(2, 3, 32, 32) * torch.tensor([1.0, 0.1])[:, None, None, None]
-    net.caution = 0.1
-    torch.testing.assert_close(corrections(net, x)[1:], corrections(net, x[1:]), rtol=0, atol=1e-5)
-
-
-def test_training_is_not_cautious():
-    net, x = network().train(), torch.rand(1, 3, 32, 32)
-    whole = net(x)
-    net.caution = 100.0
-    assert torch.equal(net(x), whole)
-
-
-def test_a_cautious_network_leaves_a_picture_without_a_correction_alone():
-    x = torch.rand(1, 3, 64, 64)
-    assert torch.equal(RestorationUNet(caution=0.1).eval()(x), x)
+def test_of_several_pictures_the_last_is_corrected():
+    x = torch.rand(1, 6, 32, 32)
+    untrained = RestorationUNet((8, 12), (1, 1), inputs=2)
+    assert torch.equal(untrained(x), x[:, 3:])
+    torch.nn.init.normal_(untrained.tail.weight)
+    other = torch.cat([torch.rand(1, 3, 32, 32), x[:, 3:]], 1)
+    assert not torch.equal(untrained(x), untrained(other))

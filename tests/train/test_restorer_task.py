@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 import torch
 
-from revisage.errors import RecipeError
+from revisage.errors import CheckpointError, RecipeError
+from revisage.files.checkpoint import save_weights
 from revisage.nets.face_descriptor import FaceDescriptor
+from revisage.nets.restoration_unet import RestorationUNet
 from revisage.nets.vgg import VGG16Features
 from revisage.train.distributed import World
 from revisage.train.task import Moment
@@ -109,6 +111,43 @@ def test_an_identity_term_needs_patches_that_show_the_face(settings, tmp_path):
     seeing = task(settings, patch=64, losses={"identity": identity})
     torch.nn.init.normal_(seeing.network.tail.weight, std=0.1)
     assert float(turns(seeing)["generator"]["identity"].detach()) > 0.01
+
+
+def test_a_coarse_to_fine_network_is_shown_the_whole_face_and_works_out_the_patch(settings):
+    levels = {"widths": [8, 8], "blocks": [1, 1], "unshuffle": 1}
+    made = task(settings, network={"type": "CoarseToFineUNet", "coarse": levels, "fine": levels})
+    samples = batch(made)
+    assert (samples["lq"].shape, samples["gt"].shape) == ((4, 3, 64, 64), (4, 3, 32, 32))
+    expected = [
+        (face[:, int(top) : int(top) + 32, int(left) : int(left) + 32] - gt).abs().mean()
+        for face, gt, (left, top) in zip(samples["lq"], samples["gt"], samples["corner"].tolist(), strict=True)
+    ]
+    samples["detail"] = torch.ones(4)
+    found = turns(made, samples)["generator"]["pixel"]  # untrained, it hands the input on
+    torch.testing.assert_close(found.detach(), torch.stack(expected).mean())
+
+
+@pytest.mark.parametrize("half", ["coarse", "fine"])
+def test_each_half_of_a_coarse_to_fine_network_can_begin_with_weights_of_its_own(settings, tmp_path, half):
+    levels = {"widths": [8, 8], "blocks": [1, 1]}
+    start = RestorationUNet(**levels)
+    torch.nn.init.normal_(start.tail.weight, std=0.1)
+    save_weights(tmp_path / "start.safetensors", start.state_dict(), {})
+    network = {"type": "CoarseToFineUNet", "coarse": levels, "fine": levels, "factor": 2}
+    made = task(settings, network=network | {f"{half}_start": tmp_path / "start.safetensors"})
+    x = torch.rand(1, 3, 32, 32)
+    enlarge = torch.nn.Upsample(scale_factor=2, mode="bilinear")
+    small = torch.nn.functional.avg_pool2d(x, 2)
+    expected = start(x) if half == "fine" else x + enlarge(start(small) - small)
+    torch.testing.assert_close(made.network(x), expected)
+    assert "fine_start" not in made.describe()["arguments"]
+
+
+def test_weights_that_fit_neither_half_are_refused(settings, tmp_path):
+    save_weights(tmp_path / "start.safetensors", RestorationUNet((8,), (1,)).state_dict(), {})
+    network = {"type": "CoarseToFineUNet", "fine_start": tmp_path / "start.safetensors"}
+    with pytest.raises(CheckpointError, match="does not fit"):
+        task(settings, network=network)
 
 
 def test_the_game_gives_each_side_its_turn(settings):

@@ -1,4 +1,4 @@
-"""Constructor arguments of RestoreFormer and of the small restoration U-Net, read from the shapes of their weights."""
+"""Constructor arguments of RestoreFormer and of the small restoration U-Nets, read from the shapes of their weights."""
 
 from __future__ import annotations
 
@@ -54,9 +54,22 @@ def _extra_levels(shapes: Shapes) -> int:
 def restoration_unet(shapes: Shapes) -> dict[str, Any]:
     """Arguments of RestorationUNet."""
     stem, channels = shapes["stem.weight"][:2]
+    subpixels = shapes["tail.weight"][0] // 3
     levels = range(count(shapes, "down."))
     return {
         "widths": [stem, *(shapes[f"down.{level}.weight"][0] for level in levels)],
         "blocks": [count(shapes, f"encoder.{level}.") for level in range(len(levels) + 1)],
-        "unshuffle": math.isqrt(channels // 3),
+        "unshuffle": math.isqrt(subpixels),
+        "inputs": channels // (3 * subpixels),
     }
+
+
+def coarse_to_fine(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of CoarseToFineUNet. The factor leaves no trace in the weights: it is that of the embedded network."""
+    coarse, fine = (
+        {key.removeprefix(part): shape for key, shape in shapes.items() if key.startswith(part)}
+        for part in ("coarse.", "fine.")
+    )
+    fine = restoration_unet(fine)
+    fine.pop("inputs")
+    return {"coarse": restoration_unet(coarse), "fine": fine}

@@ -17,6 +17,7 @@ from revisage.architectures.shapes import Shapes
 from revisage.errors import CheckpointError
 from revisage.nets.arcface import ResNetArcFace
 from revisage.nets.bisenet import BiSeNet
+from revisage.nets.coarse_to_fine import CoarseToFineUNet
 from revisage.nets.discriminators import FacialComponentDiscriminator, StyleGAN2Discriminator
 from revisage.nets.face_embedder import FaceEmbedder
 from revisage.nets.gfpgan import GFPGANv1Clean
@@ -81,6 +82,12 @@ FAMILIES = (
         (RestorationUNet,),
         (r"stem\.weight", r"tail\.weight", r"encoder\.0\.0\.conv1\.weight"),
         autoencoders.restoration_unet,
+        side=autoencoders.SIDE,
+    ),
+    Family(
+        (CoarseToFineUNet,),
+        (r"coarse\.stem\.weight", r"fine\.stem\.weight", r"caution"),
+        autoencoders.coarse_to_fine,
         side=autoencoders.SIDE,
     ),
     Family((StyleGAN2GeneratorClean,), (r"constant_input\.weight", r"style_conv1\.bias"), stylegan2.generator),

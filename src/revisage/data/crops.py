@@ -26,7 +26,7 @@ class CropSample(TypedDict):
     """One training sample.
 
     Keys:
-        lq, gt: (3, P, P) float32 RGB in [-1, 1].
+        lq, gt: (3, P, P) float32 RGB in [-1, 1]; or ``lq`` (3, S, S), of the whole face.
         detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged from half of it.
         corner: (2,) float32, left and top of the patch in the whole face, in pixels.
     """
@@ -70,6 +70,9 @@ class CropPatches(Dataset[CropSample]):
         degradation: makes (lq, gt) from a picture.
         seed: sample ``index`` depends on (seed, index) and on nothing else.
         over_face: probability that a patch lies over the face; the others lie anywhere.
+        whole: the degraded picture is all of the face, though the original is a patch.
+        oversample: patches are degraded at this many times their size, and averaged then; for a network that works on
+            pictures that were made smaller.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class CropPatches(Dataset[CropSample]):
         degradation: Degradation,
         seed: int,
         over_face: float = 0.0,
+        whole: bool = False,
+        oversample: int = 1,
     ) -> None:
         self.crops = crops
         self.size = size
@@ -88,6 +93,8 @@ class CropPatches(Dataset[CropSample]):
         self.degradation = degradation
         self.seed = seed
         self.over_face = over_face
+        self.whole = whole
+        self.oversample = oversample
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -95,29 +102,35 @@ class CropPatches(Dataset[CropSample]):
     def __getitem__(self, index: int) -> CropSample:
         rng = np.random.default_rng((self.seed, 1, index))
         crop = self.crops[permuted(index, len(self.crops), self.seed)]
-        gt, corner = self._patch(crop.pixels, rng)
-        lq, gt = self.degradation(gt, rng)
+        pixels, left, top, own = self._drawn(crop.pixels, rng)
+        ratio = self.size / pixels.shape[0]
+        if self.whole:
+            lq, gt = self.degradation(resized(to_float(pixels), self.size), rng)
+            corner = tuple(min(round(place * ratio), self.size - self.patch) for place in (left, top))
+            gt = gt[corner[1] : corner[1] + self.patch, corner[0] : corner[0] + self.patch]
+        else:
+            part = np.ascontiguousarray(pixels[top : top + own, left : left + own])
+            pair = self.degradation(resized(to_float(part), self.patch * self.oversample), rng)
+            lq, gt = (resized(picture, self.patch) for picture in pair)
+            corner = left * ratio, top * ratio
         return {
             "lq": chw(lq),
             "gt": chw(gt),
             "detail": torch.tensor(float(crop.pixels.shape[0] >= self.size)),
-            "corner": torch.tensor(corner),
+            "corner": torch.tensor(corner, dtype=torch.float32),
         }
 
-    def _patch(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[FloatImage, tuple[float, float]]:
-        """A part of the crop, perhaps mirrored, at the size of a restored face; and its left and top there."""
+    def _drawn(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[NDArray[np.uint8], int, int, int]:
+        """The crop, perhaps mirrored, and a patch of it in its own pixels: left, top, side."""
         side = pixels.shape[0]
-        own = round(self.patch * side / self.size)  # the patch in the crop's own pixels
+        own = round(self.patch * side / self.size)
         top, left = (int(value) for value in rng.integers(0, side - own + 1, size=2))
         mirrored = rng.random() < 0.5
         if self.over_face and rng.random() < self.over_face:
             top, left = (round(share * (side - own)) for share in FACE)
-            left = side - own - left if mirrored else left
-        patch = pixels[top : top + own, left : left + own]
-        if mirrored:
-            patch, left = patch[:, ::-1], side - own - left
-        corner = left * self.size / side, top * self.size / side
-        return resized(to_float(np.ascontiguousarray(patch)), self.patch), corner
+        elif mirrored:
+            left = side - own - left
+        return np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels, left, top, own
 
 
 def resized(crop: FloatImage, size: int) -> FloatImage:

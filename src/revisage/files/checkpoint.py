@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.files.atomic import replacing
+from revisage.files.eight_bit import from_eight_bits, to_eight_bits
 
 if TYPE_CHECKING:
     import torch
@@ -33,13 +34,16 @@ def save_weights(
         path: a ``.safetensors`` file.
         state: official key -> tensor; tensors may live on any device.
         config: ``architecture``, ``arguments`` and whatever else belongs to the weights; JSON values.
-        dtype: floating-point tensors are stored in this format; None keeps theirs.
+        dtype: floating-point tensors are stored in this format, int8 as ``eight_bit`` says; None keeps theirs.
 
     Raises:
         OutputError: the file cannot be written; an earlier one is intact.
     """
+    import torch
     from safetensors.torch import save_file
 
+    if dtype == torch.int8:
+        state, dtype = to_eight_bits(state), None
     tensors = {
         key: value.detach().to("cpu", dtype if dtype and value.is_floating_point() else value.dtype).contiguous()
         for key, value in state.items()
@@ -68,7 +72,7 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: the configuration in the header is not a JSON object")
-    return state, config
+    return from_eight_bits(state, str(path)), config
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:

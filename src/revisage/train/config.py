@@ -124,7 +124,7 @@ class Training(Strict):
     ema: PositiveFloat = 5000
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     compile: bool = False
-    weights: Literal["float32", "float16"] = "float32"
+    weights: Literal["float32", "float16", "int8"] = "float32"
     workers: NonNegativeInt = 1
     validate_every: PositiveInt = 10000
     save_every: PositiveInt = 5000

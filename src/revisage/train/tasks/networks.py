@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from revisage.errors import RecipeError, WeightsError
 from revisage.files.checkpoint import load_strictly
 from revisage.files.legacy import read_state
+from revisage.nets.coarse_to_fine import COARSE, FINE, CoarseToFineUNet
 from revisage.nets.discriminators import StyleGAN2Discriminator
 from revisage.nets.gfpgan import GFPGANv1Clean
 from revisage.nets.gfpgan_fir import GFPGANv1
@@ -23,6 +24,9 @@ from revisage.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.nets.stylegan2_fir import StyleGAN2Generator
 from revisage.train.config import Strict
 
+_NO_ARGUMENTS = {"type", "decoder", "coarse_start", "fine_start"}
+"""Settings of networks that their constructors do not take."""
+
 
 class RestorationUNetConfig(Strict):
     """Constructor arguments of :class:`RestorationUNet`."""
@@ -31,11 +35,48 @@ class RestorationUNetConfig(Strict):
     widths: tuple[PositiveInt, ...] = (24, 48, 96, 160, 160)
     blocks: tuple[PositiveInt, ...] = (1, 2, 2, 2, 2)
     unshuffle: PositiveInt = 2
-    caution: NonNegativeFloat = 0
 
     def build(self) -> nn.Module:
         """The network, freshly initialised."""
-        return RestorationUNet(self.widths, self.blocks, self.unshuffle, self.caution)
+        return RestorationUNet(self.widths, self.blocks, self.unshuffle)
+
+
+class LevelsConfig(Strict):
+    """One of the two networks of :class:`CoarseToFineUNet`, see :class:`RestorationUNet`."""
+
+    widths: tuple[PositiveInt, ...]
+    blocks: tuple[PositiveInt, ...]
+    unshuffle: PositiveInt = 2
+
+
+class CoarseToFineUNetConfig(Strict):
+    """Constructor arguments of :class:`CoarseToFineUNet`.
+
+    Attributes:
+        coarse_start, fine_start: weights of a :class:`RestorationUNet` that one of its two networks begins with. The
+            fine one begins as if it had been given the coarse one's result.
+    """
+
+    type: Literal["CoarseToFineUNet"] = "CoarseToFineUNet"
+    coarse: LevelsConfig = LevelsConfig(**COARSE)
+    fine: LevelsConfig = LevelsConfig(**FINE)
+    factor: PositiveInt = 4
+    caution: NonNegativeFloat = 0
+    coarse_start: Path | None = None
+    fine_start: Path | None = None
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised but for what it begins with."""
+        network = CoarseToFineUNet(**self.model_dump(exclude=_NO_ARGUMENTS))
+        if self.coarse_start is not None:
+            begin(network.coarse, self.coarse_start, "task.network.coarse_start")
+        if self.fine_start is not None:
+            state = read_start(self.fine_start, "task.network.fine_start")
+            stem = state.get("stem.weight")
+            if stem is not None and 2 * stem.shape[1] == network.fine.stem.in_channels:
+                state["stem.weight"] = torch.cat([torch.zeros_like(stem), stem], 1)
+            load_strictly(network.fine, state, str(self.fine_start))
+        return network
 
 
 class _GFPGANConfig(Strict):
@@ -71,7 +112,7 @@ class GFPGANv1CleanConfig(_GFPGANConfig):
 
     def build(self) -> nn.Module:
         """The network, freshly initialised but for the prior."""
-        return self._with_prior(GFPGANv1Clean(**self.model_dump(exclude={"type", "decoder"})))
+        return self._with_prior(GFPGANv1Clean(**self.model_dump(exclude=_NO_ARGUMENTS)))
 
 
 class GFPGANv1Config(_GFPGANConfig):
@@ -84,7 +125,7 @@ class GFPGANv1Config(_GFPGANConfig):
 
     def build(self) -> nn.Module:
         """The network, freshly initialised but for the prior."""
-        return self._with_prior(GFPGANv1(**self.model_dump(exclude={"type", "decoder"})))
+        return self._with_prior(GFPGANv1(**self.model_dump(exclude=_NO_ARGUMENTS)))
 
 
 class _AutoencoderConfig(Strict):
@@ -203,11 +244,16 @@ class NLayerDiscriminatorConfig(Strict):
 
 def constructor_arguments(config: Strict) -> dict[str, Any]:
     """What goes into the header of a weight file as ``arguments``."""
-    return config.model_dump(mode="json", exclude={"type", "decoder"})
+    return config.model_dump(mode="json", exclude=_NO_ARGUMENTS)
 
 
 def header(
-    network: RestorationUNetConfig | GFPGANv1CleanConfig | GFPGANv1Config | VQVAEGANConfig | RestoreFormerConfig,
+    network: RestorationUNetConfig
+    | CoarseToFineUNetConfig
+    | GFPGANv1CleanConfig
+    | GFPGANv1Config
+    | VQVAEGANConfig
+    | RestoreFormerConfig,
     size: int,
 ) -> dict[str, Any]:
     """What goes into the header of a restorer's weight file: class, constructor arguments, side of a face."""
@@ -226,10 +272,10 @@ def read_start(path: Path, setting: str) -> dict[str, Tensor]:
         raise RecipeError(f"{setting}: {error}") from error
 
 
-def begin(network: nn.Module, start: Path | None) -> None:
-    """Copy the weights that a recipe says to begin with, ``task.start``, if it does."""
+def begin(network: nn.Module, start: Path | None, setting: str = "task.start") -> None:
+    """Copy the weights that a recipe says to begin with, if it does."""
     if start is not None:
-        load_strictly(network, read_start(start, "task.start"), str(start))
+        load_strictly(network, read_start(start, setting), str(start))
 
 
 def read_prior(path: Path) -> dict[str, Tensor]:

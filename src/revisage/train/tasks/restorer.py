@@ -19,6 +19,7 @@ from revisage.data.degradations.recipes import DegradationSettings, Steps
 from revisage.data.degradations.resize import Shrink
 from revisage.data.degradations.sequence import one_of
 from revisage.metrics.image import RGB8
+from revisage.nets.coarse_to_fine import CoarseToFineUNet
 from revisage.nets.gfpgan import GFPGANCore
 from revisage.train.config import Strict
 from revisage.train.distributed import World
@@ -31,6 +32,7 @@ from revisage.train.tasks.adversary import (
     components_of_both,
 )
 from revisage.train.tasks.networks import (
+    CoarseToFineUNetConfig,
     GFPGANv1CleanConfig,
     GFPGANv1Config,
     RestorationUNetConfig,
@@ -85,6 +87,7 @@ class RestorerConfig(Strict):
         size: side of a restored face in pixels.
         patch: side of a training sample cut from it.
         over_face: share of the patches that lie over the face; the others lie anywhere.
+        oversample: patches are degraded at this many times their size; for a network that is to see smaller pictures.
         degradation: how patches become inputs, see :mod:`revisage.data.degradations.recipes`; of several, each sample
             draws one.
         network: what is trained.
@@ -101,8 +104,12 @@ class RestorerConfig(Strict):
     size: PositiveInt = 512
     patch: PositiveInt = 256
     over_face: NonNegativeFloat = 0.0
+    oversample: PositiveInt = 1
     degradation: tuple[DegradationSettings, ...] = Field((Steps((Blur(), Shrink(), Noise(), Jpeg())),), min_length=1)
-    network: Annotated[RestorationUNetConfig | GFPGANv1CleanConfig | GFPGANv1Config, Field(discriminator="type")]
+    network: Annotated[
+        RestorationUNetConfig | CoarseToFineUNetConfig | GFPGANv1CleanConfig | GFPGANv1Config,
+        Field(discriminator="type"),
+    ]
     start: Path | None = None
     losses: Losses = Losses(pixel=PixelTerm())
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
@@ -125,6 +132,8 @@ class RestorerConfig(Strict):
             degradation=one_of(self.degradation),
             seed=seed,
             over_face=self.over_face,
+            oversample=self.oversample,
+            whole=isinstance(self.network, CoarseToFineUNetConfig),
         )
 
     def build(self, seed: int) -> RestorerTask:
@@ -172,11 +181,15 @@ class RestorerTask:
 
     def _restored(self, batch: dict[str, Tensor], moment: Moment) -> Pictures:
         lq = batch["lq"].contiguous(memory_format=torch.channels_last)
-        # A prior's noise is drawn afresh in training and stored for use.
-        noise = {"randomize_noise": True} if isinstance(self.network, GFPGANCore) else {}
-        restored, drawn = picture_and_pyramid(self.network(lq, **noise))
         corner = batch.get("corner", torch.zeros(len(lq), 2))  # a whole face has none
         corners = [(float(left), float(top)) for left, top in corner.tolist()]
+        more: dict[str, Any] = {}
+        if isinstance(self.network, GFPGANCore):  # a prior's noise is drawn afresh in training and stored for use
+            more = {"randomize_noise": True}
+        elif isinstance(self.network, CoarseToFineUNet):  # sees the whole face and works out the patch
+            places = [(round(left), round(top)) for left, top in corners]
+            more = {"corners": places, "side": batch["gt"].shape[-1]}
+        restored, drawn = picture_and_pyramid(self.network(lq, **more))
         return Pictures(restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, moment.images)
 
     def validate(self, network: nn.Module, world: World) -> Examination:
