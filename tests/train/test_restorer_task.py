@@ -122,9 +122,20 @@ def test_a_coarse_to_fine_network_is_shown_the_whole_face_and_works_out_the_patc
         (face[:, int(top) : int(top) + 32, int(left) : int(left) + 32] - gt).abs().mean()
         for face, gt, (left, top) in zip(samples["lq"], samples["gt"], samples["corner"].tolist(), strict=True)
     ]
+    assert made.sheet(samples).shape == (64, 128, 3)
     samples["detail"] = torch.ones(4)
     found = turns(made, samples)["generator"]["pixel"]  # untrained, it hands the input on
     torch.testing.assert_close(found.detach(), torch.stack(expected).mean())
+
+
+def test_a_coarse_to_fine_network_takes_samples_that_are_whole_faces(settings):
+    levels = {"widths": [8, 8], "blocks": [1, 1], "unshuffle": 1}
+    made = task(settings, patch=64, network={"type": "CoarseToFineUNet", "coarse": levels, "fine": levels})
+    samples = batch(made)
+    expected = turns(made, samples)["generator"]["pixel"]
+    del samples["corner"]
+    assert torch.equal(turns(made, samples)["generator"]["pixel"], expected)
+    assert made.sheet(samples).shape == (128, 256, 3)
 
 
 @pytest.mark.parametrize("half", ["coarse", "fine"])

@@ -68,7 +68,7 @@ class CoarseToFineUNet(nn.Module):
         correction = self.coarse.correction(F.avg_pool2d(x, self.factor))
         seen = x + F.interpolate(correction, scale_factor=self.factor, mode="bilinear", align_corners=False)
         if corners is not None:
-            x, seen = (_parts(pictures, corners, side) for pictures in (x, seen))
+            x, seen = (parts(pictures, corners, side) for pictures in (x, seen))
         restored = self.fine(torch.cat([x, seen], 1))
         if self.training:
             return restored
@@ -76,8 +76,8 @@ class CoarseToFineUNet(nn.Module):
         return x + correction * _trust(correction, self.caution)
 
 
-def _parts(pictures: Tensor, corners: Sequence[tuple[int, int]], side: int) -> Tensor:
-    """(N, 3, H, W) -> (N, 3, side, side)."""
+def parts(pictures: Tensor, corners: Sequence[tuple[int, int]], side: int) -> Tensor:
+    """(N, 3, H, W) -> (N, 3, side, side), cut out at (left, top)."""
     return torch.stack(
         [
             picture[:, top : top + side, left : left + side]

@@ -19,7 +19,7 @@ from revisage.data.degradations.recipes import DegradationSettings, Steps
 from revisage.data.degradations.resize import Shrink
 from revisage.data.degradations.sequence import one_of
 from revisage.metrics.image import RGB8
-from revisage.nets.coarse_to_fine import CoarseToFineUNet
+from revisage.nets.coarse_to_fine import CoarseToFineUNet, parts
 from revisage.nets.gfpgan import GFPGANCore
 from revisage.train.config import Strict
 from revisage.train.distributed import World
@@ -186,9 +186,10 @@ class RestorerTask:
         more: dict[str, Any] = {}
         if isinstance(self.network, GFPGANCore):  # a prior's noise is drawn afresh in training and stored for use
             more = {"randomize_noise": True}
-        elif isinstance(self.network, CoarseToFineUNet):  # sees the whole face and works out the patch
-            places = [(round(left), round(top)) for left, top in corners]
-            more = {"corners": places, "side": batch["gt"].shape[-1]}
+        elif (
+            isinstance(self.network, CoarseToFineUNet) and "corner" in batch
+        ):  # sees the whole face and works out the patch
+            more = {"corners": _places(batch), "side": batch["gt"].shape[-1]}
         restored, drawn = picture_and_pyramid(self.network(lq, **more))
         return Pictures(restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, moment.images)
 
@@ -202,7 +203,13 @@ class RestorerTask:
 
     def sheet(self, batch: dict[str, Tensor]) -> RGB8:
         """Degraded above original."""
-        return sheet(batch["lq"], batch["gt"])
+        lq, side = batch["lq"], batch["gt"].shape[-1]
+        return sheet(lq if lq.shape[-1] == side else parts(lq, _places(batch), side), batch["gt"])
+
+
+def _places(batch: dict[str, Tensor]) -> list[tuple[int, int]]:
+    """Left and top of each sample's patch in its face."""
+    return [(round(left), round(top)) for left, top in batch["corner"].tolist()]
 
 
 def _generator_learns(game: AdversarialConfig, moment: Moment) -> bool:
