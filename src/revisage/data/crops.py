@@ -104,15 +104,13 @@ class CropPatches(Dataset[CropSample]):
         crop = self.crops[permuted(index, len(self.crops), self.seed)]
         pixels, left, top, own = self._drawn(crop.pixels, rng)
         ratio = self.size / pixels.shape[0]
+        side, part = (self.size, pixels) if self.whole else (self.patch, pixels[top : top + own, left : left + own])
+        pair = self.degradation(resized(to_float(np.ascontiguousarray(part)), side * self.oversample), rng)
+        lq, gt = (resized(picture, side) for picture in pair)
+        corner = left * ratio, top * ratio
         if self.whole:
-            lq, gt = self.degradation(resized(to_float(pixels), self.size), rng)
-            corner = tuple(min(round(place * ratio), self.size - self.patch) for place in (left, top))
+            corner = tuple(min(round(place), self.size - self.patch) for place in corner)
             gt = gt[corner[1] : corner[1] + self.patch, corner[0] : corner[0] + self.patch]
-        else:
-            part = np.ascontiguousarray(pixels[top : top + own, left : left + own])
-            pair = self.degradation(resized(to_float(part), self.patch * self.oversample), rng)
-            lq, gt = (resized(picture, self.patch) for picture in pair)
-            corner = left * ratio, top * ratio
         return {
             "lq": chw(lq),
             "gt": chw(gt),
@@ -130,7 +128,7 @@ class CropPatches(Dataset[CropSample]):
             top, left = (round(share * (side - own)) for share in FACE)
         elif mirrored:
             left = side - own - left
-        return np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels, left, top, own
+        return pixels[:, ::-1] if mirrored else pixels, left, top, own
 
 
 def resized(crop: FloatImage, size: int) -> FloatImage:

@@ -28,25 +28,24 @@ _NO_ARGUMENTS = {"type", "decoder", "coarse_start", "fine_start"}
 """Settings of networks that their constructors do not take."""
 
 
-class RestorationUNetConfig(Strict):
+class LevelsConfig(Strict):
+    """The levels of a :class:`RestorationUNet`."""
+
+    widths: tuple[PositiveInt, ...]
+    blocks: tuple[PositiveInt, ...]
+    unshuffle: PositiveInt = 2
+
+
+class RestorationUNetConfig(LevelsConfig):
     """Constructor arguments of :class:`RestorationUNet`."""
 
     type: Literal["RestorationUNet"] = "RestorationUNet"
     widths: tuple[PositiveInt, ...] = (24, 48, 96, 160, 160)
     blocks: tuple[PositiveInt, ...] = (1, 2, 2, 2, 2)
-    unshuffle: PositiveInt = 2
 
     def build(self) -> nn.Module:
         """The network, freshly initialised."""
         return RestorationUNet(self.widths, self.blocks, self.unshuffle)
-
-
-class LevelsConfig(Strict):
-    """One of the two networks of :class:`CoarseToFineUNet`, see :class:`RestorationUNet`."""
-
-    widths: tuple[PositiveInt, ...]
-    blocks: tuple[PositiveInt, ...]
-    unshuffle: PositiveInt = 2
 
 
 class CoarseToFineUNetConfig(Strict):
@@ -68,8 +67,7 @@ class CoarseToFineUNetConfig(Strict):
     def build(self) -> nn.Module:
         """The network, freshly initialised but for what it begins with."""
         network = CoarseToFineUNet(**self.model_dump(exclude=_NO_ARGUMENTS))
-        if self.coarse_start is not None:
-            begin(network.coarse, self.coarse_start, "task.network.coarse_start")
+        begin(network.coarse, self.coarse_start, "task.network.coarse_start")
         if self.fine_start is not None:
             state = read_start(self.fine_start, "task.network.fine_start")
             stem = state.get("stem.weight")

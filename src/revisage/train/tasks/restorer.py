@@ -186,9 +186,8 @@ class RestorerTask:
         more: dict[str, Any] = {}
         if isinstance(self.network, GFPGANCore):  # a prior's noise is drawn afresh in training and stored for use
             more = {"randomize_noise": True}
-        elif (
-            isinstance(self.network, CoarseToFineUNet) and "corner" in batch
-        ):  # sees the whole face and works out the patch
+        elif isinstance(self.network, CoarseToFineUNet) and "corner" in batch:
+            # It sees the whole face and works out the patch.
             more = {"corners": _places(batch), "side": batch["gt"].shape[-1]}
         restored, drawn = picture_and_pyramid(self.network(lq, **more))
         return Pictures(restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, moment.images)
