@@ -15,8 +15,8 @@ sys.path.append(str(LocalPath(__file__).parent / "src"))  # cog installs require
 
 import revisage
 from revisage.compat import strength_of
-from revisage.files.cache import is_offline
-from revisage.files.formats import FORMATS
+from revisage.images.formats import FORMATS
+from revisage.models.fetch import is_offline
 
 VERSIONS = {
     "v1.2": "gfpgan-1.2",

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 import revisage
-from revisage.allocator import keep_freed_memory
-from revisage.data.degradations.ffhq_degradation import FFHQOptions
-from revisage.data.ffhq import FFHQDegradationDataset
-from revisage.data.sources import Crop
+from revisage.process import keep_freed_memory
+from revisage.training.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.training.data.ffhq import FFHQDegradationDataset
+from revisage.training.data.sources import Crop
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "data"))

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 import revisage
-from revisage.controls import Controls
-from revisage.metrics.flicker import flicker
-from revisage.metrics.image import psnr
+from revisage.evaluation.metrics.flicker import flicker
+from revisage.evaluation.metrics.image import psnr
+from revisage.restore.controls import Controls
 from revisage.video.faces import restored_frames
 from revisage.video.pixels import Colours, frame_of
 from revisage.video.reading import Frame

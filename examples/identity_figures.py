@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 import revisage
-from revisage.device import choose
-from revisage.metrics.verification import equal_error, roc_auc, threshold_at
-from revisage.tensors import to_float
-from revisage.zoo import load_descriptor
+from revisage.evaluation.metrics.verification import equal_error, roc_auc, threshold_at
+from revisage.images.pixels import to_float
+from revisage.loading import load_descriptor
+from revisage.models.device import choose
 
 
 def main(originals: str, others: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from timeit import repeat
 
-from revisage.architectures.build import build
-from revisage.files.checkpoint import save_weights
-from revisage.files.legacy import save_legacy
-from revisage.nets.gfpgan import GFPGANv1Clean
+from revisage.models.build import build
+from revisage.models.checkpoint import save_weights
+from revisage.models.legacy import save_legacy
+from revisage.models.nets.gfpgan import GFPGANv1Clean
 
 
 def measure(path: Path) -> None:

@@ -4,9 +4,9 @@ import time
 
 import torch
 
-from revisage import zoo
-from revisage.allocator import keep_freed_memory
-from revisage.nets.gfpgan import GFPGANv1Clean
+from revisage import load as loading
+from revisage.models.nets.gfpgan import GFPGANv1Clean
+from revisage.process import keep_freed_memory
 
 ROUNDS = 5  # of which the median is told
 FULL = {"channel_multiplier": 2, "input_is_latent": True, "different_w": True, "sft_half": True}
@@ -21,7 +21,10 @@ def seconds(network: torch.nn.Module, crop: torch.Tensor) -> float:
 @torch.inference_mode()
 def main() -> None:
     keep_freed_memory()
-    networks = {"embedded": zoo.build(zoo.weight_file("embedded"))[0], "GFPGANv1Clean": GFPGANv1Clean(512, **FULL)}
+    networks = {
+        "embedded": loading.build(loading.weight_file("embedded"))[0],
+        "GFPGANv1Clean": GFPGANv1Clean(512, **FULL),
+    }
     crop = torch.zeros(1, 3, 512, 512).contiguous(memory_format=torch.channels_last)
     times: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(ROUNDS + 1):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from revisage.metrics.detection import Tally
+from revisage.evaluation.metrics.detection import Tally
 
 
 def arrays(faces: list[dict]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,15 +12,16 @@ import torch
 from torch import nn
 
 import revisage
+from locations import EXAMPLES
 from revisage.compat import GFPGANer
-from revisage.device import Choice
-from revisage.faces.align import TEMPLATE
-from revisage.pipeline import Restorer
-from revisage.tensors import to_float
+from revisage.images.pixels import to_float
+from revisage.loading import PictureOnly
+from revisage.models.device import Choice
+from revisage.restore.align import TEMPLATE
+from revisage.restore.pipeline import Restorer
 from revisage.types import Face
-from revisage.zoo import PictureOnly
 
-PHOTO = Path(__file__).parents[1] / "examples" / "photo.jpg"
+PHOTO = EXAMPLES / "photo.jpg"
 PEOPLE = 16
 
 

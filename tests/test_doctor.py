@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from revisage.catalogue import MODELS
 from revisage.doctor import examine
+from revisage.models.registry import MODELS
 
 
 def test_a_sound_installation_has_facts_and_no_faults():

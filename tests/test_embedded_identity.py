@@ -1,23 +1,21 @@
 """What the identity network in the package can do, on the one face that is here: what changes it, and what does not."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 import revisage
-from revisage.data.changed_faces import exchanged, moved
-from revisage.data.degradations.jpeg import Jpeg
-from revisage.data.degradations.noise import Noise
-from revisage.device import choose
-from revisage.faces.align import align
-from revisage.tensors import from_tensor, to_float, to_tensor
+from locations import PORTRAIT
+from revisage.images.pixels import from_tensor, to_float, to_tensor
+from revisage.loading import load_descriptor, load_detector
+from revisage.models.device import choose
+from revisage.restore.align import align
+from revisage.training.data.degradations.jpeg import Jpeg
+from revisage.training.data.degradations.noise import Noise
+from revisage.training.embedded.changed_faces import exchanged, moved
 from revisage.types import FaceStatus
-from revisage.zoo import load_descriptor, load_detector
-
-PORTRAIT = Path(__file__).parent / "data" / "astronaut.jpg"
 
 
 @pytest.fixture(scope="module")

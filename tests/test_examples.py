@@ -3,14 +3,13 @@
 import json
 import runpy
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import revisage
+from locations import ROOT
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 PORTRAIT = ROOT / "tests" / "data" / "astronaut.jpg"
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from revisage import catalogue, zoo
-from revisage.device import choose
+from revisage import loading
 from revisage.errors import MissingWeightsError, UnknownModelError
-from revisage.faces.align import TEMPLATE
-from revisage.nets.parsenet import ParseNet
+from revisage.models import registry as catalogue
+from revisage.models.device import choose
+from revisage.models.nets.parsenet import ParseNet
+from revisage.restore.align import TEMPLATE
 from revisage.types import Face
 
 
@@ -38,30 +39,30 @@ def published(monkeypatch, cache):
 
 
 def test_without_its_file_nothing_parses_and_nothing_is_downloaded():
-    assert zoo.load("embedded", device="cpu").parse is None
+    assert loading.load("embedded", device="cpu").parse is None
 
 
 def test_the_file_in_the_cache_is_used(published):
-    assert zoo.load("embedded", device="cpu").parse is not None
+    assert loading.load("embedded", device="cpu").parse is not None
 
 
 def test_it_can_be_left_out(published):
-    assert zoo.load("embedded", device="cpu", parser=None).parse is None
+    assert loading.load("embedded", device="cpu", parser=None).parse is None
 
 
 def test_who_names_it_and_has_it_not_is_told():
     with pytest.raises(MissingWeightsError, match="parsenet is not here"):
-        zoo.load("embedded", device="cpu", parser="parsenet")
+        loading.load("embedded", device="cpu", parser="parsenet")
 
 
 def test_what_parses_no_faces_is_refused():
     with pytest.raises(UnknownModelError, match="embedded-detector is a RetinaFace, not a parsing network"):
-        zoo.load("embedded", device="cpu", parser="embedded-detector")
+        loading.load("embedded", device="cpu", parser="embedded-detector")
 
 
 @pytest.mark.parametrize("side", [32, 64, 100])
 def test_crops_of_any_size_get_labels_of_their_size(tmp_path, side):
-    parse = zoo.load_parser(choose("cpu", "float32"), small_parser(tmp_path / "p.pth", label=7))
+    parse = loading.load_parser(choose("cpu", "float32"), small_parser(tmp_path / "p.pth", label=7))
     labels = parse([np.random.default_rng(0).random((side, side, 3), np.float32)] * 2)
     assert labels.shape == (2, side, side)
     assert labels.dtype == np.uint8
@@ -75,7 +76,7 @@ def test_the_labels_decide_what_is_pasted():
     labels[:, :, : side // 2] = 1
 
     restorer = replace(
-        zoo.load("embedded", device="cpu"),
+        loading.load("embedded", device="cpu"),
         detect=lambda _: [Face(np.array([30, 10, 130, 110], np.float32), landmarks, 0.9)],
         network=lambda crops: (crops + 0.5).clamp(-1, 1),
         size=side,

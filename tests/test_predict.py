@@ -19,15 +19,15 @@ import pytest
 import torch
 import yaml
 
+from locations import ROOT
 from revisage.errors import ImageError, InputError, MissingWeightsError
-from revisage.files.images import read_image, write_image
-from revisage.nets.gfpgan import GFPGANv1Clean
-from revisage.nets.restoreformer import RestoreFormer
+from revisage.images.images import read_image, write_image
+from revisage.models.nets.gfpgan import GFPGANv1Clean
+from revisage.models.nets.restoreformer import RestoreFormer
 
 cog = pytest.importorskip("cog")  # there is none for Windows
 pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated; use :DeprecationWarning")  # older cogs know no other
 
-ROOT = Path(__file__).parents[1]
 PORTRAIT = ROOT / "tests" / "data" / "astronaut.jpg"
 
 

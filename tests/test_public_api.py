@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import revisage
-from revisage.controls import Choices
+from revisage.restore.controls import Choices
 
 NAMES = {
     *("load", "read_image", "read_profile", "write_image", "Restorer", "Selection", "__version__"),

@@ -6,21 +6,20 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
-from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
 import torch
 
-from revisage import zoo
+from locations import ROOT
+from revisage import loading
 from revisage.compat import GFPGANer
-from revisage.controls import Controls
-from revisage.device import Choice
-from revisage.nets.gfpgan import GFPGANv1Clean
-from revisage.pipeline import Restorer
+from revisage.models.device import Choice
+from revisage.models.nets.gfpgan import GFPGANv1Clean
+from revisage.restore.controls import Controls
+from revisage.restore.pipeline import Restorer
 
-ROOT = Path(__file__).parents[1]
 CLASSIC = {"basicsr", "facexlib", "gfpgan", "realesrgan", "torchvision", "numba", "filterpy", "tb-nightly", "yapf"}
 
 
@@ -42,7 +41,7 @@ def test_weights_that_were_saved_on_a_gpu_load_without_one(weights, monkeypatch)
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError, match="CUDA"):
             torch.load(weights, weights_only=True)  # what the classic loader does
-    assert zoo.load(weights, device="cpu").size == 32
+    assert loading.load(weights, device="cpu").size == 32
 
 
 def test_a_classic_address_fills_the_cache_and_not_the_current_folder(weights, tmp_path, monkeypatch):
@@ -54,8 +53,8 @@ def test_a_classic_address_fills_the_cache_and_not_the_current_folder(weights, t
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=weights.parent)) as server:
         Thread(target=server.serve_forever, args=(0.01,)).start()
         address = f"http://127.0.0.1:{server.server_port}/tiny.pth"
-        row = replace(zoo.MODELS["gfpgan-1.2"], file="tiny.pth", urls=(address,), sha256=None)
-        monkeypatch.setitem(zoo.MODELS, "tiny", row)
+        row = replace(loading.MODELS["gfpgan-1.2"], file="tiny.pth", urls=(address,), sha256=None)
+        monkeypatch.setitem(loading.MODELS, "tiny", row)
         made = [GFPGANer(address, device="cpu")]
         server.shutdown()
     monkeypatch.chdir(tmp_path)

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
         UnknownModelError,
         WeightsError,
     )
-    from revisage.faces.selection import Selection
-    from revisage.files.images import read_image, read_profile, write_image
-    from revisage.pipeline import Restorer
+    from revisage.images.images import read_image, read_profile, write_image
+    from revisage.loading import load
+    from revisage.restore.pipeline import Restorer
+    from revisage.restore.select import Selection
     from revisage.types import AlignedFace, Face, FaceStatus, Image, Restoration, RestoredFace
-    from revisage.zoo import load
 
     __version__: str
 
@@ -68,12 +68,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "load": "zoo",
-    "Restorer": "pipeline",
-    "Selection": "faces.selection",
-    "read_image": "files.images",
-    "read_profile": "files.images",
-    "write_image": "files.images",
+    "load": "loading",
+    "Restorer": "restore.pipeline",
+    "Selection": "restore.select",
+    "read_image": "images.images",
+    "read_profile": "images.images",
+    "write_image": "images.images",
     **dict.fromkeys(("AlignedFace", "Face", "FaceStatus", "Image", "Restoration", "RestoredFace"), "types"),
 }
 

@@ -44,7 +44,7 @@ def _version(package: str) -> str:
 def _device_facts(device: str, dtype: str) -> tuple[list[tuple[str, str]], list[str]]:
     import torch
 
-    from revisage.device import choose, devices
+    from revisage.models.device import choose, devices
 
     seen = [f"cuda:{index} ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())] + [
         kind for kind in devices() if kind != "cuda"
@@ -62,8 +62,8 @@ def _device_facts(device: str, dtype: str) -> tuple[list[tuple[str, str]], list[
 
 def _weight_facts() -> tuple[list[tuple[str, str]], list[str]]:
     """Build every model that is here: only then are its weights known to be whole. The others are no fault."""
-    from revisage.catalogue import MODELS, path_of, present
-    from revisage.files.cache import cache_folder
+    from revisage.models.cache import cache_folder
+    from revisage.models.registry import MODELS, path_of, present
 
     facts: list[tuple[str, str]] = []
     faults: list[str] = []
@@ -83,11 +83,11 @@ def _proven(name: str) -> str:
     Raises:
         WeightsError: it is not whole, or not the published one.
     """
-    from revisage.architectures.build import build
-    from revisage.architectures.recognise import NETWORKS
-    from revisage.catalogue import MODELS
-    from revisage.files.download import sha256_of
-    from revisage.weight_files import weight_file
+    from revisage.models.architectures import NETWORKS
+    from revisage.models.build import build
+    from revisage.models.download import sha256_of
+    from revisage.models.fetch import weight_file
+    from revisage.models.registry import MODELS
 
     spec, path = MODELS[name], weight_file(name, offline=True)
     if spec.sha256 and sha256_of(path) != spec.sha256:

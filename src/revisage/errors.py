@@ -18,8 +18,13 @@
 Messages are one line, name the file or value at fault and say what to do where something can be done.
 """
 
+from __future__ import annotations
+
+import logging
+from pathlib import Path
 from unicodedata import category
 
+_log = logging.getLogger(__name__)
 _LONGEST = 2000
 
 
@@ -89,3 +94,16 @@ class DeviceError(RevisageError):
 
 class TrainingError(RevisageError):
     """A training run cannot start or cannot go on."""
+
+
+def fault_of(path: Path, error: Exception) -> str:
+    """What went wrong with a photo, in one line that names it."""
+    match error:
+        case RevisageError():
+            message = str(error)
+        case MemoryError():
+            message = "not enough memory"
+        case _:
+            _log.debug("unexpected error with %s", path, exc_info=error)
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+    return message if str(path) in message else f"{path}: {message}"

@@ -11,10 +11,10 @@ from plain_restorer import as_restorer, counting, digests_of, face, paths_of, ph
 from revisage.batch import Entry, Options, Status, collect, entries, restore_files
 from revisage.batch.journal import opened
 from revisage.batch.options import settings_of
-from revisage.controls import Controls
 from revisage.errors import InputError, OutputError
-from revisage.faces.selection import Selection
-from revisage.files.images import read_image
+from revisage.images.images import read_image
+from revisage.restore.controls import Controls
+from revisage.restore.select import Selection
 from revisage.types import FaceStatus
 
 

@@ -3,11 +3,12 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent.parent / "examples" / "folder_memory.py"
+from locations import EXAMPLES
+
+SCRIPT = EXAMPLES / "folder_memory.py"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -8,10 +8,10 @@ import pytest
 from plain_restorer import as_restorer, digests_of, face, paths_of, photo, run
 
 from revisage.batch import Options, collect
-from revisage.batch.ahead import ahead
-from revisage.controls import Controls
 from revisage.errors import DeviceError, InputError, OutputError
-from revisage.files.images import read_image, read_with_profile, write_image
+from revisage.images.images import read_image, read_with_profile, write_image
+from revisage.jobs.ahead import ahead
+from revisage.restore.controls import Controls
 from revisage.types import FaceStatus, Restoration
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from revisage.catalogue import MODELS
 from revisage.cli.classic import BACKGROUNDS, VERSIONS, modern
 from revisage.errors import InputError
+from revisage.models.registry import MODELS
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from revisage.nets.gfpgan import GFPGANv1Clean
-from revisage.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
-from revisage.nets.restoreformer import RestoreFormer
+from revisage.models.nets.gfpgan import GFPGANv1Clean
+from revisage.models.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
+from revisage.models.nets.restoreformer import RestoreFormer
 
 GFPGANS = {"clean": GFPGANv1Clean, "bilinear": GFPGANBilinear, "original": GFPGANv1}
 

@@ -4,9 +4,9 @@ import torch
 from stand_ins import SIZE, Brighter
 
 from revisage.compat import GFPGANer
-from revisage.device import Choice
-from revisage.pipeline import Restorer
-from revisage.zoo import PictureOnly
+from revisage.loading import PictureOnly
+from revisage.models.device import Choice
+from revisage.restore.pipeline import Restorer
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import nn
 
-from revisage.faces.align import TEMPLATE
+from revisage.restore.align import TEMPLATE
 from revisage.types import Face
 
 SIZE = 64

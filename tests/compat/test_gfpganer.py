@@ -1,7 +1,5 @@
 """What callers of the classic ``GFPGANer`` rely on, and what they suffered from."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -9,12 +7,11 @@ import torch
 from classic_files import GFPGANS, classic_file
 from stand_ins import SIZE, Brighter, face_at
 
+from locations import ROOT
 from revisage.compat import FaceRestoreHelper, GFPGANer
 from revisage.errors import CheckpointError, InputError
-from revisage.nets.coarse_to_fine import CoarseToFineUNet
-from revisage.nets.restoreformer import RestoreFormer
-
-ROOT = Path(__file__).parents[2]
+from revisage.models.nets.coarse_to_fine import CoarseToFineUNet
+from revisage.models.nets.restoreformer import RestoreFormer
 
 
 class TestAsTheReferenceTestsItself:

@@ -20,8 +20,8 @@ import torch
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save
 
-from revisage.architectures.build import construct_empty
-from revisage.data.components import NAMES
+from revisage.models.build import construct_empty
+from revisage.training.data.components import NAMES
 from revisage.types import Array
 
 SIDE = 20

@@ -13,24 +13,25 @@ import seeds
 import torch
 from containment import Target
 
-from revisage.architectures.build import build, construct_empty, identify
-from revisage.architectures.recognise import recognise
-from revisage.data.components import read_components
-from revisage.data.lmdb_source import LmdbSource
-from revisage.data.scenes.labelled_photos import BoxFromLandmarks, read_crops, read_mistakes, read_photos
-from revisage.data.sources import FolderSource
-from revisage.data.tar_source import TarSource
 from revisage.errors import DownloadError, RecipeError
-from revisage.files import images, transfer
-from revisage.files.checkpoint import read_weights
-from revisage.files.images import read_image, write_image
-from revisage.files.legacy import read_legacy
-from revisage.files.transfer import Partial, TransferError, receive
-from revisage.metrics.fid import read_statistics
-from revisage.metrics.networks import read_channel_weights
-from revisage.metrics.niqe import read_model
-from revisage.prepare.journal import opened
-from revisage.train.recipe import read_recipe
+from revisage.evaluation.metrics.fid import read_statistics
+from revisage.evaluation.metrics.networks import read_channel_weights
+from revisage.evaluation.metrics.niqe import read_model
+from revisage.images import images
+from revisage.images.images import read_image, write_image
+from revisage.models import transfer
+from revisage.models.architectures import recognise
+from revisage.models.build import build, construct_empty, identify
+from revisage.models.checkpoint import read_weights
+from revisage.models.legacy import read_legacy
+from revisage.models.transfer import Partial, TransferError, receive
+from revisage.training.data.components import read_components
+from revisage.training.data.lmdb_source import LmdbSource
+from revisage.training.data.sources import FolderSource
+from revisage.training.data.tar_source import TarSource
+from revisage.training.embedded.scenes.labelled_photos import BoxFromLandmarks, read_crops, read_mistakes, read_photos
+from revisage.training.prepare.journal import opened
+from revisage.training.recipe import read_recipe
 
 PIXELS = 4_000_000
 """Larger pictures are refused: the guard on memory is below that of a picture of the usual limit."""

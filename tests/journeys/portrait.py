@@ -1,12 +1,9 @@
 """The photo that the journeys begin with."""
 
-from pathlib import Path
-
 import numpy as np
 
-from revisage.files.images import read_image
-
-PORTRAIT = Path(__file__).parents[1] / "data" / "astronaut.jpg"
+from locations import PORTRAIT
+from revisage.images.images import read_image
 
 
 def head():

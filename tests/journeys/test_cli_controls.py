@@ -11,8 +11,8 @@ from portrait import PORTRAIT, head
 from revisage import RevisageError, load
 from revisage.cli import app
 from revisage.errors import InputError
-from revisage.files.images import read_image, write_image
-from revisage.nets.srvggnet import SRVGGNetCompact
+from revisage.images.images import read_image, write_image
+from revisage.models.nets.srvggnet import SRVGGNetCompact
 
 
 def restore(*arguments):
@@ -80,7 +80,7 @@ def test_the_background_is_enlarged_by_a_network_and_the_person_looked_for_is_fo
     ],
 )
 def test_a_wrong_value_is_one_line_before_any_network_is_loaded(couple, options, says, monkeypatch):
-    monkeypatch.setattr("revisage.zoo.load", lambda *_, **__: pytest.fail("a network was loaded"))
+    monkeypatch.setattr("revisage.loading.load", lambda *_, **__: pytest.fail("a network was loaded"))
     done = typer.testing.CliRunner().invoke(app, ["restore", str(couple), *options])
     assert isinstance(done.exception, InputError)
     assert says in str(done.exception)

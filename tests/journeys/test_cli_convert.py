@@ -4,7 +4,7 @@ import torch
 from command import revisage
 from safetensors.torch import load_file
 
-from revisage.nets.gfpgan_fir import GFPGANBilinear
+from revisage.models.nets.gfpgan_fir import GFPGANBilinear
 
 
 def bilinear_file(path):

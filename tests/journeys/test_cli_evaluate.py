@@ -9,8 +9,8 @@ import pytest
 import torch
 from command import revisage
 
-from revisage.files.checkpoint import save_weights
-from revisage.nets.restoration_unet import RestorationUNet
+from revisage.models.checkpoint import save_weights
+from revisage.models.nets.restoration_unet import RestorationUNet
 
 
 @pytest.fixture

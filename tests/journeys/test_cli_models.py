@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import revisage
-from revisage.catalogue import MODELS
 from revisage.cli import main
-from revisage.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
+from revisage.models.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
+from revisage.models.registry import MODELS
 
 TINY = {
     "num_style_feat": 8,

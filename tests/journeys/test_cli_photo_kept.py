@@ -11,9 +11,9 @@ from PIL.ExifTags import IFD, Base
 from PIL.JpegImagePlugin import get_sampling
 from portrait import head
 
-from revisage.colour.chromaticities import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, rgb_profile
-from revisage.files.images import read_image, read_profile
-from revisage.files.jpeg_tables import quality_of
+from revisage.images.icc.chromaticities import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, rgb_profile
+from revisage.images.images import read_image, read_profile
+from revisage.images.jpeg_tables import quality_of
 
 ADOBE_RGB = rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
 THEN = 981_173_106

@@ -14,7 +14,7 @@ from command import COMMAND, revisage
 from PIL.ExifTags import Base
 from portrait import head
 
-from revisage.files.images import read_image, write_image
+from revisage.images.images import read_image, write_image
 
 
 def gradient(height=30, width=40):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from command import revisage
 
-from revisage.files.images import write_image
+from revisage.images.images import write_image
 
 
 @pytest.fixture(scope="module")

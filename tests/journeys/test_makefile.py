@@ -1,11 +1,10 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from locations import ROOT
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import torch
 
-from revisage.device import Choice
-from revisage.faces.align import TEMPLATE
-from revisage.pipeline import Restorer
+from revisage.models.device import Choice
+from revisage.restore.align import TEMPLATE
+from revisage.restore.pipeline import Restorer
 from revisage.types import Face
 
 SIZE = (96, 64)  # width, height

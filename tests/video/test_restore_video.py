@@ -25,11 +25,11 @@ from clips import (
     write_film,
 )
 
-from revisage.controls import Controls
 from revisage.errors import InputError, OutputError
-from revisage.faces.align import align
-from revisage.metrics.flicker import flicker
-from revisage.metrics.image import psnr
+from revisage.evaluation.metrics.flicker import flicker
+from revisage.evaluation.metrics.image import psnr
+from revisage.restore.align import align
+from revisage.restore.controls import Controls
 from revisage.types import FaceStatus
 from revisage.video import restore as restoring
 from revisage.video import writing

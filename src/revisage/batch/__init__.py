@@ -12,9 +12,9 @@
 from revisage.batch.journal import Entry, Journal, Status, entries
 from revisage.batch.names import Job, plan
 from revisage.batch.options import FOLDERS, Options
-from revisage.batch.outcome import Outcome, fault_of
+from revisage.batch.outcome import Outcome
 from revisage.batch.restoring import restore_files
-from revisage.batch.sources import Source, Sources, collect
+from revisage.jobs.sources import Source, Sources, collect
 
 __all__ = [
     "FOLDERS",
@@ -28,7 +28,6 @@ __all__ = [
     "Status",
     "collect",
     "entries",
-    "fault_of",
     "plan",
     "restore_files",
 ]

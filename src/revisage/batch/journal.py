@@ -22,7 +22,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from revisage.errors import InputError, OutputError
-from revisage.files.lock import locked
+from revisage.jobs.lock import locked
 
 FOLDER = ".revisage"
 NAME = "journal.sqlite"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from revisage.batch.journal import Entry, Journal, Status
 from revisage.batch.options import FOLDERS, Options
-from revisage.batch.sources import Source
-from revisage.files.formats import FORMATS
+from revisage.images.formats import FORMATS
+from revisage.jobs.sources import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from revisage.controls import Controls
 from revisage.errors import InputError
-from revisage.files.formats import FORMATS, WRITABLE
+from revisage.images.formats import FORMATS, WRITABLE
+from revisage.restore.controls import Controls
 
 FOLDERS = ("restored_imgs", "cropped_faces", "restored_faces", "cmp")
 """Layout of the results where faces are saved: that of the classic tool."""

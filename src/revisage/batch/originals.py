@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
-from revisage.batch.sources import Source, Sources
+from revisage.jobs.sources import Source, Sources
 
 Identity: TypeAlias = tuple[int, int]
 """Device and number of a file or folder: the same whatever its name, its case, and the links to it."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
-
-from revisage.errors import RevisageError
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +30,3 @@ class Outcome:
     exists: bool = False
     up_to_date: bool = False
     error: str = ""
-
-
-def fault_of(path: Path, error: Exception) -> str:
-    """What went wrong with a photo, in one line that names it."""
-    match error:
-        case RevisageError():
-            message = str(error)
-        case MemoryError():
-            message = "not enough memory"
-        case _:
-            _log.debug("unexpected error with %s", path, exc_info=error)
-            message = " ".join(f"{type(error).__name__}: {error}".split())
-    return message if str(path) in message else f"{path}: {message}"

@@ -16,18 +16,18 @@ from typing import TypeVar
 
 import PIL.Image
 
-from revisage.batch.ahead import BYTES, ahead
 from revisage.batch.journal import NO_FILE, Entry, Journal, Stamp, Status, opened, stamp_of
 from revisage.batch.names import Job, plan
 from revisage.batch.options import FOLDERS, Options, settings_of
 from revisage.batch.originals import Originals
-from revisage.batch.outcome import Outcome, fault_of
+from revisage.batch.outcome import Outcome
 from revisage.batch.saved_faces import write_faces
-from revisage.batch.sources import Source, Sources
-from revisage.errors import OutputError
-from revisage.files.atomic import is_full, remove_leftovers
-from revisage.files.images import read_with_profile, write_image
-from revisage.pipeline import Restorer
+from revisage.errors import OutputError, fault_of
+from revisage.files import is_full, remove_leftovers
+from revisage.images.images import read_with_profile, write_image
+from revisage.jobs.ahead import BYTES, ahead
+from revisage.jobs.sources import Source, Sources
+from revisage.restore.pipeline import Restorer
 from revisage.types import FaceStatus, Image, Restoration, RestoredFace
 
 Done = TypeVar("Done")

@@ -23,7 +23,7 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
 ) -> None:
     """Convert weights between .safetensors and the .pth files of other programs."""
-    from revisage.convert import convert as convert_weights
+    from revisage.models.convert import convert as convert_weights
 
     done = convert_weights(
         source,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from revisage.data.degradations.step import Degradation
+    from revisage.training.data.degradations.step import Degradation
 
 
 def degrade(
@@ -29,9 +29,9 @@ def degrade(
     With --recipe faces are degraded as the training does it; they are neither mirrored nor cut before.
     """
     from revisage.batch import collect
-    from revisage.degrade import SEVERITIES, contact_sheet, degrade_files
     from revisage.errors import InputError
-    from revisage.files.images import write_image
+    from revisage.images.images import write_image
+    from revisage.training.degrade import SEVERITIES, contact_sheet, degrade_files
 
     if recipe is not None and severity is not None:
         raise InputError("give --recipe or --severity, not both")
@@ -57,11 +57,11 @@ def degrade(
 
 def _from_recipe(path: Path) -> tuple[Degradation, int, int]:
     """Degradation, side of a face and seed."""
-    from revisage.data.degradations.sequence import one_of
     from revisage.errors import RecipeError
-    from revisage.train.recipe import read_recipe
-    from revisage.train.tasks.restoreformer import RestorationConfig
-    from revisage.train.tasks.restorer import RestorerConfig
+    from revisage.training.data.degradations.sequence import one_of
+    from revisage.training.recipe import read_recipe
+    from revisage.training.tasks.restoreformer import RestorationConfig
+    from revisage.training.tasks.restorer import RestorerConfig
 
     recipe = read_recipe(path)
     if not isinstance(recipe.task, RestorerConfig | RestorationConfig):

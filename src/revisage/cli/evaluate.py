@@ -12,7 +12,7 @@ from revisage.cli.console import counted, with_progress
 from revisage.cli.options import Device, Dtype
 
 if TYPE_CHECKING:
-    from revisage.evaluate.report import Means
+    from revisage.evaluation.report import Means
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
     given is left out, and a line says so.
     """
     from revisage.errors import InputError
-    from revisage.evaluate.pairs import find_pairs
+    from revisage.evaluation.pairs import find_pairs
 
     if restored is not None:
         if model is not None and data is None and gt is None:
@@ -61,13 +61,13 @@ def evaluate(
         raise InputError("--fid says what to compare with; --inception must give the network as well")
     pairs = find_pairs(gt, lq, restored, limit)  # wrong folders come to light before the networks are loaded
 
-    from revisage.allocator import keep_freed_memory
-    from revisage.device import choose
-    from revisage.evaluate.examine import central_landmarks, examine, restoring
-    from revisage.evaluate.report import Report, fid_measure
-    from revisage.files.images import write_image
-    from revisage.metrics.scores import Scorer, Sources
-    from revisage.zoo import load, load_detector
+    from revisage.evaluation.examine import central_landmarks, examine, restoring
+    from revisage.evaluation.metrics.scores import Scorer, Sources
+    from revisage.evaluation.report import Report, fid_measure
+    from revisage.images.images import write_image
+    from revisage.loading import load, load_detector
+    from revisage.models.device import choose
+    from revisage.process import keep_freed_memory
 
     keep_freed_memory()
     sources = Sources(
@@ -93,7 +93,7 @@ def evaluate(
 
 def _tell(found: Means, left_out: Mapping[str, Sequence[str]]) -> None:
     """A table of means, and a line for each figure that was left out."""
-    from revisage.evaluate.report import figure_names
+    from revisage.evaluation.report import figure_names
 
     width = max(map(len, found))
     names = figure_names(found)

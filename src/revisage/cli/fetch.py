@@ -14,7 +14,7 @@ def fetch(
     offline: Offline = False,
 ) -> None:
     """Download the weights of models, so that later calls need no network; says where each file is."""
-    from revisage.weight_files import fetch as fetch_weights
+    from revisage.models.fetch import fetch as fetch_weights
 
     for name in names:
         print(f"{name}: {fetch_weights(name, offline=offline or None)}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 def models() -> None:
     """List the models that have a name, and which of them are on this machine."""
-    from revisage.catalogue import MODELS, path_of
-    from revisage.files.cache import cache_folder
+    from revisage.models.cache import cache_folder
+    from revisage.models.registry import MODELS, path_of
 
     width = max(map(len, MODELS)) + 2
     for name, spec in MODELS.items():

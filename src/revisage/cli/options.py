@@ -10,7 +10,7 @@ import typer
 from revisage.errors import InputError
 
 if TYPE_CHECKING:
-    from revisage.faces.selection import Selection, Which
+    from revisage.restore.select import Selection, Which
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, xpu or mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
@@ -69,8 +69,8 @@ def selection_of(
     Raises:
         InputError: what an option says makes no sense, or a photo cannot be read.
     """
-    from revisage.faces.selection import Selection
-    from revisage.files.images import read_image
+    from revisage.images.images import read_image
+    from revisage.restore.select import Selection
 
     return Selection(
         which=_which(faces),

@@ -11,7 +11,7 @@ from revisage.cli.console import complain, counted, with_progress
 
 if TYPE_CHECKING:
     from revisage.batch import Options, Outcome, Sources
-    from revisage.pipeline import Restorer
+    from revisage.restore.pipeline import Restorer
 
 
 def restore_photos(restorer: Restorer, sources: Sources, options: Options) -> int:

@@ -15,8 +15,8 @@ from revisage.cli.console import complain, with_progress
 from revisage.cli.options import Device
 
 if TYPE_CHECKING:
-    from revisage.prepare.photos import Outcome
-    from revisage.prepare.records import PhotoRecord
+    from revisage.training.prepare.photos import Outcome
+    from revisage.training.prepare.records import PhotoRecord
 
 
 def prepare(
@@ -48,8 +48,8 @@ def prepare(
     """
     from revisage.batch import collect
     from revisage.errors import InputError
-    from revisage.faces.quality import Limits
-    from revisage.prepare.records import Options
+    from revisage.training.prepare.quality import Limits
+    from revisage.training.prepare.records import Options
 
     if size != "native" and not (size.isdigit() and 16 <= int(size) <= 2048):
         raise InputError(f"--size takes a number from 16 to 2048, or native, not {size!r}")
@@ -78,10 +78,10 @@ def prepare(
 
     import torch
 
-    from revisage.allocator import keep_freed_memory
-    from revisage.device import choose
-    from revisage.prepare.photos import prepare_photos
-    from revisage.zoo import load_detector
+    from revisage.loading import load_detector
+    from revisage.models.device import choose
+    from revisage.process import keep_freed_memory
+    from revisage.training.prepare.photos import prepare_photos
 
     keep_freed_memory()
     torch.set_num_threads(1)  # the workers are the threads; and sums come out the same however many there are

@@ -61,7 +61,7 @@ def restore(
     from revisage.batch import Options, collect
     from revisage.cli.photos import restore_photos
     from revisage.cli.video import films_of, restore_films
-    from revisage.controls import Controls
+    from revisage.restore.controls import Controls
 
     films = films_of(paths)
     photos = [path for path in paths if path not in films]
@@ -89,8 +89,8 @@ def restore(
         made_with=f"architecture {architecture}, background {background}, identity {identity}, parser {parser}",
     )
 
-    from revisage.allocator import keep_freed_memory
-    from revisage.zoo import load
+    from revisage.loading import load
+    from revisage.process import keep_freed_memory
 
     keep_freed_memory()  # wrong options and paths have come to light
     restorer = load(

@@ -11,7 +11,7 @@ import typer
 from revisage.cli.options import Device
 
 if TYPE_CHECKING:
-    from revisage.train.recipe import Recipe
+    from revisage.training.recipe import Recipe
 
 
 def train(
@@ -27,9 +27,9 @@ def train(
 
     Under torchrun (`torchrun --nproc-per-node 4 -m revisage train RECIPE`) all processes train together.
     """
-    from revisage.device import choose
-    from revisage.train.loop import train as train_recipe
-    from revisage.train.recipe import read_recipe
+    from revisage.models.device import choose
+    from revisage.training.loop import train as train_recipe
+    from revisage.training.recipe import read_recipe
 
     settings = read_recipe(recipe, set_ or ())
     folder = run or Path("runs") / settings.name
@@ -42,8 +42,8 @@ def train(
 
 
 def _show_plan(recipe: Recipe, folder: Path) -> None:
-    from revisage.files.images import write_image
-    from revisage.train.dry_run import plan
+    from revisage.images.images import write_image
+    from revisage.training.dry_run import plan
 
     made = plan(recipe)
     print(made.recipe)

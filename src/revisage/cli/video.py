@@ -12,8 +12,8 @@ from revisage.cli.console import bar, complain, counted
 from revisage.errors import InputError, OutputError, RevisageError
 
 if TYPE_CHECKING:
-    from revisage.controls import Controls
-    from revisage.pipeline import Restorer
+    from revisage.restore.controls import Controls
+    from revisage.restore.pipeline import Restorer
     from revisage.video.restore import VideoOutcome
 
 

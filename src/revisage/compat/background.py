@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import cv2
 
 from revisage.compat.bgr import bgr_of, rgb_of
-from revisage.tensors import from_float, to_float
+from revisage.images.pixels import from_float, to_float
+from revisage.restore.upscale import enlarged_size
 from revisage.types import Array, Image
-from revisage.upscale import enlarged_size
 
 
 class BackgroundUpsampler(Protocol):

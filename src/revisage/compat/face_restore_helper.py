@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from revisage.compat.background import fitted
 from revisage.compat.bgr import DTYPES, bgr_of, rgb_of
 from revisage.errors import InputError
-from revisage.faces.affine import Affine, invert
-from revisage.faces.align import TEMPLATE, TEMPLATE_SIZE, align, similarity_from_landmarks
-from revisage.faces.paste import paste
-from revisage.faces.selection import Selection, reasons_against
-from revisage.files.images import read_image, write_image
-from revisage.tensors import from_float, to_float
+from revisage.geometry import Affine, invert
+from revisage.images.images import read_image, write_image
+from revisage.images.pixels import from_float, to_float
+from revisage.restore.align import TEMPLATE, TEMPLATE_SIZE, align, similarity_from_landmarks
+from revisage.restore.paste import paste
+from revisage.restore.select import Selection, reasons_against
+from revisage.restore.upscale import lanczos
 from revisage.types import AlignedFace, Face, Image
-from revisage.upscale import lanczos
 
 
 class FaceRestoreHelper:
@@ -234,8 +234,8 @@ class FaceRestoreHelper:
 
 
 def _embedded_detector(device: Any) -> Callable[[Image], list[Face]]:
-    from revisage.device import choose
-    from revisage.zoo import load_detector
+    from revisage.loading import load_detector
+    from revisage.models.device import choose
 
     return load_detector(choose("auto" if device is None else str(device)))
 

@@ -16,10 +16,10 @@ from revisage.compat.bgr import bgr_of, rgb_of, with_alpha_of
 from revisage.compat.face_restore_helper import FaceRestoreHelper
 from revisage.compat.models import model_of
 from revisage.compat.weight import strength_of
-from revisage.controls import Controls
-from revisage.pipeline import Restorer
+from revisage.loading import PictureOnly, load
+from revisage.restore.controls import Controls
+from revisage.restore.pipeline import Restorer
 from revisage.types import Face, FaceStatus, Image, RestoredFace
-from revisage.zoo import PictureOnly, load
 
 
 class GFPGANer:

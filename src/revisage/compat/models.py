@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from revisage.catalogue import MODELS
 from revisage.errors import InputError, UnknownModelError
+from revisage.models.registry import MODELS
 
 ARCHITECTURES: Mapping[str, str | None] = {
     "clean": "GFPGANv1Clean",

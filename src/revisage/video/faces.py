@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from revisage.controls import Controls
-from revisage.pipeline import Restorer
+from revisage.restore.controls import Controls
+from revisage.restore.pipeline import Restorer
 from revisage.types import Face, FloatImage, Image, Restoration
 from revisage.video import smoothing, stabilise
 from revisage.video.reading import Frame

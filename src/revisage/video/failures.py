@@ -10,7 +10,7 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from revisage.errors import InputError, OutputError
-from revisage.files.atomic import why_unwritten
+from revisage.files import why_unwritten
 
 _READING = {
     errno.ENOENT: "no such file",

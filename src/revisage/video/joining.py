@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from revisage.files.atomic import replacing
+from revisage.files import replacing
 from revisage.video.failures import writing
 from revisage.video.formats import container_of
 from revisage.video.reading import Properties, video_stream

@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from revisage import __version__
-from revisage.controls import Controls
 from revisage.errors import InputError, OutputError
+from revisage.restore.controls import Controls
 
 try:
     from av.video.frame import VideoFrame
 except ImportError as error:
     raise InputError("films need PyAV: pip install 'revisage[video]'") from error
 
-from revisage.files.lock import locked
-from revisage.pipeline import Restorer
+from revisage.jobs.lock import locked
+from revisage.restore.pipeline import Restorer
 from revisage.types import FaceStatus
 from revisage.video.faces import REACH, Finished, restored_frames
 from revisage.video.failures import writing

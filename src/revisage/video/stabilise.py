@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.tensors import from_float, to_float
+from revisage.images.pixels import from_float, to_float
 from revisage.types import Array, FloatImage
 
 RADIUS = 4

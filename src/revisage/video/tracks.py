@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from revisage.boxes import iou
-from revisage.tensors import to_float
+from revisage.images.pixels import to_float
 from revisage.types import Array, Face, Image
 
 GAP = 4

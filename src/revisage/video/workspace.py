@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from revisage.files.atomic import replacing
+from revisage.files import replacing
 from revisage.video.failures import writing
 from revisage.video.tracks import Track, Tracker
 

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from revisage.errors import OutputError
-from revisage.files.atomic import replacing
+from revisage.files import replacing
 from revisage.video.failures import writing
 from revisage.video.formats import Container
 from revisage.video.pixels import Colours

@@ -1,0 +1,1 @@
+"""What resumable runs share: locks, the collector of files, ordered prefetch."""

@@ -1,0 +1,1 @@
+"""Models: networks, the registry of names, weight files, devices."""

@@ -1,0 +1,139 @@
+"""Weights on disk: safetensors with the network's configuration inside, so that a file explains itself.
+
+The header's metadata holds ``revisage``, a JSON object ``{"architecture": class name, "arguments": {...}, ...}``:
+enough to build the network that the tensors belong to. Reading runs no code, unlike pickles.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from revisage.errors import CheckpointError, MissingWeightsError
+from revisage.files import replacing
+from revisage.models.int8_quant import from_eight_bits, to_eight_bits
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_KEY = "revisage"
+
+
+def save_weights(
+    path: Path,
+    state: Mapping[str, torch.Tensor],
+    config: Mapping[str, Any],
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a state dict and its configuration, atomically.
+
+    Args:
+        path: a ``.safetensors`` file.
+        state: official key -> tensor; tensors may live on any device.
+        config: ``architecture``, ``arguments`` and whatever else belongs to the weights; JSON values.
+        dtype: floating-point tensors are stored in this format, int8 as ``eight_bit`` says; None keeps theirs.
+
+    Raises:
+        OutputError: the file cannot be written; an earlier one is intact.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    if dtype == torch.int8:
+        state, dtype = to_eight_bits(state), None
+    tensors = {
+        key: value.detach().to("cpu", dtype if dtype and value.is_floating_point() else value.dtype).contiguous()
+        for key, value in state.items()
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={_KEY: json.dumps(dict(config), sort_keys=True)})
+
+
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read a ``.safetensors`` file -> (state dict on the CPU, configuration; empty if the file has none).
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: it is not a whole safetensors file, or its configuration is not a JSON object.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise MissingWeightsError(f"no weight file at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY, "{}")
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        config = json.loads(text)
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}: the configuration in the header is not a JSON object")
+    return from_eight_bits(state, str(path)), config
+
+
+def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Copy ``state`` into ``network``, whose own dtype is kept; every key and shape must fit, see ``check_fit``."""
+    check_fit(network, state, source)
+    network.load_state_dict(dict(state))
+
+
+def check_fit(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Make sure that a network has the keys and shapes of a state dict, all of them and no others.
+
+    Args:
+        network: any module, on any device ("meta" will do).
+        state: tensors by key.
+        source: what to call the origin in an error, a file name say.
+
+    Raises:
+        CheckpointError: says which keys are missing, left over, of another shape, or integers for fractions.
+    """
+    own = network.state_dict()
+    missing = [key for key in own if key not in state]
+    unexpected = [key for key in state if key not in own]
+    shapes = [
+        f"{key} is {tuple(state[key].shape)}, not {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    kinds = [
+        f"{key} in {state[key].dtype}"
+        for key in own
+        if key in state and state[key].is_floating_point() != own[key].is_floating_point()
+    ]
+    faults = [
+        f"{len(keys)} {what}: {', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}"
+        for what, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", shapes),
+            ("of another kind of number", kinds),
+        )
+        if keys
+    ]
+    if faults:
+        raise CheckpointError(f"{source} does not fit {type(network).__name__}: {'; '.join(faults)}")
+
+
+def check_finite(state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Make sure that all weights are numbers: a single one that is not turns whole pictures into nothing.
+
+    Args:
+        state: tensors by key, on the CPU.
+        source: what to call the origin in an error, a file name say.
+
+    Raises:
+        CheckpointError: names the tensor that holds NaN or an infinity.
+    """
+    import torch
+
+    for key, value in state.items():
+        if value.is_floating_point():
+            number = value if value.dtype.itemsize > 1 else value.float()
+            # One sum is quick; only where it is no number, which large numbers manage too, is each one looked at.
+            if not number.sum(dtype=torch.float32).isfinite() and not number.isfinite().all():
+                raise CheckpointError(f"{source} is damaged: {key} holds values that are no numbers (NaN or infinity)")

@@ -1,0 +1,193 @@
+"""Putting restored faces back.
+
+What is pasted is the correction, restored - crop, not the crop: where the network changed nothing the picture stays as
+it was to the last bit, and grain and detail finer than the crop survive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from revisage.geometry import (
+    Affine,
+    Box,
+    compose,
+    footprint,
+    intersection,
+    invert,
+    magnification,
+    resizing,
+    shift,
+)
+from revisage.images.pixels import from_float, to_float
+from revisage.restore.color_match import correction
+from revisage.restore.oval import squared_distance
+from revisage.types import AlignedFace, Array, FloatImage, Image
+
+MASK_POWER, MASK_FULL = 4.0, 0.8
+"""Shape of the mask where only landmarks are known: a superellipse of this exponent that fills the crop and is 1 within
+this share of it. The alignment puts heads there; the corners, which show what is beside them, are left alone."""
+CONTEST = 8.0
+"""How sharply overlapping faces are told apart: the power of the distance, squared, with which a claim falls."""
+CONTEST_CORE = 0.1
+"""Squared distance, in ovals, below which it no longer counts which face is nearer."""
+TILE = 512
+"""Side of the squares that are blended at a time, which bounds the memory in use."""
+REDUCE_BELOW = 0.75
+"""Magnification below which a correction is reduced by area averages; above, interpolation hardly aliases."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """A masked correction and where it goes.
+
+    Attributes:
+        values: (n, n, 4) float32, mask * correction in R, G, B, and the mask.
+        layer_from_output: (2, 3).
+        box: the part of the output that it may change.
+    """
+
+    values: NDArray[np.float32]
+    layer_from_output: Affine
+    box: Box
+
+
+@cache
+def crop_mask(size: int) -> FloatImage:
+    """How much of the correction is taken: (size, size) float32, 1 within, falling smoothly to 0 at the border.
+
+    The result is shared and read only.
+    """
+    across = np.abs(np.linspace(-1, 1, size, dtype=np.float32)) ** np.float32(MASK_POWER)
+    radius = (across[:, None] + across[None]) ** np.float32(1 / MASK_POWER)
+    t = np.clip((1 - radius) / (1 - MASK_FULL), 0, 1)
+    mask = np.asarray(t * t * (3 - 2 * t), np.float32)
+    mask.setflags(write=False)
+    return mask
+
+
+def paste(
+    background: Image,
+    faces: Sequence[tuple[AlignedFace, FloatImage]],
+    scale: float,
+    masks: Sequence[FloatImage] | None = None,
+) -> Image:
+    """Add the corrections of restored faces to a picture.
+
+    Each correction is made to fit the photo's colours first, see ``match.correction``. Where faces overlap, each
+    prevails around its own middle, see ``_claim``; the order in which they come does not matter.
+
+    Args:
+        background: (H * scale, W * scale, 3) of any allowed dtype, the picture that the faces come from, enlarged with
+            pixel centres at x' = scale * x + (scale - 1) / 2.
+        faces: each with its restored crop, (S, S, 3) in [0, 1].
+        scale: enlargement of the background.
+        masks: (S, S) in [0, 1] for each face; None takes ``crop_mask`` for all.
+
+    Returns:
+        A new picture of the background's shape and dtype.
+
+    Raises:
+        ValueError: a restored crop or a mask is not as large as its crop, or the masks are not as many as the faces.
+    """
+    if masks is None:
+        masks = [crop_mask(len(face.crop)) for face, _ in faces]
+    layers = [
+        _layer(face, restored, mask, scale, background.shape)
+        for (face, restored), mask in zip(faces, masks, strict=True)
+    ]
+    result = background.copy()
+    for tile in _tiles([layer.box for layer in layers]):
+        _blend(background, result, tile, layers)
+    return result
+
+
+def _layer(face: AlignedFace, restored: FloatImage, mask: FloatImage, scale: float, shape: tuple[int, ...]) -> _Layer:
+    size = len(face.crop)
+    if restored.shape != face.crop.shape or mask.shape != (size, size):
+        raise ValueError(f"crop {face.crop.shape}, restored {restored.shape} and mask {mask.shape} differ in size")
+    output_from_layer = compose(resizing(scale, scale), invert(face.crop_from_image))
+    added = correction(face.crop, restored, mask, output_from_layer, shape)
+    values: Array = np.dstack([added * mask[..., None], mask]).astype(np.float32)
+    factor = magnification(output_from_layer)
+    if factor < REDUCE_BELOW:
+        reduced = math.ceil(size * factor)
+        values = cv2.resize(values, (reduced, reduced), interpolation=cv2.INTER_AREA)
+        output_from_layer = compose(output_from_layer, resizing(size / reduced, size / reduced))
+    margin = math.ceil(2 * max(factor, 1))  # the reach of cubic interpolation
+    box = footprint(output_from_layer, len(values), shape, margin)
+    return _Layer(values, invert(output_from_layer), box)
+
+
+def _tiles(boxes: Sequence[Box]) -> Iterator[Box]:
+    """The squares of a fixed grid that the boxes touch, each once."""
+    touched = {
+        cell
+        for left, top, right, bottom in boxes
+        if left < right and top < bottom
+        for cell in product(range(left // TILE, -(-right // TILE)), range(top // TILE, -(-bottom // TILE)))
+    }
+    for x, y in sorted(touched):
+        yield x * TILE, y * TILE, (x + 1) * TILE, (y + 1) * TILE
+
+
+def _blend(background: Image, result: Image, tile: Box, layers: Sequence[_Layer]) -> None:
+    """Write into ``result`` what the layers make of ``background`` within ``tile``."""
+    parts = [(layer, part) for layer in layers if (part := intersection(layer.box, tile))]
+    left, top = (min(part[i] for _, part in parts) for i in (0, 1))
+    right, bottom = (max(part[i] for _, part in parts) for i in (2, 3))
+    added = _together(parts, (left, top, right, bottom)) if len(parts) > 1 else _warp(*parts[0])[..., :3]
+    before = background[top:bottom, left:right]
+    after = from_float(np.add(to_float(before), added, dtype=np.float32), background.dtype)
+    np.copyto(result[top:bottom, left:right], after, where=added != 0)
+
+
+def _together(parts: Sequence[tuple[_Layer, Box]], whole: Box) -> NDArray[np.float32]:
+    """What several layers add to a part of the output: (height, width, 3), their mean weighted by their claims."""
+    left, top, right, bottom = whole
+    total = np.zeros((bottom - top, right - left, 4), np.float32)
+    for layer, part in parts:
+        warped = _warp(layer, part)
+        claim = _claim(layer, part) * np.maximum(warped[..., 3], 0)
+        place = total[part[1] - top : part[3] - top, part[0] - left : part[2] - left]
+        place[..., :3] += claim[..., None] * warped[..., :3]
+        place[..., 3] += claim
+    return np.asarray(total[..., :3] / np.maximum(total[..., 3:], np.float32(1e-30)), np.float32)
+
+
+def _claim(layer: _Layer, part: Box) -> NDArray[np.float32]:
+    """How much a face has to say about the pixels of a part of the output: (height, width), before its mask counts.
+
+    Inverse-distance weights (Shepard 1968), with distances from the middle of the face in units of its oval. Of two
+    faces side by side each keeps its features, the large one claims more than the small one, and there is no step.
+    """
+    left, top, right, bottom = part
+    xy = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), axis=-1)
+    places = xy @ layer.layer_from_output[:, :2].T + layer.layer_from_output[:, 2]
+    squares = squared_distance(places, len(layer.values))
+    return ((squares + CONTEST_CORE) ** -CONTEST / magnification(layer.layer_from_output) ** 2).astype(np.float32)
+
+
+def _warp(layer: _Layer, part: Box) -> NDArray[np.float32]:
+    """A layer on the pixels of a part of the output: (height, width, 4).
+
+    Cubic, because linear interpolation would take from the correction the very detail that restoration added.
+    """
+    left, top, right, bottom = part
+    warped: Array = cv2.warpAffine(
+        layer.values,
+        compose(layer.layer_from_output, shift(left, top)),
+        (right - left, bottom - top),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+    return warped

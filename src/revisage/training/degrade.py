@@ -1,0 +1,112 @@
+"""Aligned faces -> pairs of a degraded picture and its original, to look at, to examine with, or for other tools."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+from numpy.typing import NDArray
+
+from revisage.errors import InputError
+from revisage.images.images import read_image, write_image
+from revisage.images.pixels import from_float, to_float
+from revisage.training.data.crops import resized
+from revisage.training.data.degradations.blur import Blur
+from revisage.training.data.degradations.jpeg import Jpeg
+from revisage.training.data.degradations.noise import Noise
+from revisage.training.data.degradations.resize import Shrink
+from revisage.training.data.degradations.sequence import FFHQDegradation
+from revisage.training.data.degradations.step import Degradation
+
+Pixels = NDArray[np.uint8]
+Pair = tuple[str, Pixels, Pixels]
+"""Stem, lq, gt: (S, S, 3) uint8 RGB."""
+
+CELL = 256
+"""Side of a picture on the contact sheet."""
+STRIP = 22
+"""Height of the strip that a name is written in."""
+COLUMNS = 8
+
+
+def _fixed(sigma: float, factor: float, noise: float, quality: float) -> Degradation:
+    """Every picture the same way; only the grain of the noise differs."""
+    steps = Blur((sigma, sigma), 1), Shrink((factor, factor)), Noise((noise, noise)), Jpeg((quality, quality))
+    return FFHQDegradation(steps, gray=0)
+
+
+SEVERITIES: Mapping[str, Degradation] = {
+    "default": FFHQDegradation(),
+    "mild": _fixed(1.5, 2, 5, 80),
+    "medium": _fixed(4, 4, 10, 70),
+    "severe": _fixed(8, 8, 20, 60),
+}
+"""Name -> degradation of faces of 512 pixels: GFP-GAN's for training, and three fixed levels within its ranges."""
+
+
+def degrade_files(
+    degradation: Degradation, crops: Sequence[Path], output: Path, *, size: int, seed: int
+) -> Iterator[Pair]:
+    """Write ``output/lq/STEM.png`` and ``output/gt/STEM.png`` for each crop.
+
+    Pair i depends on its crop and on (seed, i), on nothing else. Both pictures have 8 bits and are lossless.
+
+    Args:
+        degradation: original -> (lq, gt).
+        crops: files of aligned, square faces, at least one.
+        output: folder of the pairs.
+        size: side of the pairs; other crops are resized as for training.
+        seed: of all that is random.
+
+    Yields:
+        Each pair, once it is written.
+
+    Raises:
+        InputError: two crops have the same stem, before the first is written; or a crop is not square.
+        ImageError: a crop cannot be read.
+        OutputError: a picture cannot be written.
+    """
+    stem, count = Counter(crop.stem.casefold() for crop in crops).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{count} crops are called {stem}: their pairs would have the same name")
+    return (
+        _write_pair(degradation, crop, output, size, np.random.default_rng((seed, index)))
+        for index, crop in enumerate(crops)
+    )
+
+
+def _write_pair(degradation: Degradation, crop: Path, output: Path, size: int, rng: np.random.Generator) -> Pair:
+    picture = to_float(read_image(crop))
+    if picture.shape[0] != picture.shape[1]:
+        raise InputError(f"{crop} is not a square crop of a face")
+    lq, gt = (np.asarray(from_float(one, np.uint8), np.uint8) for one in degradation(resized(picture, size), rng))
+    for kind, pixels in (("lq", lq), ("gt", gt)):
+        write_image(output / kind / f"{crop.stem}.png", pixels)
+    return crop.stem, lq, gt
+
+
+def contact_sheet(pairs: Sequence[Pair]) -> Pixels:
+    """Pairs side by side, lq above gt, each with its name: (H, W, 3) uint8 RGB.
+
+    Args:
+        pairs: at least one.
+    """
+    columns = min(len(pairs), COLUMNS)
+    high = 2 * CELL + STRIP
+    sheet = PIL.Image.new("RGB", (columns * CELL, math.ceil(len(pairs) / columns) * high), "white")
+    draw = PIL.ImageDraw.Draw(sheet)
+    font = PIL.ImageFont.load_default(14)
+    for place, (stem, lq, gt) in enumerate(pairs):
+        top, left = place // columns * high, place % columns * CELL
+        draw.text((left + 4, top + 2), f"{place}  {stem[:28]}", fill="black", font=font)
+        for row, pixels in enumerate((lq, gt)):
+            cell = cv2.resize(pixels, (CELL, CELL), interpolation=cv2.INTER_AREA)
+            sheet.paste(PIL.Image.fromarray(cell), (left, top + STRIP + row * CELL))
+    return np.asarray(sheet, np.uint8)

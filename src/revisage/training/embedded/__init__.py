@@ -1,0 +1,1 @@
+"""How the embedded detector and identity embedder are trained: scenes, views, tasks."""

@@ -1,0 +1,139 @@
+"""Training the network that judges whether a face is still the same: views of faces, a contrastive loss.
+
+There is one photo a person, so what is learnt is likeness: a degraded or restored view of a photo is the same face,
+other people's photos are not, and neither is the photo with its features moved or exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from revisage.evaluation.metrics.image import RGB8
+from revisage.evaluation.metrics.verification import verification
+from revisage.images.pixels import to_float, to_tensor
+from revisage.models.nets.face_embedder import CANVAS, FaceEmbedder
+from revisage.training.config import Strict
+from revisage.training.data.crops import read_crops
+from revisage.training.data.degradations.recipes import DegradationSettings, Steps, StepSettings
+from revisage.training.distributed import World
+from revisage.training.embedded.face_views import FaceViews, restorations
+from revisage.training.losses.contrastive import supervised_contrastive_loss
+from revisage.training.task import Examination, Moment, Turn
+from revisage.training.tasks.networks import begin, constructor_arguments
+from revisage.training.tasks.pairs import PairsConfig, read_pairs
+from revisage.training.tasks.sheets import sheet
+
+
+class FaceEmbedderConfig(Strict):
+    """Constructor arguments of :class:`FaceEmbedder`."""
+
+    type: Literal["FaceEmbedder"] = "FaceEmbedder"
+    widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 32, 80, 112)
+    blocks: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt] = (1, 1, 2, 1)
+    size: PositiveInt = 128
+
+    def build(self) -> FaceEmbedder:
+        """The network, freshly initialised."""
+        return FaceEmbedder(self.widths, self.blocks, self.size)
+
+
+class DescriptorConfig(Strict):
+    """A training of the identity network.
+
+    Attributes:
+        crops: folders of aligned square crops, one a person.
+        only: beginnings of the file names to use, say the sources whose licence allows it.
+        restored: folders of what a restorer made of them when they were degraded, under the same names.
+        colours: done to every view.
+        degradation: of these each view meets one; in pixels of a face of ``CANVAS`` (136).
+        network: what is trained.
+        start: weights to begin with.
+        temperature: of the loss.
+        validation: name -> pairs of pictures of the same people.
+    """
+
+    kind: Literal["identity"]
+    crops: tuple[Path, ...] = Field(min_length=1)
+    only: tuple[str, ...] = ("",)
+    restored: tuple[Path, ...] = ()
+    colours: tuple[StepSettings, ...] = ()
+    degradation: tuple[DegradationSettings, ...] = Field((Steps(()),), min_length=1)
+    network: FaceEmbedderConfig = FaceEmbedderConfig()
+    start: Path | None = None
+    temperature: PositiveFloat = 0.1
+    validation: dict[str, PairsConfig] = Field(default_factory=dict)
+
+    def build(self, seed: int) -> DescriptorTask:
+        """The task, with its data read (RecipeError if something is missing)."""
+        return DescriptorTask(self, seed)
+
+
+class DescriptorTask:
+    """See :class:`revisage.training.task.Task`."""
+
+    collate = staticmethod(default_collate)
+
+    def __init__(self, config: DescriptorConfig, seed: int) -> None:
+        self.config = config
+        self.network = config.network.build()
+        begin(self.network, config.start)
+        self.dataset = FaceViews(
+            read_crops(config.crops, config.only),
+            restorations([read_crops([folder], config.only) for folder in config.restored]),
+            size=CANVAS,
+            colours=config.colours,
+            degradations=config.degradation,
+            seed=seed,
+        )
+
+    @property
+    def players(self) -> Mapping[str, nn.Module]:
+        """The network, alone."""
+        return {"embedder": self.network}
+
+    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:  # noqa: ARG002
+        """Its turn. Of each sample's four views the first two show one face, the others another."""
+        views = batch["views"].flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        labels = torch.arange(len(views) // 2, device=views.device).repeat_interleave(2)
+        embeddings = self.network(views)
+        yield "embedder", {"contrastive": supervised_contrastive_loss(embeddings, labels, self.config.temperature)}
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module, world: World) -> Examination:
+        """For every set of pairs, how well both pictures of a person are told from pictures of two people."""
+        network.eval()
+        figures: dict[str, float] = {}
+        for name, pairs in self.config.validation.items():
+            items = read_pairs(pairs, CANVAS)
+            share = [items[place] for place in world.share(len(items))]
+            found = world.gather([tuple(_embedded(network, picture) for picture in pair) for pair in share])
+            figures |= {f"{name}/{key}": value for key, value in _figures(found).items()}
+        return Examination(figures)
+
+    def describe(self) -> dict[str, Any]:
+        """The network's class and constructor arguments."""
+        return {"architecture": self.config.network.type, "arguments": constructor_arguments(self.config.network)}
+
+    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
+        """A column for each sample: two views of a face, two of another."""
+        return sheet(*batch["views"].unbind(1))
+
+
+def _embedded(network: nn.Module, picture: RGB8) -> Tensor:
+    device = next(network.parameters()).device
+    return network(to_tensor([to_float(picture)]).to(device))[0].cpu()
+
+
+def _figures(pairs: list[Any]) -> dict[str, float]:
+    first, second = (torch.stack(side).numpy() for side in zip(*pairs, strict=True))
+    similarities = np.asarray(first @ second.T)
+    itself = np.eye(len(similarities), dtype=bool)
+    return verification(similarities[itself], similarities[~itself])

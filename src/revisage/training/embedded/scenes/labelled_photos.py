@@ -1,0 +1,208 @@
+"""Photos with known faces, decoded once: the raw material of :mod:`revisage.training.embedded.scenes.face_scenes`.
+
+Two kinds of files serve. *Photos*: a JSON file beside folders of pictures, ``{"folder/name.jpg": {"faces": [{"box",
+"landmarks"}]}}``. *Crops*: square pictures of one aligned face each, listed in a CSV file with columns ``file``,
+``eye1_x`` ... ``mouth2_y``; their boxes are estimated from the landmarks (:class:`BoxFromLandmarks`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from revisage.errors import RecipeError
+from revisage.files import read_regular
+from revisage.training.data.sources import decoded_picture
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+POINTS = ("eye1", "eye2", "nose", "mouth1", "mouth2")
+MIRRORED = (1, 0, 2, 4, 3)
+"""Order of the five landmarks in a mirrored picture."""
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+"""What comes of content that is not laid out as it should be."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhoto:
+    """A picture and its faces.
+
+    Attributes:
+        name: of the person or motif; the same in photos and crops of it.
+        pixels: (H, W, 3) uint8 RGB.
+        boxes: (F, 4) float32 x1, y1, x2, y2 in pixels.
+        landmarks: (F, 5, 2) float32.
+        pyramid: ``pixels`` at full size, half, a quarter, ... (antialiased), down to 16 pixels.
+    """
+
+    name: str
+    pixels: Pixels
+    boxes: Floats
+    landmarks: Floats
+    pyramid: tuple[Pixels, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        levels = [self.pixels]
+        while min(levels[-1].shape[:2]) >= 32:
+            height, width = levels[-1].shape[:2]
+            smaller = cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+            levels.append(np.asarray(smaller, np.uint8))
+        object.__setattr__(self, "pyramid", tuple(levels))
+
+
+class BoxFromLandmarks:
+    """A face's box as a linear function of its landmarks, fitted by least squares; turns and scales with the face."""
+
+    def __init__(self, boxes: Floats, landmarks: Floats) -> None:
+        """Fit to (F, 4) boxes and (F, 5, 2) landmarks of at least a dozen faces."""
+        centre, size, features = self._features(landmarks)
+        corners = (boxes.reshape(-1, 2, 2) - centre) / size
+        # Centred shapes have two dimensions less than numbers: directions without content are left out.
+        self._weights = np.linalg.lstsq(features, corners.reshape(-1, 4), rcond=1e-8)[0]
+
+    def __call__(self, landmarks: Floats) -> Floats:
+        """(F, 5, 2) -> (F, 4)."""
+        centre, size, features = self._features(landmarks)
+        corners = (features @ self._weights).reshape(-1, 2, 2) * size + centre
+        return corners.reshape(-1, 4).astype(np.float32)
+
+    @staticmethod
+    def _features(landmarks: Floats) -> tuple[Doubles, Doubles, Doubles]:
+        points = landmarks.astype(np.float64)
+        centre = points.mean(axis=1, keepdims=True)
+        size = np.sqrt(((points - centre) ** 2).sum(axis=(1, 2), keepdims=True))
+        shape = ((points - centre) / size).reshape(-1, 10)
+        return centre, size, np.concatenate([shape, np.ones((len(shape), 1))], axis=1)
+
+
+def held_out(name: str, folds: int) -> bool:
+    """Whether a person or motif is kept for validation: about one in ``folds``, always the same ones."""
+    return folds > 0 and zlib.crc32(name.encode()) % folds == 0
+
+
+def read_photos(labels: Path, only: Sequence[str], keep: Callable[[str], bool] = lambda _: True) -> list[LabelledPhoto]:
+    """Read the photos of ``labels`` whose path begins with one of ``only`` and whose name ``keep`` accepts.
+
+    Raises:
+        RecipeError: the file or a picture cannot be read, or nothing is left.
+    """
+    entries = _entries(labels, "labels")
+    try:
+        photos = [
+            LabelledPhoto(Path(file).stem, _decode(labels, file), *_faces(entry["faces"]))
+            for file, entry in sorted(entries.items())
+            if file.startswith(tuple(only)) and keep(Path(file).stem)
+        ]
+    except _MALFORMED as error:
+        raise RecipeError(f"{labels} is not a file of labels: {_said(error)}") from error
+    if not photos:
+        raise RecipeError(f"no photos in {labels} begin with {' or '.join(only)}")
+    return photos
+
+
+def read_crops(
+    index: Path, only: Sequence[str], box: BoxFromLandmarks, keep: Callable[[str], bool] = lambda _: True
+) -> list[LabelledPhoto]:
+    """Read the crops of ``index`` whose path begins with one of ``only``, as photos of one face each.
+
+    Raises:
+        RecipeError: the file or a picture cannot be read.
+    """
+    try:
+        text = read_regular(index).decode("utf-8")
+        rows = [row for row in csv.DictReader(text.splitlines()) if row["file"].startswith(tuple(only))]
+        crops: list[LabelledPhoto] = []
+        for row in rows:
+            name = Path(row["file"]).stem.partition("_")[2]  # what follows the source: house_NAME, t2i_NAME
+            if keep(name):
+                landmarks = _numbers([[[row[f"{point}_x"], row[f"{point}_y"]] for point in POINTS]], 5, 2)
+                crops.append(LabelledPhoto(name, _decode(index, row["file"]), box(landmarks), landmarks))
+        return crops
+    except (OSError, csv.Error, *_MALFORMED) as error:
+        raise RecipeError(f"{index} is not a readable list of crops: {_said(error)}") from error
+
+
+def read_mistakes(detections: Path, photos: Iterable[LabelledPhoto]) -> dict[str, Floats]:
+    """Boxes in a file of detections, ``{"name.jpg": [{"box"}]}``, that touch no true face: name of the photo -> (K, 4).
+
+    Raises:
+        RecipeError: the file cannot be read.
+    """
+    entries = _entries(detections, "detections")
+    try:
+        found = {Path(file).stem: _numbers([face["box"] for face in faces], 4) for file, faces in entries.items()}
+    except _MALFORMED as error:
+        raise RecipeError(f"{detections} is not a file of detections: {_said(error)}") from error
+    return {
+        photo.name: boxes[~_touching(boxes, photo.boxes)]
+        for photo in photos
+        if len(boxes := found.get(photo.name, np.zeros((0, 4), np.float32)))
+    }
+
+
+def fit_boxes(photos: Iterable[LabelledPhoto], smallest: float = 30.0) -> BoxFromLandmarks:
+    """Learn the boxes of faces at least ``smallest`` pixels wide."""
+    boxes = np.concatenate([photo.boxes for photo in photos])
+    landmarks = np.concatenate([photo.landmarks for photo in photos])
+    large = boxes[:, 2] - boxes[:, 0] >= smallest
+    return BoxFromLandmarks(boxes[large], landmarks[large])
+
+
+def _touching(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.any(np.all(high > low, axis=2), axis=1)
+
+
+def _entries(path: Path, kind: str) -> dict[str, Any]:
+    """The JSON object in a file."""
+    try:
+        entries = json.loads(read_regular(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{path} is not a readable file of {kind}: {_said(error)}") from error
+    if not isinstance(entries, dict):
+        raise RecipeError(f"{path} is not a file of {kind}: it is no JSON object")
+    return entries
+
+
+def _faces(faces: list[dict[str, Any]]) -> tuple[Floats, Floats]:
+    return _numbers([face["box"] for face in faces], 4), _numbers([face["landmarks"] for face in faces], 5, 2)
+
+
+def _numbers(values: list[Any], *shape: int) -> Floats:
+    """(len(values), *shape) finite numbers."""
+    array = np.array(values, np.float32).reshape(len(values), *shape)
+    if not np.isfinite(array).all():
+        raise ValueError("a coordinate is no number")
+    return array
+
+
+def _said(error: Exception) -> str:
+    """What is wrong, of the many ways in which a file may be."""
+    if isinstance(error, KeyError):
+        return f"an entry lacks {error}"
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _decode(index: Path, file: str) -> Pixels:
+    """A picture, by the name that a list in its folder gives it."""
+    path = index.parent / file
+    if PurePath(file).is_absolute() or ".." in PurePath(file).parts:
+        raise RecipeError(
+            f"{index} is refused: {file} lies elsewhere, and a list names pictures of its own folder only"
+        )
+    try:
+        return decoded_picture(read_regular(path), str(path))
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}") from error

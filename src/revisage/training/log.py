@@ -1,0 +1,135 @@
+"""What a run tells: a progress bar, ``metrics.jsonl`` and TensorBoard for figures, ``sheets/`` to look at."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from revisage.errors import OutputError, RecipeError
+from revisage.files import replacing
+from revisage.training.task import Examination
+
+EVERY = 1000
+"""Images between two lines of losses."""
+
+
+class Log:
+    """The voice of one run. Losses are means since the last line.
+
+    Args:
+        run: folder of the run.
+        images: length of the run.
+        tensorboard: also write events for TensorBoard into ``run/tensorboard``.
+        quiet: say and write nothing, in all processes of a run but the first.
+
+    Raises:
+        RecipeError: TensorBoard is wanted but not installed.
+    """
+
+    def __init__(self, run: Path, images: int, *, tensorboard: bool = False, quiet: bool = False) -> None:
+        self._run = run
+        self._total = images
+        self._quiet = quiet
+        self._console = Console(stderr=True, quiet=quiet)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=self._console, disable=quiet or not self._console.is_terminal,
+        )  # fmt: skip
+        self._line = self._bar.add_task("training", total=images)
+        self._events = _event_writer(run) if tensorboard and not quiet else None
+        self._sums: dict[str, torch.Tensor] = {}
+        self._steps = 0
+        self._last = (0, time.monotonic())
+
+    def __enter__(self) -> Log:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if self._events is not None:
+            self._events.close()
+
+    def write(self, name: str, text: str) -> None:
+        """Write a text file into the run folder, atomically."""
+        if not self._quiet:
+            with replacing(self._run / name) as temporary:
+                temporary.write_text(text)
+
+    def step(self, images: int, terms: Mapping[str, torch.Tensor]) -> None:
+        """Count a step."""
+        if not self._steps and not self._sums:
+            self._last = (images, time.monotonic())
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
+        self._steps += 1
+        self._bar.update(self._line, completed=images)
+        if images // EVERY == self._last[0] // EVERY:
+            return
+        means = {name: round(float(value) / self._steps, 6) for name, value in self._sums.items()}
+        now = time.monotonic()
+        rate = round((images - self._last[0]) / max(now - self._last[1], 1e-9), 2)
+        self._append({"images": images, "images_per_second": rate, "peak_gb": _peak_memory(), **means})
+        self._plot("loss", images, means | {"images_per_second": rate})
+        loss = sum(value for name, value in means.items() if not name.startswith("gradient/"))
+        self._bar.update(self._line, description=f"{rate:.1f}/s  loss {loss:.4f}  {_peak_memory():.1f} GB")
+        self._sums, self._steps, self._last = {}, 0, (images, now)
+
+    def examination(self, images: int, found: Examination, seconds: float) -> None:
+        """Note what a validation found, and keep its sheet."""
+        metrics = {name: round(value, 5) for name, value in found.metrics.items()}
+        self._append({"images": images, "validation": metrics, "seconds": round(seconds, 1)})
+        self._plot("validation", images, metrics)
+        shown = "  ".join(f"{name} {value:g}" for name, value in metrics.items())
+        self._console.print(f"[{images}/{self._total}] {shown}", highlight=False)
+        if found.sheet is not None and not self._quiet:
+            done, data = cv2.imencode(".jpg", found.sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+            if done:
+                with replacing(self._run / "sheets" / f"{images:08d}.jpg") as temporary:
+                    temporary.write_bytes(data.tobytes())
+
+    def _plot(self, group: str, images: int, figures: Mapping[str, float]) -> None:
+        if self._events is not None:
+            for name, value in figures.items():
+                self._events.add_scalar(f"{group}/{name}", value, images)
+
+    def _append(self, record: dict[str, Any]) -> None:
+        if self._quiet:
+            return
+        try:
+            with (self._run / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self._run / 'metrics.jsonl'}: {error.strerror}") from error
+
+
+def _peak_memory() -> float:
+    """Most memory in GB that this process has held: on the GPU if it uses one."""
+    if torch.cuda.is_initialized():
+        return round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
+
+
+def _event_writer(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise RecipeError("training.tensorboard needs TensorBoard: pip install 'revisage[train]'") from error
+    return SummaryWriter(str(run / "tensorboard"))

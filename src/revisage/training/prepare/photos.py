@@ -1,0 +1,130 @@
+"""Many photos -> a folder of aligned faces with its lists, in parallel, and whatever happens, to be gone on with.
+
+Photos are examined side by side but settled one after the other, in their order. Crops are therefore numbered and
+duplicates found the same way whatever the number of workers, and a preparation that was interrupted ends, once it has
+gone on, like one that never stopped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from revisage.files import replacing
+from revisage.jobs.ahead import ahead
+from revisage.jobs.sources import Source
+from revisage.training.prepare.classic import write_landmarks, write_lmdbs
+from revisage.training.prepare.duplicates import KeptFaces
+from revisage.training.prepare.examine import Detect, Examined, examine
+from revisage.training.prepare.journal import Journal, opened
+from revisage.training.prepare.records import FaceRecord, Options, PhotoRecord
+from revisage.training.prepare.tables import write_tables
+
+EACH = 4
+"""Photos a worker that may be looked at or waiting: fewer, and one large photo would keep all workers waiting."""
+NO_FACE = "no face"
+SAME_PHOTO = "duplicate photo"
+SAME_FACE = "duplicate face"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one photo.
+
+    Attributes:
+        path: the photo.
+        record: what the journal says about it; None if it could not be settled.
+        before: it had been settled by an earlier call.
+        error: one line that names it if something went wrong, else "". The next call tries again.
+    """
+
+    path: Path
+    record: PhotoRecord | None = None
+    before: bool = False
+    error: str = ""
+
+
+def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) -> Generator[Outcome]:
+    """Cut the faces out of photos; whatever goes wrong with one, the rest goes on.
+
+    Crops are ``output/SIDE/NUMBER.png``, numbered from 00000000 in the order of the photos. Photos that an earlier call
+    settled are not looked at again. The lists (see ``tables``) are written when the iterator ends, or is closed.
+
+    Args:
+        detect: picture -> faces, best first; safe to call from several threads.
+        sources: what ``batch.collect`` returns.
+        options: how, and where to.
+
+    Yields:
+        One outcome a photo, in order.
+
+    Raises:
+        InputError: the output folder was made with other settings, or its journal is damaged.
+        OutputError: the results cannot be written; what was settled before stays.
+    """
+    errors: list[Outcome] = []
+    with opened(options.output, options.settings()) as journal:
+        settled = _Settled(journal, options)
+        try:
+            new = [source for source in sources if os.path.realpath(source.path) not in journal.paths]
+            known = {source.path for source in sources} - {source.path for source in new}
+            yield from (Outcome(source.path, before=True) for source in sources if source.path in known)
+
+            def look(source: Source) -> Examined:
+                return examine(detect, source.path, options, journal.hashes.__contains__)
+
+            items = (Examined(error=source.fault) if source.fault else source for source in new)
+            looked = ahead(look, items, Examined, lambda _: 0, threads=options.workers, each=EACH)
+            with closing(looked):
+                for source, examined in zip(new, looked, strict=True):
+                    outcome = settled.take(source.path, examined)
+                    if outcome.error:
+                        errors.append(outcome)
+                    yield outcome
+            if options.landmarks is not None:
+                write_landmarks(options.landmarks, journal.records)
+            if options.lmdb:
+                write_lmdbs(options.output, journal.records)
+        finally:
+            write_tables(options.output, journal.records, {str(bad.path): bad.error for bad in errors})
+
+
+class _Settled:
+    """The journal together with what is derived from it: the next number and the fingerprints of kept faces."""
+
+    def __init__(self, journal: Journal, options: Options) -> None:
+        self._journal = journal
+        self._options = options
+        self._kept = KeptFaces()
+        for record in journal.records:
+            for face in record.kept:
+                self._kept.add(face.words, face.file)
+
+    def take(self, path: Path, examined: Examined) -> Outcome:
+        """Settle the next photo: write its crops, then its line in the journal."""
+        if examined.error:
+            return Outcome(path, error=examined.error)
+        photo = os.path.realpath(path)
+        if twin := self._journal.hashes.get(examined.sha256):
+            record = PhotoRecord(photo, examined.sha256, SAME_PHOTO, twin.photo)
+        else:
+            pairs = zip(examined.faces, examined.crops, strict=True)
+            faces = tuple(self._settle(face, crop) for face, crop in pairs)
+            record = PhotoRecord(photo, examined.sha256, "" if faces else NO_FACE, faces=faces)
+        self._journal.append(record)
+        return Outcome(path, record)
+
+    def _settle(self, face: FaceRecord, crop: bytes) -> FaceRecord:
+        """Name a face's file and write it, unless the face is rejected or there already."""
+        if face.reason:
+            return face
+        if twin := self._kept.like(face.words, self._options.duplicate_bits):
+            return replace(face, reason=SAME_FACE, like=twin)
+        file = f"{face.side}/{len(self._kept):08d}.{self._options.format}"
+        with replacing(self._options.output / file) as temporary:
+            temporary.write_bytes(crop)
+        self._kept.add(face.words, file)
+        return replace(face, file=file)

@@ -1,0 +1,169 @@
+"""What a restorer plays against: a discriminator of the picture, and one for each eye and the mouth.
+
+GFP-GAN's game (Wang et al. 2021, arXiv 2101.04061, sections 3.3-3.4): the generator's terms go into its turn, the
+discriminators take turns of their own after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from revisage.errors import RecipeError
+from revisage.models.nets.discriminators import FacialComponentDiscriminator
+from revisage.training.config import Strict
+from revisage.training.losses.adversarial import GanLoss, discriminator_loss, generator_loss
+from revisage.training.losses.components import ComponentCrops, component_crops, component_style_loss
+from revisage.training.losses.gradient_penalty import r1_penalty
+from revisage.training.task import Turn
+from revisage.training.tasks.networks import PatchDiscriminatorConfig, StyleGAN2DiscriminatorConfig
+from revisage.training.tasks.terms import Pictures
+
+COMPONENTS = ComponentCrops._fields
+
+
+class AdversarialConfig(Strict):
+    """A discriminator of pictures.
+
+    Attributes:
+        discriminator: what it is.
+        weight: of the generator's term.
+        loss: what is played for.
+        r1: weight of the gradient penalty; 0: none.
+        r1_every: steps between two of them.
+        begins: images after which the game begins.
+        generator_every: steps between two turns of the generator.
+        generator_waits: images, from the beginning of the run, before the generator learns anything.
+    """
+
+    discriminator: Annotated[PatchDiscriminatorConfig | StyleGAN2DiscriminatorConfig, Field(discriminator="type")] = (
+        PatchDiscriminatorConfig()
+    )
+    weight: PositiveFloat = 0.1
+    loss: GanLoss = "wgan_softplus"
+    r1: NonNegativeFloat = 10.0
+    r1_every: PositiveInt = 16
+    begins: NonNegativeFloat = 0
+    generator_every: PositiveInt = 1
+    generator_waits: NonNegativeFloat = 0
+
+
+class ComponentConfig(Strict):
+    """Discriminators of eyes and mouth; the data must give their boxes.
+
+    Attributes:
+        weight: of the generator's term, for each of the three.
+        style: weight of the distance between Gram matrices of their features; 0: none.
+    """
+
+    weight: PositiveFloat = 1.0
+    style: NonNegativeFloat = 200.0
+
+
+def component_boxes(batch: Mapping[str, Tensor]) -> Tensor:
+    """Boxes of left eye, right eye and mouth in a batch, (N, 3, 4); pixels of the whole face.
+
+    Raises:
+        RecipeError: the data has none.
+    """
+    if not batch.keys() >= set(COMPONENTS):
+        raise RecipeError("task.losses.components: the data gives no boxes of eyes and mouth; see task.data")
+    return torch.stack([batch[name] for name in COMPONENTS], dim=1)
+
+
+def components_of_both(made: Pictures, batch: Mapping[str, Tensor]) -> tuple[ComponentCrops, ComponentCrops]:
+    """Eyes and mouth of the restored pictures and of the originals, cut out once for the turns of all players."""
+    boxes = component_boxes(batch)
+    return component_crops(made.restored, boxes, made.size), component_crops(made.gt, boxes, made.size)
+
+
+class PictureGame:
+    """The generator against a discriminator of pictures, at every scale that it judges."""
+
+    def __init__(self, config: AdversarialConfig) -> None:
+        self.config = config
+        self.discriminator = config.discriminator.build()
+
+    def generator_terms(self, made: Pictures) -> dict[str, Tensor]:
+        """How little the discriminator is taken in."""
+        with frozen(self.discriminator):
+            scales = _at_scales(self.discriminator(made.restored), made.detail)
+        losses = [generator_loss(logits, self.config.loss) for logits in scales]
+        return {"adversarial": self.config.weight * torch.stack(losses).mean() if losses else made.nothing()}
+
+    def discriminator_turn(self, made: Pictures, step: int) -> Turn:
+        """How badly it tells originals from restored pictures, and every few steps how steep it is."""
+        # Separately: a discriminator that compares the pictures of a batch must not see originals among restored ones.
+        logits = [self.discriminator(pictures) for pictures in (made.gt, made.restored.detach())]
+        scales = zip(*(_at_scales(each, made.detail) for each in logits), strict=True)
+        losses = [discriminator_loss(real, fake, self.config.loss) for real, fake in scales]
+        terms = {"discriminator": torch.stack(losses).mean() if losses else 0.0 * _sum(logits[0])}
+        if self.config.r1 and step % self.config.r1_every == 0:
+            penalty, _ = r1_penalty(self._all_logits, made.gt, self.config.r1, self.config.r1_every)
+            terms["r1"] = penalty
+        return "discriminator", terms
+
+    def _all_logits(self, pictures: Tensor) -> Tensor:
+        logits = self.discriminator(pictures)
+        if isinstance(logits, Tensor):
+            return logits
+        return torch.stack([scale.flatten(1).mean(1) for scale in logits], dim=1)
+
+
+class ComponentGame:
+    """The generator against three discriminators of eyes and mouth."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self.config = config
+        self.players = nn.ModuleDict({name: FacialComponentDiscriminator() for name in COMPONENTS})
+
+    def generator_terms(self, restored: ComponentCrops, originals: ComponentCrops) -> dict[str, Tensor]:
+        """How little they are taken in, and how much the style of the parts differs."""
+        terms: dict[str, Tensor] = {}
+        for name, player, mine, theirs in zip(COMPONENTS, self.players.values(), restored, originals, strict=True):
+            with frozen(player):
+                logits, features = player(mine, return_feats=True)
+                terms[f"adversarial/{name}"] = self.config.weight * generator_loss(logits, "vanilla")
+                if self.config.style:
+                    with torch.no_grad():
+                        _, targets = player(theirs, return_feats=True)
+                    terms[f"style/{name}"] = self.config.style * component_style_loss(features, targets)
+        return terms
+
+    def discriminator_turns(self, restored: ComponentCrops, originals: ComponentCrops) -> Iterator[Turn]:
+        """One for each."""
+        for name, player, mine, theirs in zip(COMPONENTS, self.players.values(), restored, originals, strict=True):
+            loss = discriminator_loss(player(theirs)[0], player(mine.detach())[0], "vanilla")
+            yield name, {f"discriminator/{name}": loss}
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Generator[None]:
+    """A context in which what goes through the network leaves no gradient in it."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def _sum(logits: Tensor | list[Tensor]) -> Tensor:
+    return logits.sum() if isinstance(logits, Tensor) else torch.stack([scale.sum() for scale in logits]).sum()
+
+
+def _at_scales(logits: Tensor | list[Tensor], detail: Tensor) -> list[Tensor]:
+    """Logits that may be learnt from: at full scale only of samples whose original has detail there.
+
+    An original that was enlarged would teach that smooth is real.
+    """
+    scales = [logits] if isinstance(logits, Tensor) else logits
+    judged = [scales[0][detail.bool()], *scales[1:]]
+    return [scale for scale in judged if len(scale)]

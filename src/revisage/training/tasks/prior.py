@@ -1,0 +1,240 @@
+"""Training StyleGAN2, the prior of faces that GFP-GAN decodes with (Karras et al. 2020, arXiv 1912.04958)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from revisage.errors import RecipeError, WeightsError
+from revisage.evaluation.metrics.fid import frechet_distance, inception_features, read_statistics, statistics
+from revisage.evaluation.metrics.image import RGB8
+from revisage.evaluation.metrics.networks import read_inception
+from revisage.models.nets.stylegan2_core import StyleGAN2Core
+from revisage.training.config import Strict
+from revisage.training.distributed import World, present
+from revisage.training.losses.adversarial import discriminator_loss, generator_loss
+from revisage.training.losses.gradient_penalty import path_length_penalty, r1_penalty
+from revisage.training.task import Examination, Moment, Turn
+from revisage.training.tasks.adversary import frozen
+from revisage.training.tasks.networks import (
+    StyleGAN2DiscriminatorConfig,
+    StyleGAN2GeneratorCleanConfig,
+    StyleGAN2GeneratorConfig,
+    begin,
+    constructor_arguments,
+)
+from revisage.training.tasks.samples import OriginalsConfig
+from revisage.training.tasks.sheets import sheet
+
+GAME = "wgan_softplus"
+"""Non-saturating logistic loss (Goodfellow et al. 2014), StyleGAN2's."""
+
+
+class PathLengthConfig(Strict):
+    """How the lengths of the generator's paths are kept even.
+
+    Attributes:
+        weight: of the penalty.
+        every: steps between two of them; each counts for all.
+        shrink: it is taken on so much fewer pictures than a step has.
+        decay: share of the new lengths in their running mean.
+    """
+
+    weight: PositiveFloat = 2.0
+    every: PositiveInt = 4
+    shrink: PositiveInt = 2
+    decay: PositiveFloat = 0.01
+
+
+class FidConfig(Strict):
+    """Fréchet inception distance of drawn faces to those that statistics were taken of.
+
+    Attributes:
+        network: ``pt_inception-2015-12-05-6726825d.pth``.
+        statistics: file, see :func:`revisage.evaluation.metrics.fid.read_statistics`.
+        pictures: how many are drawn; the distance of fewer than published figures use, 50000, is larger.
+    """
+
+    network: Path
+    statistics: Path
+    pictures: PositiveInt = 10_000
+
+
+class PriorConfig(Strict):
+    """A training of StyleGAN2.
+
+    Attributes:
+        data: good faces.
+        network: the generator.
+        discriminator: its opponent, for pictures of the same size.
+        start: weights of the generator to begin with.
+        r1: weight of the discriminator's gradient penalty; 0: none.
+        r1_every: steps between two of them.
+        path_length: None: paths are left alone.
+        mixing: probability that a face has the style of two codes.
+        samples: drawn at each examination, always from the same codes.
+        fid: None: not measured.
+    """
+
+    kind: Literal["stylegan2_prior"]
+    data: OriginalsConfig
+    network: Annotated[StyleGAN2GeneratorCleanConfig | StyleGAN2GeneratorConfig, Field(discriminator="type")]
+    discriminator: StyleGAN2DiscriminatorConfig = StyleGAN2DiscriminatorConfig()
+    start: Path | None = None
+    r1: NonNegativeFloat = 10.0
+    r1_every: PositiveInt = 16
+    path_length: PathLengthConfig | None = PathLengthConfig()
+    mixing: NonNegativeFloat = 0.9
+    samples: PositiveInt = 16
+    fid: FidConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_size(self) -> PriorConfig:
+        if self.discriminator.out_size != self.network.out_size:
+            raise ValueError(
+                f"discriminator.out_size is {self.discriminator.out_size}, network.out_size {self.network.out_size}"
+            )
+        return self
+
+    def build(self, seed: int) -> PriorTask:
+        """The task, with its data read (RecipeError if something is missing)."""
+        return PriorTask(self, seed)
+
+
+class Opponent(nn.Module):
+    """The discriminator, and what else a run remembers: the state to resume from holds it, the weight file does not.
+
+    Attributes:
+        path_length: () running mean of the lengths of the generator's paths.
+    """
+
+    path_length: Tensor
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.register_buffer("path_length", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the discriminator says."""
+        return self.discriminator(x)
+
+
+class PriorTask:
+    """See :class:`revisage.training.task.Task`."""
+
+    collate = staticmethod(default_collate)
+
+    def __init__(self, config: PriorConfig, seed: int) -> None:
+        self.config = config
+        self.seed = seed
+        self.network = config.network.build()
+        begin(self.network, config.start)
+        self.opponent = Opponent(config.discriminator.build())
+        self.dataset = config.data.build(config.network.out_size, seed)
+        self._distance = _Distance(config.fid) if config.fid else None
+
+    @property
+    def players(self) -> Mapping[str, nn.Module]:
+        """The generator and its opponent."""
+        return {"generator": self.network, "discriminator": self.opponent}
+
+    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
+        """The discriminator's turn, then the generator's; every few steps each has a penalty besides."""
+        gt = batch["gt"]
+        with torch.no_grad():
+            drawn = self._drawn(len(gt))
+        terms = {"discriminator": discriminator_loss(self.opponent(gt), self.opponent(drawn), GAME)}
+        if self.config.r1 and moment.step % self.config.r1_every == 0:
+            terms["r1"], _ = r1_penalty(self.opponent, gt, self.config.r1, self.config.r1_every)
+        yield "discriminator", terms
+
+        with frozen(self.opponent):
+            terms = {"adversarial": generator_loss(self.opponent(self._drawn(len(gt))), GAME)}
+        if self.config.path_length and moment.step % self.config.path_length.every == 0:
+            terms["path_length"] = self._path_length_term(len(gt), self.config.path_length)
+        yield "generator", terms
+
+    def _drawn(self, count: int) -> Tensor:
+        return self._synthesize(mixed_latents(self.network, count, self.config.mixing))
+
+    def _synthesize(self, latents: Tensor) -> Tensor:
+        return self.network([latents], input_is_latent=True, randomize_noise=True)[0]
+
+    def _path_length_term(self, count: int, settings: PathLengthConfig) -> Tensor:
+        count = max(count // settings.shrink, 1)
+        latents = mixed_latents(self.network, count, self.config.mixing)
+        noise = torch.randn(count, 3, self.config.network.out_size, self.config.network.out_size, device=latents.device)
+        mean = self.opponent.path_length
+        penalty, updated = path_length_penalty(self._synthesize, latents, noise, mean.clone(), settings.decay)
+        present().average([updated])
+        mean.copy_(updated)
+        return settings.weight * settings.every * penalty
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module, world: World) -> Examination:
+        """The running mean of path lengths, the distance if the recipe asks for it, and faces of the same codes."""
+        generator = cast(StyleGAN2Core, network).eval()
+        metrics = {"path_length": float(self.opponent.path_length)}
+        if self._distance:
+            metrics["fid"] = self._distance.measure(generator, self.seed, world)
+        drawn = torch.cat([_face(generator, self.seed, index) for index in range(self.config.samples)])
+        return Examination(metrics, sheet(*drawn.split(4)) if len(drawn) % 4 == 0 else sheet(drawn))
+
+    def describe(self) -> dict[str, Any]:
+        """The generator's class and constructor arguments."""
+        return {"architecture": self.config.network.type, "arguments": constructor_arguments(self.config.network)}
+
+    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
+        """The originals."""
+        return sheet(batch["gt"])
+
+
+def mixed_latents(generator: StyleGAN2Core, count: int, mixing: float) -> Tensor:
+    """Styles of random codes, (count, num_latent, num_style_feat), from torch's global random numbers.
+
+    Args:
+        generator: whose mapping network is used.
+        count: how many.
+        mixing: probability that the layers from some random one on have the style of a second code (Karras et al. 2019,
+            arXiv 1812.04948, section 3.1).
+    """
+    device = generator.constant_input.weight.device
+    codes = torch.randn(2 * count, generator.num_style_feat, device=device)
+    first, second = generator.get_latent(codes)[:, None].chunk(2)
+    layers = torch.arange(generator.num_latent, device=device)
+    begins = torch.randint(1, generator.num_latent, (count,), device=device)
+    mixed = torch.rand(count, device=device) < mixing
+    return torch.where((mixed[:, None] & (layers >= begins[:, None]))[..., None], second, first)
+
+
+def _face(generator: StyleGAN2Core, seed: int, index: int) -> Tensor:
+    """Face number ``index`` of a seed, (1, 3, S, S), always of the same code and the stored noise."""
+    random = torch.Generator().manual_seed(seed * 1_000_003 + index)
+    code = torch.randn(1, generator.num_style_feat, generator=random)
+    return generator([code.to(generator.constant_input.weight.device)])[0]
+
+
+class _Distance:
+    """To the statistics of a recipe."""
+
+    def __init__(self, config: FidConfig) -> None:
+        self.pictures = config.pictures
+        try:
+            self.network = read_inception(config.network)
+            self.statistics = read_statistics(config.statistics)
+        except WeightsError as error:
+            raise RecipeError(f"task.fid: {error}") from error
+
+    def measure(self, generator: StyleGAN2Core, seed: int, world: World) -> float:
+        inception = self.network.to(generator.constant_input.weight.device)
+        own = [
+            inception_features(inception, sheet(_face(generator, seed, index))) for index in world.share(self.pictures)
+        ]
+        return frechet_distance(statistics(world.gather(own)), self.statistics)

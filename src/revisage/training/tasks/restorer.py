@@ -1,0 +1,215 @@
+"""Training a restorer of aligned faces, the GFP-GAN way: patches or whole faces, terms that compare, and a game."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
+
+from revisage.evaluation.metrics.image import RGB8
+from revisage.models.nets.coarse_to_fine import CoarseToFineUNet, parts
+from revisage.models.nets.gfpgan import GFPGANCore
+from revisage.training.config import Strict
+from revisage.training.data.crops import CropPatches, read_crops
+from revisage.training.data.degradations.blur import Blur
+from revisage.training.data.degradations.jpeg import Jpeg
+from revisage.training.data.degradations.noise import Noise
+from revisage.training.data.degradations.recipes import DegradationSettings, Steps
+from revisage.training.data.degradations.resize import Shrink
+from revisage.training.data.degradations.sequence import one_of
+from revisage.training.distributed import World
+from revisage.training.task import Examination, Moment, Turn
+from revisage.training.tasks.adversary import (
+    AdversarialConfig,
+    ComponentConfig,
+    ComponentGame,
+    PictureGame,
+    components_of_both,
+)
+from revisage.training.tasks.networks import (
+    CoarseToFineUNetConfig,
+    GFPGANv1CleanConfig,
+    GFPGANv1Config,
+    RestorationUNetConfig,
+    begin,
+    header,
+    picture_and_pyramid,
+)
+from revisage.training.tasks.pairs import MetricsConfig, Pairs, PairsConfig
+from revisage.training.tasks.samples import DegradedConfig
+from revisage.training.tasks.sheets import sheet
+from revisage.training.tasks.terms import (
+    AnyIdentityTerm,
+    AnyPerceptualTerm,
+    FrequencyTerm,
+    Pictures,
+    PixelTerm,
+    PyramidTerm,
+    Term,
+)
+
+
+class Losses(Strict):
+    """What a restorer is trained towards. What is left out costs nothing."""
+
+    pixel: PixelTerm | None = None
+    pyramid: PyramidTerm | None = None
+    frequency: FrequencyTerm | None = None
+    perceptual: AnyPerceptualTerm | None = None
+    identity: AnyIdentityTerm | None = None
+    adversarial: AdversarialConfig | None = None
+    components: ComponentConfig | None = None
+
+    def comparisons(self) -> dict[str, Term]:
+        """The terms that compare with the original, by name."""
+        chosen = {
+            "pixel": self.pixel,
+            "pyramid": self.pyramid,
+            "frequency": self.frequency,
+            "perceptual": self.perceptual,
+            "identity": self.identity,
+        }
+        return {name: term.build() for name, term in chosen.items() if term is not None}
+
+
+class RestorerConfig(Strict):
+    """A restorer training.
+
+    Attributes:
+        data: whole faces, perhaps with the places of eyes and mouth; or else:
+        crops: folders of aligned square crops, of which patches are shown.
+        only: beginnings of the file names to use, say the sources whose licence allows it.
+        size: side of a restored face in pixels.
+        patch: side of a training sample cut from it.
+        over_face: share of the patches that lie over the face; the others lie anywhere.
+        oversample: patches are degraded at this many times their size; for a network that is to see smaller pictures.
+        degradation: how patches become inputs (:mod:`revisage.training.data.degradations.recipes`); of several, each
+            sample draws one.
+        network: what is trained.
+        start: weights to begin with.
+        losses: what it is trained towards.
+        validation: name -> pairs.
+        metrics: files of the figures taken of them.
+    """
+
+    kind: Literal["restorer"]
+    data: DegradedConfig | None = None
+    crops: tuple[Path, ...] = ()
+    only: tuple[str, ...] = ("",)
+    size: PositiveInt = 512
+    patch: PositiveInt = 256
+    over_face: NonNegativeFloat = 0.0
+    oversample: PositiveInt = 1
+    degradation: tuple[DegradationSettings, ...] = Field((Steps((Blur(), Shrink(), Noise(), Jpeg())),), min_length=1)
+    network: Annotated[
+        RestorationUNetConfig | CoarseToFineUNetConfig | GFPGANv1CleanConfig | GFPGANv1Config,
+        Field(discriminator="type"),
+    ]
+    start: Path | None = None
+    losses: Losses = Losses(pixel=PixelTerm())
+    validation: dict[str, PairsConfig] = Field(default_factory=dict)
+    metrics: MetricsConfig = MetricsConfig()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> RestorerConfig:
+        if (self.data is None) == (not self.crops):
+            raise ValueError("give either data, for whole faces, or crops, for patches of them")
+        return self
+
+    def samples(self, seed: int) -> Dataset[Any]:
+        """Whole faces or patches, by image count (RecipeError if something is missing)."""
+        if self.data is not None:
+            return self.data.build(self.size, seed)
+        return CropPatches(
+            read_crops(self.crops, self.only),
+            size=self.size,
+            patch=self.patch,
+            degradation=one_of(self.degradation),
+            seed=seed,
+            over_face=self.over_face,
+            oversample=self.oversample,
+            whole=isinstance(self.network, CoarseToFineUNetConfig),
+        )
+
+    def build(self, seed: int) -> RestorerTask:
+        """The task, with its data read (RecipeError if something is missing)."""
+        return RestorerTask(self, seed)
+
+
+class RestorerTask:
+    """See :class:`revisage.training.task.Task`."""
+
+    collate = staticmethod(default_collate)
+
+    def __init__(self, config: RestorerConfig, seed: int) -> None:
+        self.config = config
+        self.network = config.network.build()
+        begin(self.network, config.start)
+        self.comparisons = config.losses.comparisons()
+        self.game = PictureGame(config.losses.adversarial) if config.losses.adversarial else None
+        self.components = ComponentGame(config.losses.components) if config.losses.components else None
+        self.dataset = config.samples(seed)
+        self._pairs = Pairs(config.validation, config.size, config.metrics)
+
+    @property
+    def players(self) -> Mapping[str, nn.Module]:
+        """The generator, and its opponents if there are any."""
+        players: dict[str, nn.Module] = {"generator": self.network}
+        if self.game:
+            players["discriminator"] = self.game.discriminator
+        return players | (dict(self.components.players.items()) if self.components else {})
+
+    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
+        """The generator's turn, then the discriminators'."""
+        begun = self.game is None or moment.images >= self.game.config.begins
+        game, components = (self.game, self.components) if begun else (None, None)
+        made = self._restored(batch, moment)
+        parts = components_of_both(made, batch) if components else None
+        if game is None or _generator_learns(game.config, moment):
+            terms = {name: term(made) for name, term in self.comparisons.items()}
+            terms |= game.generator_terms(made) if game else {}
+            yield "generator", terms | (components.generator_terms(*parts) if components and parts else {})
+        if game is not None:
+            yield game.discriminator_turn(made, moment.step)
+        if components and parts:
+            yield from components.discriminator_turns(*parts)
+
+    def _restored(self, batch: dict[str, Tensor], moment: Moment) -> Pictures:
+        lq = batch["lq"].contiguous(memory_format=torch.channels_last)
+        corner = batch.get("corner", torch.zeros(len(lq), 2))  # a whole face has none
+        corners = [(float(left), float(top)) for left, top in corner.tolist()]
+        more: dict[str, Any] = {}
+        if isinstance(self.network, GFPGANCore):  # a prior's noise is drawn afresh in training and stored for use
+            more = {"randomize_noise": True}
+        elif isinstance(self.network, CoarseToFineUNet) and "corner" in batch:
+            # It sees the whole face and works out the patch.
+            more = {"corners": _places(batch), "side": batch["gt"].shape[-1]}
+        restored, drawn = picture_and_pyramid(self.network(lq, **more))
+        return Pictures(restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, moment.images)
+
+    def validate(self, network: nn.Module, world: World) -> Examination:
+        """All figures of every set of pairs, beside the input's."""
+        return self._pairs.examine(network, world)
+
+    def describe(self) -> dict[str, Any]:
+        """The network's class and constructor arguments, and the side of a face."""
+        return header(self.config.network, self.config.size)
+
+    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
+        """Degraded above original."""
+        lq, side = batch["lq"], batch["gt"].shape[-1]
+        return sheet(lq if lq.shape[-1] == side else parts(lq, _places(batch), side), batch["gt"])
+
+
+def _places(batch: dict[str, Tensor]) -> list[tuple[int, int]]:
+    """Left and top of each sample's patch in its face."""
+    return [(round(left), round(top)) for left, top in batch["corner"].tolist()]
+
+
+def _generator_learns(game: AdversarialConfig, moment: Moment) -> bool:
+    return moment.step % game.generator_every == 0 and moment.images >= game.generator_waits

@@ -1,0 +1,264 @@
+"""The terms of a restorer's loss that compare it with the original: each a setting, and a function built from it.
+
+A term that a recipe leaves out is not built, so it costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from revisage.models.nets.arcface import gray_faces
+from revisage.models.nets.face_descriptor import chips, shows_chip
+from revisage.training.config import Strict
+from revisage.training.losses.feature_networks import (
+    read_arcface,
+    read_face_descriptor,
+    read_lpips_channels,
+    read_vgg16,
+    read_vgg19,
+)
+from revisage.training.losses.frequency import fft_loss, focal_frequency_loss, wavelet_loss
+from revisage.training.losses.identity import identity_distance
+from revisage.training.losses.perceptual import (
+    VGG19_WEIGHTS,
+    feature_distance,
+    features_of_both,
+    lpips_distance,
+    perceptual_loss,
+    style_loss,
+)
+from revisage.training.losses.pixel import DISTANCES, PixelDistance, pixel_loss
+from revisage.training.losses.pyramid import pyramid_loss
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A batch after the generator has worked on it.
+
+    Attributes:
+        restored: (N, 3, P, P) RGB in [-1, 1].
+        gt: likewise.
+        detail: (N,) 1 where ``gt`` has detail at full size, 0 where it was enlarged.
+        corners: left and top of each patch in its face.
+        drawn: pictures that the generator's levels drew, if it does.
+        size: side of a whole face in pixels.
+        images: count at the beginning of the step.
+    """
+
+    restored: Tensor
+    gt: Tensor
+    detail: Tensor
+    corners: list[tuple[float, float]]
+    drawn: list[Tensor]
+    size: int
+    images: int
+
+    def where_detailed(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """A mean over the samples whose original has detail, times their share of the batch; zero if there are none.
+
+        Args:
+            compare: (restored, gt) of those samples -> their mean.
+        """
+        chosen = self.detail.nonzero().flatten()
+        if not len(chosen):
+            return self.nothing()
+        return len(chosen) / len(self.restored) * compare(self.restored[chosen], self.gt[chosen])
+
+    def nothing(self) -> Tensor:
+        """A loss of zero that depends on the generator."""
+        return 0.0 * self.restored.sum()
+
+
+Term = Callable[[Pictures], Tensor]
+
+
+class PixelTerm(Strict):
+    """Distance of pixels, at the resolution that each original has."""
+
+    weight: PositiveFloat = 1.0
+    distance: PixelDistance = "l1"
+
+    def build(self) -> Term:
+        """The term."""
+        return lambda made: self.weight * pixel_loss(made.restored, made.gt, made.detail, DISTANCES[self.distance])
+
+
+class PyramidTerm(Strict):
+    """Distance of what the generator's levels drew; for networks that draw."""
+
+    weight: PositiveFloat = 1.0
+    until: float = math.inf
+
+    def build(self) -> Term:
+        """The term."""
+
+        def term(made: Pictures) -> Tensor:
+            if made.images > self.until or not made.drawn:
+                return made.nothing()
+            return self.weight * pyramid_loss(made.drawn, made.gt)
+
+        return term
+
+
+class FrequencyTerm(Strict):
+    """Distance of spectra or wavelet coefficients."""
+
+    weight: PositiveFloat = 1.0
+    kind: Literal["fft", "focal", "wavelet"] = "wavelet"
+
+    def build(self) -> Term:
+        """The term."""
+        distance = {"fft": fft_loss, "focal": focal_frequency_loss, "wavelet": wavelet_loss}[self.kind]
+
+        return lambda made: self.weight * made.where_detailed(distance)
+
+
+class CosinePerceptualTerm(Strict):
+    """Angles between features of VGG16, which count alike at every stage (Zhang et al. 2018, arXiv 1801.03924).
+
+    Attributes:
+        file: npz file with VGG16 weights named ``conv1_1.weight`` ...
+        stages: how many stages of VGG16 are compared.
+        patch: side of the random part of each picture on which they are; None: all of it.
+    """
+
+    network: Literal["vgg16"] = "vgg16"
+    weight: PositiveFloat = 1.0
+    file: Path
+    stages: PositiveInt = 5
+    patch: PositiveInt | None = None
+
+    def build(self) -> Term:
+        """The term."""
+        features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
+
+        def compare(restored: Tensor, gt: Tensor) -> Tensor:
+            pair = _same_part(torch.stack([restored, gt]), self.patch)
+            found, targets = features_of_both(features.to(gt.device), pair[0], pair[1])
+            return feature_distance(found, targets).mean()
+
+        return lambda made: self.weight * made.where_detailed(compare)
+
+
+class PerceptualTerm(Strict):
+    """GFP-GAN's perceptual and style loss on features of VGG19.
+
+    Attributes:
+        file: torchvision's weights of VGG19 for ImageNet.
+        weight: of the distance between features.
+        style: of the distance between their Gram matrices; 0: not compared.
+        layers: weight of each layer.
+    """
+
+    network: Literal["vgg19"] = "vgg19"
+    weight: PositiveFloat = 1.0
+    style: float = 50.0
+    file: Path
+    layers: dict[str, float] = Field(default_factory=lambda: dict(VGG19_WEIGHTS))
+
+    def build(self) -> Term:
+        """The term."""
+        features = read_vgg19(self.file, "task.losses.perceptual.file", tuple(self.layers))
+        weights = tuple(self.layers.values())
+
+        def compare(restored: Tensor, gt: Tensor) -> Tensor:
+            found, targets = features_of_both(features.to(gt.device), restored, gt)
+            loss = self.weight * perceptual_loss(found, targets, weights)
+            return loss + self.style * style_loss(found, targets, weights) if self.style else loss
+
+        return lambda made: made.where_detailed(compare)
+
+
+class LpipsTerm(Strict):
+    """LPIPS on VGG16 (Zhang et al. 2018, arXiv 1801.03924), RestoreFormer's perceptual loss.
+
+    Attributes:
+        file: torchvision's weights of VGG16 for ImageNet.
+        channels: published weights of the channels (``vgg.pth`` of LPIPS 0.1).
+        stages: how many stages of VGG16 are compared; five in the published distance.
+    """
+
+    network: Literal["lpips"] = "lpips"
+    weight: PositiveFloat = 1.0
+    file: Path
+    channels: Path
+    stages: PositiveInt = 5
+
+    def build(self) -> Term:
+        """The term."""
+        features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
+        channels = read_lpips_channels(self.channels, "task.losses.perceptual.channels")[: self.stages]
+
+        def compare(restored: Tensor, gt: Tensor) -> Tensor:
+            found, targets = features_of_both(features.to(gt.device), restored, gt)
+            return lpips_distance(found, targets, [weight.to(gt.device) for weight in channels]).mean()
+
+        return lambda made: self.weight * made.where_detailed(compare)
+
+
+class DescriptorIdentityTerm(Strict):
+    """Euclidean distance of FaceDescriptor's vectors, of the patches that show all it looks at."""
+
+    network: Literal["descriptor"] = "descriptor"
+    weight: PositiveFloat = 1.0
+    file: Path
+
+    def build(self) -> Term:
+        """The term."""
+        descriptor = read_face_descriptor(self.file, "task.losses.identity.file")
+
+        def term(made: Pictures) -> Tensor:
+            side = made.restored.shape[-1]
+            pairs = [
+                chips(torch.stack([mine, theirs]), size=made.size, corner=corner)
+                for mine, theirs, corner in zip(made.restored, made.gt, made.corners, strict=True)
+                if shows_chip(corner, side, size=made.size)
+            ]
+            if not pairs:
+                return made.nothing()
+            cut = torch.stack(pairs, dim=1)
+            found, targets = features_of_both(lambda x: [descriptor.to(x.device)(x)], cut[0], cut[1])
+            return self.weight * identity_distance(found[0], targets[0], "euclidean").sum() / len(made.restored)
+
+        return term
+
+
+class ArcFaceIdentityTerm(Strict):
+    """GFP-GAN's identity loss: mean absolute difference of ArcFace's vectors of whole gray faces."""
+
+    network: Literal["arcface"] = "arcface"
+    weight: PositiveFloat = 10.0
+    file: Path
+
+    def build(self) -> Term:
+        """The term."""
+        arcface = read_arcface(self.file, "task.losses.identity.file")
+
+        def term(made: Pictures) -> Tensor:
+            found, targets = features_of_both(lambda x: [arcface.to(x.device)(gray_faces(x))], made.restored, made.gt)
+            return self.weight * identity_distance(found[0], targets[0], "l1").mean()
+
+        return term
+
+
+AnyPerceptualTerm: TypeAlias = Annotated[
+    CosinePerceptualTerm | LpipsTerm | PerceptualTerm, Field(discriminator="network")
+]
+AnyIdentityTerm: TypeAlias = Annotated[DescriptorIdentityTerm | ArcFaceIdentityTerm, Field(discriminator="network")]
+
+
+def _same_part(pictures: Tensor, side: int | None) -> Tensor:
+    """A random square of (..., H, W), the same of all; the whole if there is no more."""
+    if side is None or side >= pictures.shape[-1]:
+        return pictures
+    room = pictures.shape[-1] - side
+    top, left = (int(torch.randint(0, room + 1, ())) for _ in range(2))
+    return pictures[..., top : top + side, left : left + side]

@@ -1,0 +1,71 @@
+"""What is no file is refused at once: nothing waits for a pipe, or reads a device for ever."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from revisage.errors import ImageError, InputError, MissingWeightsError, RecipeError
+from revisage.files import read_regular
+from revisage.images.images import read_image
+from revisage.models.checkpoint import read_weights
+from revisage.models.legacy import read_legacy
+from revisage.training.data.sources import read_crop
+from revisage.training.data.tar_source import TarSource
+from revisage.training.recipe import read_recipe
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """A pipe that nobody writes to: to open it waits for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX only")
+@pytest.mark.parametrize("read", [read_image, read_crop, read_recipe, lambda path: TarSource([path])])
+def test_a_pipe_is_refused_and_not_waited_for(pipe, read):
+    with pytest.raises(InputError, match="it is a pipe or a device, no file") as caught:
+        read(pipe)
+    assert str(pipe) in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device of Unix")
+@pytest.mark.parametrize(
+    ("read", "error"), [(read_image, ImageError), (read_crop, RecipeError), (read_recipe, RecipeError)]
+)
+def test_a_device_without_end_is_refused(read, error):
+    with pytest.raises(error, match="/dev/zero"):
+        read(Path("/dev/zero"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX only")
+@pytest.mark.parametrize("read", [read_weights, read_legacy])
+def test_a_pipe_holds_no_weights(pipe, read):
+    with pytest.raises(MissingWeightsError, match="pipe"):
+        read(pipe)
+
+
+def test_links_are_followed(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_regular(tmp_path / "link") == b"content"
+
+
+def test_links_in_a_circle_are_refused(tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    assert read_regular(tmp_path / "file", 7) == b"content"
+    with pytest.raises(OSError, match="more than the 6"):
+        read_regular(tmp_path / "file", 6)
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(OSError, match="no file has a name like this"):
+        read_regular(tmp_path / "a\0b")

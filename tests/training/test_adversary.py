@@ -1,0 +1,96 @@
+"""What a restorer plays against; the game as a whole is tested in test_restorer_task.py."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from revisage.errors import RecipeError
+from revisage.training.task import Moment
+from revisage.training.tasks.adversary import COMPONENTS, component_boxes
+from revisage.training.tasks.restorer import RestorerConfig
+
+GENERATOR = {"out_size": 32, "num_style_feat": 8, "num_mlp": 1, "narrow": 0.03125, "channel_multiplier": 1}
+GAME = {"discriminator": {"type": "StyleGAN2Discriminator", "out_size": 32, "narrow": 0.03125}}
+
+
+@pytest.fixture
+def settings(faces, landmarks):
+    return {
+        "kind": "restorer",
+        "data": {"source": str(faces), "landmarks": landmarks},
+        "size": 32,
+        "network": {"type": "GFPGANv1Clean", **GENERATOR},
+        "losses": {"pixel": {}, "adversarial": GAME, "components": {}},
+    }
+
+
+def task(settings, **changes):
+    torch.manual_seed(0)
+    return RestorerConfig.model_validate(settings | changes).build(seed=0)
+
+
+def batch(made, size=4):
+    return made.collate([made.dataset[index] for index in range(size)])
+
+
+def test_originals_and_restored_pictures_are_judged_apart(settings):
+    """Else a discriminator that compares the pictures of a batch would find originals in every group."""
+    made = task(settings)
+    seen = []
+    made.game.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+    samples = batch(made)
+    list(made.turns(samples, Moment(0, 1)))
+    assert [len(pictures) for pictures in seen] == [4, 4, 4]  # restored; originals, restored
+    assert torch.equal(seen[1], samples["gt"])
+    assert torch.equal(seen[2], seen[0])
+
+
+def test_eyes_and_mouth_have_players_and_turns_of_their_own(settings):
+    made = task(settings)
+    turns = list(made.turns(batch(made), Moment(0, 1)))
+    assert list(made.players) == ["generator", "discriminator", *COMPONENTS]
+    assert [who for who, _ in turns] == list(made.players)
+    assert {f"adversarial/{part}" for part in COMPONENTS} | {f"style/{part}" for part in COMPONENTS} < set(turns[0][1])
+
+
+def test_each_player_learns_from_its_own_turn_only(settings):
+    made = task(settings)
+    for who, terms in made.turns(batch(made), Moment(0, 0)):
+        for player in made.players.values():
+            player.zero_grad()
+        sum(terms.values()).backward()
+        learning = {name for name, net in made.players.items() if any(p.grad is not None for p in net.parameters())}
+        assert learning == {who}
+
+
+def test_no_player_begins_before_the_game(settings):
+    made = task(settings, losses={"pixel": {}, "adversarial": {**GAME, "begins": 100}, "components": {}})
+    assert [who for who, _ in made.turns(batch(made), Moment(99, 1))] == ["generator"]
+
+
+def test_boxes_are_stacked_in_the_order_of_the_players():
+    samples = {name: torch.full((2, 4), float(place)) for place, name in enumerate(COMPONENTS)}
+    assert component_boxes(samples)[:, :, 0].tolist() == [[0.0, 1.0, 2.0]] * 2
+
+
+def test_data_without_boxes_is_refused(settings, faces):
+    made = task(settings, data={"source": str(faces)})
+    with pytest.raises(RecipeError, match="no boxes of eyes and mouth"):
+        list(made.turns(batch(made), Moment(0, 1)))
+
+
+@pytest.mark.parametrize("changes", [{"data": None}, {"crops": ["somewhere"]}])
+def test_faces_come_from_one_kind_of_data(settings, changes):
+    with pytest.raises(ValidationError, match="give either data"):
+        task(settings, **changes)
+
+
+def test_a_priors_noise_is_drawn_afresh_in_training_and_stored_for_use(settings):
+    made = task(settings)
+    for name, value in made.network.stylegan_decoder.named_parameters():
+        if name.endswith(".weight") and value.numel() == 1:
+            torch.nn.init.ones_(value)  # strength of the noise, 0 at first
+    samples = batch(made)
+    first, second = (made._restored(samples, Moment(0, 1)).restored for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(*(made.network(samples["lq"])[0] for _ in range(2)))

@@ -1,0 +1,123 @@
+"""Two processes under torchrun against one process: the same game with the same pictures ends with the same weights."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from revisage.errors import RecipeError
+from revisage.training.distributed import World
+from revisage.training.loop import train
+from revisage.training.recipe import read_recipe
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from revisage.training.loop import train
+from revisage.training.recipe import read_recipe
+torch.set_num_threads(1)
+train(read_recipe(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    (tmp_path / "crops").mkdir()
+    generator = np.random.default_rng(0)
+    for name in "abcde":
+        small = generator.integers(0, 256, (8, 8, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "crops" / f"{name}.png"), cv2.resize(small, (64, 64), interpolation=cv2.INTER_CUBIC))
+    pairs = {"gt": str(tmp_path / "crops"), "lq": str(tmp_path / "crops"), "limit": 5}
+    content = {
+        "name": "game",
+        "task": {
+            "kind": "restorer",
+            "crops": [str(tmp_path / "crops")],
+            "size": 64,
+            "patch": 32,
+            "network": {"type": "RestorationUNet", "widths": [8, 8], "blocks": [1, 1]},
+            "losses": {
+                "pixel": {},
+                "adversarial": {
+                    "weight": 0.5,
+                    "discriminator": {"type": "StyleGAN2Discriminator", "out_size": 32, "narrow": 0.03125},
+                    "r1_every": 2,
+                },
+            },
+            "validation": {"same": pairs},
+        },
+        "training": {
+            "images": 64, "batch": 8, "workers": 0, "schedule": {"kind": "constant", "warmup": 0},
+            "validate_every": 64, "save_every": 64,
+        },
+    }  # fmt: skip
+    path = tmp_path / "game.yml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def two_processes(recipe_file, run, *settings):
+    script = run.parent / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    result = subprocess.run([*command, recipe_file, run, *settings], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def state(run):
+    return torch.load(run / "state.pt", weights_only=True)
+
+
+def metrics(run):
+    return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["validation"]
+
+
+def difference(run, other, recipe):
+    """How far two runs ended from each other, as a share of the way that the first one went; the worst player's."""
+    torch.manual_seed(recipe.seed)
+    start = {name: network.state_dict() for name, network in recipe.task.build(recipe.seed).players.items()}
+    shares = []
+    for player, first in state(run)["players"].items():
+        second = state(other)["players"][player]
+        gap, way = (
+            torch.cat([(a[key] - b[key]).flatten() for key in first]).norm()
+            for a, b in ((first, second), (first, start[player]))
+        )
+        shares.append(float(gap / way))
+    return max(shares)
+
+
+def test_two_processes_learn_what_one_does(recipe_file, tmp_path):
+    recipe = read_recipe(recipe_file)
+    one, two, parts = tmp_path / "one", tmp_path / "two", tmp_path / "parts"
+    two_processes(recipe_file, two)
+    train(recipe, one)
+    # Adam makes steps of one size from gradients of any size, so where they nearly cancel rounding decides.
+    assert difference(one, two, recipe) < 0.02
+    for figure, value in metrics(one).items():
+        assert metrics(two)[figure] == pytest.approx(value, abs=0.01, nan_ok=True)
+    # In two parts one process makes the same sums as two processes.
+    train(read_recipe(recipe_file, ["training.accumulate=2"]), parts)
+    assert difference(parts, two, recipe) < 1e-4
+
+
+def test_another_batch_is_far_off_by_the_same_measure(recipe_file, tmp_path):
+    train(read_recipe(recipe_file), tmp_path / "one")
+    train(read_recipe(recipe_file, ["training.batch=4", "training.images=32"]), tmp_path / "half")
+    assert difference(tmp_path / "one", tmp_path / "half", read_recipe(recipe_file)) > 0.2
+
+
+def test_a_batch_that_does_not_divide_is_refused(recipe_file, tmp_path):
+    with pytest.raises(RecipeError, match="8 images do not divide into 1 processes x 3 parts"):
+        train(read_recipe(recipe_file, ["training.accumulate=3"]), tmp_path / "run")
+
+
+def test_the_shares_of_all_processes_are_the_whole():
+    shares = [list(World(rank, 3).share(10)) for rank in range(3)]
+    assert sorted(place for share in shares for place in share) == list(range(10))

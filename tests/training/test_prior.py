@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+import torch
+
+from revisage.errors import RecipeError
+from revisage.models.checkpoint import read_weights, save_weights
+from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
+from revisage.training.distributed import World
+from revisage.training.loop import train
+from revisage.training.recipe import Recipe
+from revisage.training.task import Moment
+from revisage.training.tasks.networks import GFPGANv1CleanConfig, GFPGANv1Config
+from revisage.training.tasks.prior import PriorConfig, mixed_latents
+
+SMALL = {"out_size": 32, "num_style_feat": 8, "num_mlp": 2, "narrow": 0.03125, "channel_multiplier": 1}
+KINDS = ["StyleGAN2GeneratorClean", "StyleGAN2Generator"]
+
+
+@pytest.fixture
+def settings(faces):
+    return {
+        "kind": "stylegan2_prior",
+        "data": {"source": str(faces)},
+        "network": {"type": "StyleGAN2GeneratorClean", **SMALL},
+        "discriminator": {"out_size": 32, "narrow": 0.03125},
+        "samples": 4,
+    }
+
+
+def task(settings, **changes):
+    torch.manual_seed(0)
+    return PriorConfig.model_validate(settings | changes).build(seed=0)
+
+
+def turns(made, step=1):
+    torch.manual_seed(0)
+    batch = made.collate([made.dataset[index] for index in range(4)])
+    return dict(made.turns(batch, Moment(4 * step, step)))
+
+
+def run(settings, folder, **training):
+    training = {"batch": 4, "workers": 0, "validate_every": 1000, "save_every": 4} | training
+    training["schedule"] = {"kind": "constant", "warmup": 0}
+    return train(Recipe.model_validate({"name": "tiny", "task": settings, "training": training}), folder)
+
+
+def test_penalties_come_every_few_steps(settings):
+    made = task(settings, r1_every=4, path_length={"every": 2})
+    kinds = {step: {who: set(terms) for who, terms in turns(made, step).items()} for step in (1, 2, 4)}
+    plain = {"discriminator": {"discriminator"}, "generator": {"adversarial"}}
+    assert kinds[1] == plain
+    assert kinds[2] == plain | {"generator": {"adversarial", "path_length"}}
+    assert kinds[4] == {"discriminator": {"discriminator", "r1"}, "generator": {"adversarial", "path_length"}}
+
+
+def test_path_lengths_may_be_left_alone(settings):
+    assert set(turns(task(settings, path_length=None), step=0)["generator"]) == {"adversarial"}
+
+
+def test_each_side_learns_from_its_own_turn_only(settings):
+    made = task(settings)
+    batch = made.collate([made.dataset[index] for index in range(4)])
+    for who, terms in made.turns(batch, Moment(0, 0)):
+        for player in made.players.values():
+            player.zero_grad()
+        sum(terms.values()).backward()
+        learning = {
+            name for name, player in made.players.items() if any(p.grad is not None for p in player.parameters())
+        }
+        assert learning == {who}
+
+
+def test_the_mean_path_length_follows_the_paths(settings):
+    made = task(settings)
+    assert float(made.opponent.path_length) == 0
+    turns(made, step=0)
+    first = float(made.opponent.path_length)
+    turns(made, step=0)
+    assert 0 < first < float(made.opponent.path_length)
+
+
+@pytest.mark.parametrize(("mixing", "share"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
+def test_styles_are_mixed_as_often_as_asked(mixing, share):
+    torch.manual_seed(0)
+    generator = StyleGAN2GeneratorClean(**SMALL)
+    latents = mixed_latents(generator, 400, mixing)
+    assert latents.shape == (400, generator.num_latent, 8)
+    mixed = (latents != latents[:, :1]).any(dim=2)
+    assert float(mixed.any(dim=1).float().mean()) == pytest.approx(share, abs=0.08)
+    # Once the second style has begun it stays.
+    assert bool((mixed[:, 1:] >= mixed[:, :-1]).all())
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(settings, tmp_path):
+    run(settings, tmp_path / "whole", images=24)
+    run(settings, tmp_path / "parts", images=12)
+    run(settings, tmp_path / "parts", images=24)
+    whole, parts = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "parts"))
+    assert float(whole["players"]["discriminator"]["path_length"]) > 0
+    for name, state in whole["players"].items():
+        assert all(torch.equal(value, parts["players"][name][key]) for key, value in state.items())
+    first, second = (read_weights(tmp_path / name / "model.safetensors")[0] for name in ("whole", "parts"))
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_saved_file_is_a_prior_for_gfpgan(settings, tmp_path, kind):
+    path = run(settings | {"network": {"type": kind, **SMALL}}, tmp_path / "run", images=4)
+    config = {"StyleGAN2GeneratorClean": GFPGANv1CleanConfig, "StyleGAN2Generator": GFPGANv1Config}[kind]
+    network = config(**SMALL, decoder=path).build()
+    state = network.get_submodule("stylegan_decoder").state_dict()
+    learnt, header = read_weights(path)
+    assert header["architecture"] == kind
+    assert state.keys() == learnt.keys()
+    assert all(torch.equal(value, state[key]) for key, value in learnt.items())
+
+
+def test_an_examination_draws_the_same_faces_every_time(settings):
+    made = task(settings)
+    torch.manual_seed(1)
+    first = made.validate(made.network, World())
+    torch.manual_seed(2)
+    second = made.validate(made.network, World())
+    assert first.sheet.shape == (32, 128, 3)
+    assert np.array_equal(first.sheet, second.sheet)
+    assert set(first.metrics) == {"path_length"}
+
+
+def test_training_can_begin_with_weights(settings, tmp_path):
+    torch.manual_seed(5)
+    start = StyleGAN2GeneratorClean(**SMALL)
+    save_weights(tmp_path / "start.safetensors", start.state_dict(), {})
+    made = task(settings, start=tmp_path / "start.safetensors")
+    assert torch.equal(made.network.constant_input.weight, start.constant_input.weight)
+
+
+def test_a_discriminator_of_another_size_is_refused(settings):
+    with pytest.raises(ValueError, match=r"discriminator.out_size is 512, network.out_size 32"):
+        task(settings, discriminator={})
+
+
+def test_features_that_are_not_there_are_named(settings, tmp_path):
+    with pytest.raises(RecipeError, match=r"task.fid: .*none.pth"):
+        task(settings, fid={"network": tmp_path / "none.pth", "statistics": tmp_path / "none.npz"})

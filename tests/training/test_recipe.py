@@ -1,0 +1,92 @@
+"""Recipes made to harm, and wrong ones: one line that names the file; nothing is run, nothing takes long."""
+
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from locations import RECIPES
+from revisage.errors import RecipeError
+from revisage.training.recipe import LARGEST, read_recipe
+
+SMOKE = RECIPES / "smoke.yml"
+
+
+def error_of(tmp_path, text, *overrides):
+    path = tmp_path / "own.yml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+    started = time.process_time()
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path, overrides)
+    message = str(caught.value)
+    assert "own.yml" in message or "--set" in message
+    assert message.isprintable()
+    assert time.process_time() - started < 3
+    return message
+
+
+def test_a_billion_laughs_are_refused(tmp_path):
+    levels = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
+    assert "unfold to" in error_of(tmp_path, f"a0: &a0 [ha]\n{levels}name: *a29\n")
+
+
+def test_a_billion_laughs_in_an_override_are_refused(tmp_path):
+    levels = ", ".join(f"&a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30))
+    assert "unfold to" in error_of(tmp_path, SMOKE.read_text(), f"name=[&a0 [ha], {levels}]")
+
+
+def test_a_reference_is_no_harm(tmp_path):
+    content = yaml.safe_load(SMOKE.read_text())
+    (tmp_path / "own.yml").write_text(f"x: &s {content['seed']}\n" + SMOKE.read_text().replace("seed:", "seed: *s #"))
+    with pytest.raises(RecipeError, match="unknown key 'x'"):
+        read_recipe(tmp_path / "own.yml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: !!python/object/apply:os.mkdir [ran]",
+        "!!python/object/new:os.system [mkdir ran]",
+        "name: !!python/name:os.system",
+        "name: !!python/module:antigravity",
+    ],
+)
+def test_objects_of_python_are_refused_and_not_made(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    assert "could not determine a constructor" in error_of(tmp_path, text)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("text", ["[" * 5_000, "{a: " * 5_000, "- " * 5_000, "a: &a [*a]\nname: *a"])
+def test_what_is_nested_too_deeply_or_in_itself_is_refused(tmp_path, text):
+    assert "nested too deeply" in error_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "value", ["2001-99-99", "9" * 5000, "!!int x", "!!float x", "!!timestamp x", "!!bool x", "!!binary é", "!!set 3"]
+)
+def test_values_that_are_none_are_refused(tmp_path, value):
+    assert "own.yml" in error_of(tmp_path, f"name: {value}")
+
+
+@pytest.mark.parametrize(
+    "override", ["a=[", "name=2001-99-99", "name=\udcff", "=", "seed.x=1", "a", "", f"seed={'9' * 5000}"]
+)
+def test_wrong_overrides_are_refused(tmp_path, override):
+    error_of(tmp_path, SMOKE.read_text(), override)
+
+
+@pytest.mark.parametrize("text", ["", "3", "- a", "a\0b", b"\xff\xfe", b"\xed\xa0\x80: 1", "\x1b[2J: 1", "? [a]\n: b"])
+def test_what_is_no_recipe_is_refused(tmp_path, text):
+    error_of(tmp_path, text)
+
+
+def test_a_recipe_of_a_gigabyte_is_not_read(tmp_path):
+    assert f"more than the {LARGEST}" in error_of(tmp_path, b"#" * (LARGEST + 1))
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/dev/zero", "/etc"])
+def test_paths_in_a_recipe_are_not_touched_by_reading_it(name):
+    recipe = read_recipe(RECIPES / "embedded_detector.yml", [f"task.photos={name}"])
+    assert recipe.task.photos == Path(name)
