@@ -4,7 +4,8 @@ import time
 
 import torch
 
-from revisage import load as loading
+from revisage.models.build import build
+from revisage.models.fetch import weight_file
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.process import keep_freed_memory
 
@@ -21,10 +22,7 @@ def seconds(network: torch.nn.Module, crop: torch.Tensor) -> float:
 @torch.inference_mode()
 def main() -> None:
     keep_freed_memory()
-    networks = {
-        "embedded": loading.build(loading.weight_file("embedded"))[0],
-        "GFPGANv1Clean": GFPGANv1Clean(512, **FULL),
-    }
+    networks = {"embedded": build(weight_file("embedded"))[0], "GFPGANv1Clean": GFPGANv1Clean(512, **FULL)}
     crop = torch.zeros(1, 3, 512, 512).contiguous(memory_format=torch.channels_last)
     times: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(ROUNDS + 1):
