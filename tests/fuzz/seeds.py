@@ -36,7 +36,11 @@ GFPGAN = {
 UNET = {"widths": [8, 16], "blocks": [1, 1], "unshuffle": 4}
 HEADERS = [
     {"architecture": "RestorationUNet", "arguments": UNET, "size": 512},
-    {"architecture": "CoarseToFineUNet", "arguments": {"coarse": UNET, "fine": UNET, "caution": 0.1}, "size": 512},
+    {
+        "architecture": "CoarseToFineUNet",
+        "arguments": {"coarse": UNET, "fine": UNET, "gate_threshold": 0.1},
+        "size": 512,
+    },
     {"architecture": "GFPGANv1Clean", "arguments": GFPGAN, "size": 32},
     {"architecture": "SRVGGNetCompact", "arguments": {"num_feat": 4, "num_conv": 2, "upscale": 2}},
     {"architecture": "RRDBNet", "arguments": {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 1}},

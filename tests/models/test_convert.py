@@ -60,11 +60,11 @@ def test_each_network_gets_the_published_layout(tmp_path, network, entry):
     assert same(content[entry] if entry else content, state)
 
 
-def test_a_restorer_keeps_its_caution_in_a_file_without_header(tmp_path):
+def test_a_restorer_keeps_its_gate_threshold_in_a_file_without_header(tmp_path):
     levels = {"widths": (8, 12), "blocks": (1, 1)}
-    network = CoarseToFineUNet(levels, levels, caution=0.25)
+    network = CoarseToFineUNet(levels, levels, gate_threshold=0.25)
     convert(saved(tmp_path / "a.pth", network.state_dict()), tmp_path / "b.pth")
-    assert float(loading.build(tmp_path / "b.pth")[0].caution) == 0.25
+    assert float(loading.build(tmp_path / "b.pth")[0].gate_threshold) == 0.25
 
 
 def test_raw_weights_keep_their_name(tmp_path):

@@ -86,7 +86,7 @@ FAMILIES = (
     ),
     Family(
         (CoarseToFineUNet,),
-        (r"coarse\.stem\.weight", r"fine\.stem\.weight", r"caution"),
+        (r"coarse\.stem\.weight", r"fine\.stem\.weight", r"gate_threshold"),
         autoencoders.coarse_to_fine,
         side=autoencoders.SIDE,
     ),

@@ -76,13 +76,13 @@ def test_a_part_that_is_the_whole_is_the_whole():
 
 
 def test_a_picture_does_not_depend_on_its_batch():
-    net, x = network(caution=0.1).double(), pictures(3).double()
+    net, x = network(gate_threshold=0.1).double(), pictures(3).double()
     torch.testing.assert_close(corrections(net, x)[1:2], corrections(net, x[1:2]), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.002), (torch.bfloat16, 0.02)], ids=str)
 def test_half_precision_is_finite_and_close(dtype, tolerance):
-    net, x = network(caution=0.05), pictures()
+    net, x = network(gate_threshold=0.05), pictures()
     expected = corrections(net, x)
     actual = corrections(net.to(dtype), x.to(dtype)).float()
     assert torch.isfinite(actual).all()
@@ -94,8 +94,8 @@ def test_the_smaller_a_correction_the_less_far_it_is_taken():
     whole = corrections(net, x)
     size = float(whole.square().mean().sqrt())
     shares = []
-    for caution in (0.1 * size, 0.5 * size, size, 2 * size, 10 * size):
-        net.caution.fill_(caution)
+    for gate_threshold in (0.1 * size, 0.5 * size, size, 2 * size, 10 * size):
+        net.gate_threshold.fill_(gate_threshold)
         taken = corrections(net, x)
         shares.append(float((taken * whole).sum() / whole.square().sum()))
         torch.testing.assert_close(taken, shares[-1] * whole, rtol=0, atol=1e-5)
@@ -105,20 +105,20 @@ def test_the_smaller_a_correction_the_less_far_it_is_taken():
     assert shares[-1] < 0.001
 
 
-def test_training_is_not_cautious():
+def test_training_is_not_gated():
     net, x = network().train(), pictures()
     whole = net(x)
-    net.caution.fill_(100)
+    net.gate_threshold.fill_(100)
     assert torch.equal(net(x), whole)
 
 
-@pytest.mark.parametrize("caution", [0.0, 0.1])
-def test_a_picture_without_a_correction_is_left_alone(caution):
-    net = CoarseToFineUNet(COARSE, FINE, caution=caution).eval()
+@pytest.mark.parametrize("gate_threshold", [0.0, 0.1])
+def test_a_picture_without_a_correction_is_left_alone(gate_threshold):
+    net = CoarseToFineUNet(COARSE, FINE, gate_threshold=gate_threshold).eval()
     assert torch.equal(net(pictures()), pictures())
 
 
-def test_weights_bring_their_caution():
+def test_weights_bring_their_gate_threshold():
     net = network()
-    net.load_state_dict(network(caution=0.25).state_dict())
-    assert float(net.caution) == 0.25
+    net.load_state_dict(network(gate_threshold=0.25).state_dict())
+    assert float(net.gate_threshold) == 0.25

@@ -30,27 +30,27 @@ class CoarseToFineUNet(nn.Module):
         coarse: constructor arguments of the :class:`RestorationUNet` that works on the small picture.
         fine: likewise, of the one that works at full size; without ``inputs``, which are two.
         factor: how many times smaller the small picture is.
-        caution: root mean square, in units of the picture, of a correction that is taken half way. A picture that needs
-            little is nearly good, and what is added to it is as often wrong as right; so small corrections are taken
-            less far, in use though not in training, which would learn to make up for it. 0: all are taken whole. It is
-            a part of the state: loaded weights bring theirs.
+        gate_threshold: root mean square, in units of the image, of a correction of which half is applied. An image
+            that needs little is nearly good, and a correction of it is as often wrong as right: so the smaller a
+            correction, the smaller the part of it that is applied, in eval mode only (in training the network would
+            learn to compensate). 0: corrections are applied whole. Part of the state: loaded weights bring theirs.
     """
 
-    caution: Tensor
+    gate_threshold: Tensor
 
     def __init__(
         self,
         coarse: Mapping[str, Any] = COARSE,
         fine: Mapping[str, Any] = FINE,
         factor: int = 4,
-        caution: float = 0.0,
+        gate_threshold: float = 0.0,
     ) -> None:
         super().__init__()
         self.coarse = RestorationUNet(**coarse)
         self.fine = RestorationUNet(**fine, inputs=2)
         self.factor = factor
         self.multiple = math.lcm(self.fine.multiple, factor * self.coarse.multiple)
-        self.register_buffer("caution", torch.tensor(float(caution)))
+        self.register_buffer("gate_threshold", torch.tensor(float(gate_threshold)))
 
     def forward(self, x: Tensor, corners: Sequence[tuple[int, int]] | None = None, side: int = 0) -> Tensor:
         """Faces, or square parts of them that were worked out in sight of the whole.
@@ -73,7 +73,7 @@ class CoarseToFineUNet(nn.Module):
         if self.training:
             return restored
         correction = restored - x
-        return x + correction * _trust(correction, self.caution)
+        return x + correction * correction_gate(correction, self.gate_threshold)
 
 
 def parts(pictures: Tensor, corners: Sequence[tuple[int, int]], side: int) -> Tensor:
@@ -86,8 +86,9 @@ def parts(pictures: Tensor, corners: Sequence[tuple[int, int]], side: int) -> Te
     )
 
 
-def _trust(correction: Tensor, caution: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, 1, 1, 1), how far each is taken: rises from 0 to 1 with its size, 1/2 at ``caution``."""
+def correction_gate(correction: Tensor, gate_threshold: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, 1, 1, 1) share of each to apply, from 0 to 1 by its RMS, half at ``gate_threshold``."""
     exact = accurate(correction.dtype)
-    size, threshold = correction.to(exact).square().mean((1, 2, 3), keepdim=True).square(), caution.to(exact) ** 4
-    return (size / (size + threshold).clamp_min(torch.finfo(exact).tiny)).to(correction.dtype)
+    power = correction.to(exact).square().mean((1, 2, 3), keepdim=True).square()
+    gate = power / (power + gate_threshold.to(exact) ** 4).clamp_min(torch.finfo(exact).tiny)
+    return gate.to(correction.dtype)

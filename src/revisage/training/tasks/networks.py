@@ -60,7 +60,7 @@ class CoarseToFineUNetConfig(Strict):
     coarse: LevelsConfig = LevelsConfig(**COARSE)
     fine: LevelsConfig = LevelsConfig(**FINE)
     factor: PositiveInt = 4
-    caution: NonNegativeFloat = 0
+    gate_threshold: NonNegativeFloat = 0
     coarse_start: Path | None = None
     fine_start: Path | None = None
 
