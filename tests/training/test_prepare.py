@@ -239,6 +239,53 @@ class TestRejected:
         assert outcome.error == source.fault
 
 
+class TestValidation:
+    def test_photos_are_held_out_by_the_hash_of_their_names(self, tmp_path, album):
+        write_image(album / "2.png", np.zeros((20, 20, 3), np.uint8))  # comes second, but has no face
+        run(options(tmp_path, validation=2), album)
+        rows = table(tmp_path / "out" / "manifest.csv")
+        assert [row["file"] for row in rows] == [
+            "val/00000000.png", "val/00000001.png", "256/00000002.png", "256/00000003.png",
+        ]  # fmt: skip
+        assert [Path(row["photo"]).name for row in rows] == ["0.png", "1.png", "4.png", "3.png"]
+        assert all((tmp_path / "out" / row["file"]).is_file() for row in rows)
+
+    def test_all_faces_of_a_photo_are_on_one_side(self, tmp_path, album):
+        def two(image):
+            return [face(), face(x=8, y=20)]
+
+        run(options(tmp_path, validation=1, duplicate_bits=0), album, detect=two)
+        assert len(list((tmp_path / "out" / "val").iterdir())) == 2
+        assert len(list((tmp_path / "out" / "256").iterdir())) == 8
+
+    @pytest.mark.parametrize("done", [1, 3])
+    def test_an_interrupted_call_that_is_resumed_holds_out_the_same_photos(self, tmp_path, album, done):
+        whole = options(tmp_path, validation=2)
+        run(whole, album)
+        stopped = replace(whole, output=tmp_path / "stopped")
+        with closing(prepare_photos(detect, collect([album]), stopped)) as outcomes:
+            for _ in range(done):
+                next(outcomes)
+        run(stopped, album)
+        assert contents(whole.output) == contents(stopped.output)
+
+    def test_photos_added_later_are_for_training(self, tmp_path, album):
+        run(options(tmp_path, validation=2), album)
+        for number in range(20, 24):
+            write_image(album / f"{number}.png", texture(number))
+        run(options(tmp_path, validation=2), album)
+        assert len(list((tmp_path / "out" / "val").iterdir())) == 2
+        assert len(list((tmp_path / "out" / "256").iterdir())) == 7
+
+    def test_an_lmdb_of_its_own(self, tmp_path, album):
+        run(options(tmp_path, validation=2, lmdb=True), album)
+        assert [len(LmdbSource(tmp_path / "out" / f"{name}.lmdb")) for name in ("val", "256")] == [2, 3]
+
+    def test_photos_to_train_on_must_be_left(self, tmp_path, album):
+        with pytest.raises(InputError, match="5 of 5 photos leaves none"):
+            run(options(tmp_path, validation=5), album)
+
+
 class TestGoingOn:
     @pytest.mark.parametrize("workers", [2, 5])
     def test_results_do_not_depend_on_the_number_of_workers(self, tmp_path, album, workers):

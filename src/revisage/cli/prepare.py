@@ -34,6 +34,7 @@ def prepare(
     duplicate_bits: Annotated[
         int, typer.Option(min=0, max=256, help="Faces are duplicates up to so many differing bits of 256.")
     ] = 32,
+    validation: Annotated[int, typer.Option(min=0, help="Photos to hold out: their crops go to OUTPUT/val.")] = 0,
     landmarks: Annotated[
         Path | None, typer.Option(help="Also put eye and mouth boxes into this file, as the classic tool has them.")
     ] = None,
@@ -44,7 +45,8 @@ def prepare(
     """Cut the faces out of photos, to train on: aligned, judged, without duplicates, and listed.
 
     Crops go into OUTPUT/512, their measures, landmarks and boxes into manifest.csv, what was rejected and why into
-    rejected.csv. The same command goes on with what was interrupted, and takes in photos that have come meanwhile.
+    rejected.csv. With --validation N the crops of N photos go into OUTPUT/val instead. Rerun the command to resume, or
+    to take in photos that have been added.
     """
     from revisage.batch import collect
     from revisage.errors import InputError
@@ -70,6 +72,7 @@ def prepare(
         format=format,
         limits=limits,
         duplicate_bits=duplicate_bits,
+        validation=validation,
         workers=workers or cpu_count() or 1,
         landmarks=landmarks,
         lmdb=lmdb,

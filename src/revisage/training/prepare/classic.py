@@ -41,7 +41,7 @@ def components_at_512(face: FaceRecord) -> Components:
 
 
 def write_lmdbs(output: Path, records: Iterable[PhotoRecord]) -> None:
-    """Write ``output/SIDE.lmdb`` for each folder of crops, unless it holds them all already.
+    """Write ``output/FOLDER.lmdb`` for each folder of crops, unless it holds them all already.
 
     Raises:
         RecipeError: the package ``lmdb`` is missing.
@@ -49,12 +49,12 @@ def write_lmdbs(output: Path, records: Iterable[PhotoRecord]) -> None:
     """
     folders: dict[str, list[Path]] = {}
     for face in (face for record in records for face in record.kept):
-        folders.setdefault(str(face.side), []).append(output / face.file)
-    for side, files in folders.items():
-        path = output / f"{side}.lmdb"
+        folders.setdefault(face.file.partition("/")[0], []).append(output / face.file)
+    for folder, files in folders.items():
+        path = output / f"{folder}.lmdb"
         if path.exists() and LmdbSource(path).names == [file.stem for file in files]:
             continue
-        fresh = output / f".{side}.lmdb"
+        fresh = output / f".{folder}.lmdb"
         shutil.rmtree(fresh, ignore_errors=True)
         write_lmdb(fresh, map(read_crop, files))
         shutil.rmtree(path, ignore_errors=True)

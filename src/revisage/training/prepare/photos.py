@@ -7,12 +7,14 @@ gone on, like one that never stopped.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from revisage.errors import InputError
 from revisage.files import replacing
 from revisage.jobs.ahead import ahead
 from revisage.jobs.sources import Source
@@ -20,7 +22,7 @@ from revisage.training.prepare.classic import write_landmarks, write_lmdbs
 from revisage.training.prepare.duplicates import KeptFaces
 from revisage.training.prepare.examine import Detect, Examined, examine
 from revisage.training.prepare.journal import Journal, opened
-from revisage.training.prepare.records import FaceRecord, Options, PhotoRecord
+from revisage.training.prepare.records import VALIDATION, FaceRecord, Options, PhotoRecord
 from revisage.training.prepare.tables import write_tables
 
 EACH = 4
@@ -53,16 +55,20 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
     Crops are ``output/SIDE/NUMBER.png``, numbered from 00000000 in the order of the photos. Photos that an earlier call
     settled are not looked at again. The lists (see ``tables``) are written when the iterator ends, or is closed.
 
+    With ``options.validation`` = N photos are taken in the order of a hash of their names, and all crops of the first N
+    photos that have any go to ``output/val``. Later calls leave these as they are.
+
     Args:
         detect: picture -> faces, best first; safe to call from several threads.
         sources: what ``batch.collect`` returns.
         options: how, and where to.
 
     Yields:
-        One outcome a photo, in order.
+        One outcome a photo, in order, those of earlier calls first.
 
     Raises:
-        InputError: the output folder was made with other settings, or its journal is damaged.
+        InputError: the output folder was made with other settings, its journal is damaged, or no photo is left beside
+            those to validate on.
         OutputError: the results cannot be written; what was settled before stays.
     """
     errors: list[Outcome] = []
@@ -71,6 +77,11 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
         try:
             new = [source for source in sources if os.path.realpath(source.path) not in journal.paths]
             known = {source.path for source in sources} - {source.path for source in new}
+            if 0 < options.validation >= len(new) + len(journal.paths):
+                count = len(new) + len(journal.paths)
+                raise InputError(f"validation on {options.validation} of {count} photos leaves none to train on")
+            if options.validation:
+                new.sort(key=lambda source: hashlib.sha256(source.path.name.encode()).digest())
             yield from (Outcome(source.path, before=True) for source in sources if source.path in known)
 
             def look(source: Source) -> Examined:
@@ -102,6 +113,7 @@ class _Settled:
         for record in journal.records:
             for face in record.kept:
                 self._kept.add(face.words, face.file)
+        self._validation = sum(_is_held_out(record) for record in journal.records)
 
     def take(self, path: Path, examined: Examined) -> Outcome:
         """Settle the next photo: write its crops, then its line in the journal."""
@@ -112,19 +124,25 @@ class _Settled:
             record = PhotoRecord(photo, examined.sha256, SAME_PHOTO, twin.photo)
         else:
             pairs = zip(examined.faces, examined.crops, strict=True)
-            faces = tuple(self._settle(face, crop) for face, crop in pairs)
+            folder = VALIDATION if self._validation < self._options.validation else ""
+            faces = tuple(self._settle(face, crop, folder) for face, crop in pairs)
             record = PhotoRecord(photo, examined.sha256, "" if faces else NO_FACE, faces=faces)
+            self._validation += _is_held_out(record)
         self._journal.append(record)
         return Outcome(path, record)
 
-    def _settle(self, face: FaceRecord, crop: bytes) -> FaceRecord:
+    def _settle(self, face: FaceRecord, crop: bytes, folder: str) -> FaceRecord:
         """Name a face's file and write it, unless the face is rejected or there already."""
         if face.reason:
             return face
         if twin := self._kept.like(face.words, self._options.duplicate_bits):
             return replace(face, reason=SAME_FACE, like=twin)
-        file = f"{face.side}/{len(self._kept):08d}.{self._options.format}"
+        file = f"{folder or face.side}/{len(self._kept):08d}.{self._options.format}"
         with replacing(self._options.output / file) as temporary:
             temporary.write_bytes(crop)
         self._kept.add(face.words, file)
         return replace(face, file=file)
+
+
+def _is_held_out(record: PhotoRecord) -> bool:
+    return any(face.file.startswith(f"{VALIDATION}/") for face in record.kept)

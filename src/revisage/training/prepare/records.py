@@ -13,7 +13,9 @@ from pydantic import TypeAdapter
 
 from revisage.training.prepare.quality import Fingerprint, Limits, Measures
 
-_FILE = re.compile(r"\d+/\d+\.\w+")
+VALIDATION = "val"
+"""Folder of the crops that are held out."""
+_FILE = re.compile(rf"(?:\d+|{VALIDATION})/\d+\.\w+")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 SIDES = (512, 256)
 """Sides of crops whose side follows from the photo."""
@@ -30,6 +32,7 @@ class Options:
         limits: what a face must have.
         duplicate_bits: a face is a duplicate if its fingerprint differs from a kept one's in so many of 256 bits or
             fewer.
+        validation: number of photos whose crops go to the folder ``val``, to validate on.
         workers: photos that are looked at together.
         landmarks: a classic landmarks file to put eyes and mouths into; None for none.
         lmdb: also write an LMDB of each folder of crops.
@@ -40,6 +43,7 @@ class Options:
     format: str = "png"
     limits: Limits = field(default_factory=Limits)
     duplicate_bits: int = 32
+    validation: int = 0
     workers: int = 1
     landmarks: Path | None = None
     lmdb: bool = False
@@ -50,6 +54,7 @@ class Options:
             "size": self.size,
             "format": self.format,
             "duplicate_bits": self.duplicate_bits,
+            "validation": self.validation,
             **asdict(self.limits),
         }
 
