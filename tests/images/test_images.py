@@ -268,7 +268,7 @@ class TestRefusals:
         def refuse(path):
             raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr("revisage.images.decode.read_regular", refuse)
+        monkeypatch.setattr("revisage.images.decode.safe_read", refuse)
         assert "Permission denied" in error_of(tmp_path / "a.png")
 
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")

@@ -23,7 +23,7 @@ from revisage.batch.originals import Originals
 from revisage.batch.outcome import Outcome
 from revisage.batch.saved_faces import write_faces
 from revisage.errors import OutputError, fault_of
-from revisage.files import is_full, remove_leftovers
+from revisage.files import is_disk_full, remove_temporary_files
 from revisage.images.images import read_with_profile, write_image
 from revisage.jobs.ahead import BYTES, ahead
 from revisage.jobs.sources import Source, Sources
@@ -166,7 +166,7 @@ class _Run:
             done = step()
         except OutputError as error:  # names the result
             outcome = self._settle(begun, Outcome(path, error=str(error)))
-            if is_full(error):  # so it will be for all that follow
+            if is_disk_full(error):  # so it will be for all that follow
                 raise OutputError(f"{error}; stopped, and the same call goes on once there is room") from error
             return outcome
         except Exception as error:  # a fault nobody thought of must not cost the photos after this one
@@ -222,7 +222,7 @@ def _remove_leftovers(journal: Journal, options: Options) -> None:
             folders += [options.output / name / folder.relative_to(photos) for name in FOLDERS[1:]]
         for one in folders:
             if Path(os.path.realpath(one)).is_relative_to(output):
-                remove_leftovers(one)
+                remove_temporary_files(one)
 
 
 def _decoded_bytes(begun: Begun) -> int:

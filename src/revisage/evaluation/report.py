@@ -25,7 +25,7 @@ from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.metrics.networks import read_inception
 from revisage.evaluation.metrics.scores import METRICS, means
 from revisage.evaluation.pairs import pictures
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.images.images import read_image, write_image
 
 Embed: TypeAlias = Callable[[RGB8], NDArray[np.floating]]
@@ -104,10 +104,13 @@ class Report:
             OutputError: a file cannot be written.
         """
         found = self.means()
-        with replacing(folder / "scores.json") as temporary:
+        with atomic_write(folder / "scores.json") as temporary:
             content = _finite({**about, **self._as_json(found)})
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-        with replacing(folder / "scores.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        with (
+            atomic_write(folder / "scores.csv") as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
             csv.writer(file).writerows(self._table(found))
         for name, kept in self._sets.items():
             write_image(folder / "sheets" / f"{name}.jpg", np.vstack(kept.samples))

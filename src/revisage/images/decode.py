@@ -13,7 +13,7 @@ import PIL.Image
 import PIL.ImageCms
 
 from revisage.errors import ImageError
-from revisage.files import read_regular
+from revisage.files import safe_read
 from revisage.images import formats, heif, tiff_directory
 from revisage.images import png16 as deep_png
 from revisage.images import tiff16 as deep_tiff
@@ -57,7 +57,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ImageError(f"cannot read {path}: it is a folder")
-        data = read_regular(path)
+        data = safe_read(path)
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
     if not data:

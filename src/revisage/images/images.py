@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from revisage.errors import OutputError
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.images import formats
 from revisage.images.decode import Source, open_picture, pixels_of
 from revisage.images.encode import encode, loss_of
@@ -104,7 +104,7 @@ def write_image(
     if max(image.shape) > chosen.longest:
         raise OutputError(f"cannot write {path}: {chosen.name} holds no sides over {chosen.longest} pixels")
     data = _file_of(path, image, chosen, None if like is None else Path(like), quality)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
         if keep_time and like is not None:
             times = Path(like).stat()

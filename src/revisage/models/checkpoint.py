@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from revisage.errors import CheckpointError, MissingWeightsError
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.models.int8_quant import from_eight_bits, to_eight_bits
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def save_weights(
         key: value.detach().to("cpu", dtype if dtype and value.is_floating_point() else value.dtype).contiguous()
         for key, value in state.items()
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata={_KEY: json.dumps(dict(config), sort_keys=True)})
 
 

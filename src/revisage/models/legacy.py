@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from revisage.errors import CheckpointError, MissingWeightsError
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.models.checkpoint import read_weights
 from revisage.models.torch_pickle import unpickle
 
@@ -78,7 +78,7 @@ def save_legacy(
         key: value.detach().to("cpu", dtype if dtype and value.is_floating_point() else value.dtype).clone()
         for key, value in state.items()  # cloned: a view would drag all of its storage into the file
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save({entry: tensors} if entry else tensors, temporary)
 
 

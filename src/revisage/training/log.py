@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from revisage.errors import OutputError, RecipeError
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.training.task import Examination
 
 EVERY = 1000
@@ -65,7 +65,7 @@ class Log:
     def write(self, name: str, text: str) -> None:
         """Write a text file into the run folder, atomically."""
         if not self._quiet:
-            with replacing(self._run / name) as temporary:
+            with atomic_write(self._run / name) as temporary:
                 temporary.write_text(text)
 
     def step(self, images: int, terms: Mapping[str, torch.Tensor]) -> None:
@@ -97,7 +97,7 @@ class Log:
         if found.sheet is not None and not self._quiet:
             done, data = cv2.imencode(".jpg", found.sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
             if done:
-                with replacing(self._run / "sheets" / f"{images:08d}.jpg") as temporary:
+                with atomic_write(self._run / "sheets" / f"{images:08d}.jpg") as temporary:
                     temporary.write_bytes(data.tobytes())
 
     def _plot(self, group: str, images: int, figures: Mapping[str, float]) -> None:

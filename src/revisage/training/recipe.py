@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from revisage.errors import RecipeError
-from revisage.files import read_regular
+from revisage.files import safe_read
 from revisage.training.config import Strict, Training
 from revisage.training.embedded.descriptor import DescriptorConfig
 from revisage.training.embedded.detector import DetectorConfig
@@ -49,7 +49,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: no such file, not YAML, an unknown key (the nearest known ones are named), or a wrong value.
     """
     try:
-        content = _yaml(read_regular(path, LARGEST).decode("utf-8"), str(path))
+        content = _yaml(safe_read(path, LARGEST).decode("utf-8"), str(path))
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

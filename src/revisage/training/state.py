@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from revisage.errors import CheckpointError, RecipeError, TrainingError
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.models.torch_pickle import unpickle
 from revisage.training.config import Training
 
@@ -91,7 +91,7 @@ class State:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
         }
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             torch.save(content, temporary)
 
     def restore(self, path: Path, recipe: dict[str, Any]) -> None:

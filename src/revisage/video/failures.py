@@ -10,7 +10,7 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from revisage.errors import InputError, OutputError
-from revisage.files import why_unwritten
+from revisage.files import describe_write_error
 
 _READING = {
     errno.ENOENT: "no such file",
@@ -43,5 +43,5 @@ def writing(path: Path) -> Generator[None]:
     try:
         yield
     except (FFmpegError, OSError) as error:
-        why = why_unwritten(error.errno, error.strerror or str(error))
+        why = describe_write_error(error.errno, error.strerror or str(error))
         raise OutputError(f"cannot write {path}: {why}") from error

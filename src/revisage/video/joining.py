@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.video.failures import writing
 from revisage.video.formats import container_of
 from revisage.video.reading import Properties, video_stream
@@ -43,7 +43,7 @@ def join(source: Path, parts: Sequence[Path], target: Path, film: Properties) ->
     """
     container = container_of(target)
     with (
-        replacing(target) as temporary,
+        atomic_write(target) as temporary,
         writing(target),
         av.open(source) as original,
         av.open(parts[0]) as first,

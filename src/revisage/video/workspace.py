@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.video.failures import writing
 from revisage.video.tracks import Track, Tracker
 
@@ -121,7 +121,7 @@ class Workspace:
                 return self._finished()
             for entry in self.folder.glob("[0-9]*.*"):
                 entry.unlink()
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(plan, encoding="utf-8")
         return []
 
@@ -136,7 +136,7 @@ class Workspace:
 
     def finish(self, number: int, part: Part) -> None:
         """Say that a part is whole."""
-        with replacing(self._record(number)) as temporary:
+        with atomic_write(self._record(number)) as temporary:
             temporary.write_text(part.as_json(), encoding="utf-8")
 
     def _record(self, number: int) -> Path:

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from revisage.errors import OutputError
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.video.failures import writing
 from revisage.video.formats import Container
 from revisage.video.pixels import Colours
@@ -91,7 +91,7 @@ def segment(path: Path, encoding: Encoding) -> Generator[Writer]:
     Raises:
         OutputError: it cannot be written, or the encoder refuses.
     """
-    with replacing(path) as temporary, writing(path), av.open(temporary, "w", format="nut") as output:
+    with atomic_write(path) as temporary, writing(path), av.open(temporary, "w", format="nut") as output:
         writer = Writer(output, encoding)
         yield writer
         writer.finish()

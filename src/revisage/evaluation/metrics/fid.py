@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from revisage.errors import CheckpointError, InputError, MissingWeightsError
 from revisage.evaluation.arrays import read_arrays
 from revisage.evaluation.metrics.image import RGB8
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.images.pixels import to_float, to_tensor
 from revisage.models.nets.inception import InceptionV3
 from revisage.models.torch_pickle import Allowed, unpickle
@@ -119,7 +119,7 @@ def write_statistics(path: Path, found: Statistics) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, mu=found.mean, sigma=found.covariance)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from revisage.errors import CheckpointError, InputError, MissingWeightsError
 from revisage.evaluation.arrays import read_arrays
 from revisage.evaluation.metrics.image import RGB8, studio_luma
-from revisage.files import replacing
+from revisage.files import atomic_write
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ def write_model(path: Path, model: NaturalModel) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         mean = model.mean[None]
         np.savez(file, mu_pris_param=mean, cov_pris_param=model.covariance, gaussian_window=model.window)
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from revisage.errors import CheckpointError, RecipeError
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.models.torch_pickle import Allowed, unpickle
 
 NAMES = ("left_eye", "right_eye", "mouth")
@@ -59,7 +59,7 @@ def write_components(path: Path, components: Mapping[str, Components]) -> None:
     content = {
         key: {name: list(row) for name, row in zip(NAMES, part, strict=True)} for key, part in components.items()
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(content, temporary)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 
 from revisage.errors import OutputError, RecipeError
-from revisage.files import read_regular
+from revisage.files import safe_read
 from revisage.training.data.sources import Crop, decoded
 
 META = "meta_info.txt"
@@ -35,7 +35,7 @@ class LmdbSource:
         if path.suffix != ".lmdb":
             raise RecipeError(f"the name of an LMDB ends in .lmdb, unlike {path}")
         try:
-            lines = read_regular(path / META).decode("ascii").splitlines()
+            lines = safe_read(path / META).decode("ascii").splitlines()
         except OSError as error:
             raise RecipeError(f"cannot read {path / META}: {error.strerror}") from error
         except UnicodeDecodeError as error:

@@ -19,7 +19,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from revisage.errors import RecipeError
-from revisage.files import read_regular
+from revisage.files import safe_read
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 LARGEST_SIDE = 8192
@@ -108,7 +108,7 @@ def crop_paths(folder: Path, only: Sequence[str] = ("",)) -> list[Path]:
 def read_crop(path: Path) -> Crop:
     """Decode a square picture (RecipeError: it is not one)."""
     try:
-        data = read_regular(path)
+        data = safe_read(path)
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}") from error
     return decoded(path.stem, data, str(path))

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from revisage.errors import RecipeError
-from revisage.files import open_regular
+from revisage.files import safe_open
 from revisage.training.data.sources import SUFFIXES, Crop, decoded
 
 LARGEST_PICTURE = 2**28
@@ -88,7 +88,7 @@ class TarSource:
 
 def _open(shard: str) -> IO[bytes]:
     if "://" not in shard:
-        return open_regular(shard)  # kept open
+        return safe_open(shard)  # kept open
     from fsspec.core import url_to_fs
 
     try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from revisage.errors import InputError
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.jobs.ahead import ahead
 from revisage.jobs.sources import Source
 from revisage.training.prepare.classic import write_landmarks, write_lmdbs
@@ -138,7 +138,7 @@ class _Settled:
         if twin := self._kept.like(face.words, self._options.duplicate_bits):
             return replace(face, reason=SAME_FACE, like=twin)
         file = f"{folder or face.side}/{len(self._kept):08d}.{self._options.format}"
-        with replacing(self._options.output / file) as temporary:
+        with atomic_write(self._options.output / file) as temporary:
             temporary.write_bytes(crop)
         self._kept.add(face.words, file)
         return replace(face, file=file)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from revisage.files import replacing
+from revisage.files import atomic_write
 from revisage.training.data.components import NAMES, PUBLISHED_SIZE, Components
 from revisage.training.embedded.scenes.labelled_photos import POINTS
 from revisage.training.prepare.classic import components_at_512
@@ -70,7 +70,7 @@ def _numbers(face: FaceRecord) -> list[object]:
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[list[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
         table.writerows([*row, *[""] * (len(header) - len(row))] for row in rows)

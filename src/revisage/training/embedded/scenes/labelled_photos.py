@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revisage.errors import RecipeError
-from revisage.files import read_regular
+from revisage.files import safe_read
 from revisage.training.data.sources import decoded_picture
 
 Pixels = NDArray[np.uint8]
@@ -120,7 +120,7 @@ def read_crops(
         RecipeError: the file or a picture cannot be read.
     """
     try:
-        text = read_regular(index).decode("utf-8")
+        text = safe_read(index).decode("utf-8")
         rows = [row for row in csv.DictReader(text.splitlines()) if row["file"].startswith(tuple(only))]
         crops: list[LabelledPhoto] = []
         for row in rows:
@@ -168,7 +168,7 @@ def _touching(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
 def _entries(path: Path, kind: str) -> dict[str, Any]:
     """The JSON object in a file."""
     try:
-        entries = json.loads(read_regular(path))
+        entries = json.loads(safe_read(path))
     except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path} is not a readable file of {kind}: {_said(error)}") from error
     if not isinstance(entries, dict):
@@ -203,6 +203,6 @@ def _decode(index: Path, file: str) -> Pixels:
             f"{index} is refused: {file} lies elsewhere, and a list names pictures of its own folder only"
         )
     try:
-        return decoded_picture(read_regular(path), str(path))
+        return decoded_picture(safe_read(path), str(path))
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}") from error

@@ -1,15 +1,17 @@
-"""What is no file is refused at once: nothing waits for a pipe, or reads a device for ever."""
+"""Pipes and devices are refused at once; files are written whole, with the permissions that the umask leaves."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
+import torch
 
 from revisage.errors import ImageError, InputError, MissingWeightsError, RecipeError
-from revisage.files import read_regular
+from revisage.files import atomic_write, safe_read
 from revisage.images.images import read_image
-from revisage.models.checkpoint import read_weights
-from revisage.models.legacy import read_legacy
+from revisage.models.checkpoint import read_weights, save_weights
+from revisage.models.legacy import read_legacy, save_legacy
 from revisage.training.data.sources import read_crop
 from revisage.training.data.tar_source import TarSource
 from revisage.training.recipe import read_recipe
@@ -49,7 +51,7 @@ def test_a_pipe_holds_no_weights(pipe, read):
 def test_links_are_followed(tmp_path):
     (tmp_path / "file").write_bytes(b"content")
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    assert read_regular(tmp_path / "link") == b"content"
+    assert safe_read(tmp_path / "link") == b"content"
 
 
 def test_links_in_a_circle_are_refused(tmp_path):
@@ -61,11 +63,47 @@ def test_links_in_a_circle_are_refused(tmp_path):
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path):
     (tmp_path / "file").write_bytes(b"content")
-    assert read_regular(tmp_path / "file", 7) == b"content"
+    assert safe_read(tmp_path / "file", 7) == b"content"
     with pytest.raises(OSError, match="more than the 6"):
-        read_regular(tmp_path / "file", 6)
+        safe_read(tmp_path / "file", 6)
 
 
 def test_a_name_that_no_file_can_have(tmp_path):
     with pytest.raises(OSError, match="no file has a name like this"):
-        read_regular(tmp_path / "a\0b")
+        safe_read(tmp_path / "a\0b")
+
+
+@pytest.fixture(params=[0o022, 0o002, 0o077], ids=oct)
+def allowed(request):
+    """What a umask leaves of the permissions to read and write."""
+    before = os.umask(request.param)
+    yield 0o666 & ~request.param
+    os.umask(before)
+
+
+def replace_privately(temporary):
+    """As safetensors and ``tempfile`` do."""
+    other = temporary.with_suffix(".other")
+    other.touch(mode=0o600)
+    other.replace(temporary)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("write", [lambda temporary: temporary.write_text("x"), replace_privately])
+def test_permissions_are_those_of_the_umask(tmp_path, allowed, write):
+    (tmp_path / "target").touch(mode=0o600)
+    with atomic_write(tmp_path / "target") as temporary:
+        write(temporary)
+    assert stat.S_IMODE((tmp_path / "target").stat().st_mode) == allowed
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
+def test_permissions_of_weights(tmp_path, allowed, name):
+    weights = {"a": torch.zeros(2)}
+    if name.endswith(".pth"):
+        save_legacy(tmp_path / name, weights)
+    else:
+        save_weights(tmp_path / name, weights, {})
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == allowed
