@@ -26,8 +26,9 @@ RULES = {
     "images": {"types", "errors", "files"},
     "models.nets": set(),
     "models": {*LOW, "models.nets", "jobs"},
+    "models.backends": {*LOW, "models", "models.nets", "process"},
     "restore": {*LOW, "images", "models"},
-    "loading": {*LOW, "images", "models", "models.nets", "restore"},
+    "loading": {*LOW, "images", "models", "models.nets", "models.backends", "restore"},
     "process": set(),
     "jobs": {*LOW, "images"},
     "evaluation": {*LOW, "images", "models", "models.nets", "restore"},
@@ -41,7 +42,8 @@ RULES |= {
     "video": LIBRARY,
     "compat": LIBRARY,
     "doctor": LIBRARY,
-    "cli": {*RULES, "batch", "video", "compat", "doctor"},
+    "export": {*LIBRARY, "models.nets"},
+    "cli": {*RULES, "batch", "video", "compat", "doctor", "export"},
     "__main__": {"cli"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -47,7 +47,7 @@ def _device_facts(device: str, dtype: str) -> tuple[list[tuple[str, str]], list[
     from revisage.models.device import choose, devices
 
     seen = [f"cuda:{index} ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())] + [
-        kind for kind in devices() if kind != "cuda"
+        kind for kind in devices("torch") if kind != "cuda"
     ]
     choice = choose(device, dtype)
     facts = [

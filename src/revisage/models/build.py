@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from torch.overrides import TorchFunctionMode
 
 from revisage.errors import CheckpointError
 from revisage.models.architectures import NETWORKS, recognise
-from revisage.models.checkpoint import check_finite, check_fit, read_weights
+from revisage.models.checkpoint import METADATA_KEY, Header, check_finite, check_fit, read_weights
 from revisage.models.legacy import Choice, plain_keys, read_legacy
+from revisage.models.onnx_file import read_onnx, stored_weights
 
 LEGACY = (".pth", ".pt", ".ckpt")
-SUFFIXES = (".safetensors", *LEGACY)
+ONNX = ".onnx"
+SUFFIXES = (".safetensors", *LEGACY, ONNX)
 """What weight files are called."""
 SIDES = range(16, 4097)
 """Sides of aligned faces that a weight file may ask for: crops of more would fill the memory."""
@@ -44,7 +47,9 @@ def identify(
     """
     if architecture and architecture not in NETWORKS:
         raise CheckpointError(f"there is no architecture {architecture!r}; known: {', '.join(NETWORKS)}")
-    if path.suffix.lower() in LEGACY:
+    if path.suffix.lower() == ONNX:
+        state, config = read_exported(path)
+    elif path.suffix.lower() in LEGACY:
         state, config = read_legacy(path, choice), {}
     else:
         state, config = read_weights(path)
@@ -66,6 +71,21 @@ def identify(
     if config.get("size", SIDES[0]) not in SIDES:
         raise CheckpointError(f"{path}: faces have {SIDES[0]} to {SIDES[-1]} pixels, not {config['size']!r}")
     return state, config
+
+
+def read_exported(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read the weights of an ``.onnx`` file that keeps them by name -> (state dict on the CPU, configuration).
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: it is no ONNX file, damaged, or keeps no weights by name.
+    """
+    file = read_onnx(path)
+    state = {key: torch.from_numpy(value) for key, value in stored_weights(file, str(path)).items()}
+    for key in [key for key in state if key.endswith(".running_var")]:  # counts of training, which no graph needs
+        state[key.replace("running_var", "num_batches_tracked")] = torch.tensor(0)
+    header = Header.from_json(file.metadata.get(METADATA_KEY, "{}"), str(path))
+    return state, json.loads(header.to_json()) if header else {}
 
 
 _IN_VAIN = (

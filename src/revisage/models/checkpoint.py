@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,61 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_KEY = "revisage"
+METADATA_KEY = "revisage"
+"""The entry of a file's metadata that holds the header."""
+FACE_SIZES = range(16, 4097)
+"""Sizes of aligned faces that a header may ask for: larger crops would fill the memory."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a weights file says about itself.
+
+    Attributes:
+        architecture: a name of ``architectures.ARCHITECTURES``.
+        arguments: of the network's constructor, JSON values.
+        size: of the aligned faces that the network restores; None if it restores none.
+        notes: whatever else belongs to the weights (recipe, images, ...), JSON values.
+    """
+
+    architecture: str
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    size: int | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def to_json(self) -> str:
+        """One JSON object; notes stand beside the other entries."""
+        entries = {"architecture": self.architecture, "arguments": self.arguments, "size": self.size}
+        return json.dumps({**self.notes, **{k: v for k, v in entries.items() if v is not None}}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> Header | None:
+        """Inverse of :meth:`to_json`; None for an object that names no architecture.
+
+        Args:
+            text: of a file's metadata.
+            source: what to call the origin in an error, a file name say.
+
+        Raises:
+            CheckpointError: not a JSON object, or entries of the wrong type or range.
+        """
+        try:
+            entries = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{source}: its header is no JSON: {error}") from error
+        if not isinstance(entries, dict):
+            raise CheckpointError(f"{source}: its header is no JSON object")
+        architecture = entries.pop("architecture", None)
+        if architecture is None:
+            return None
+        arguments, size = entries.pop("arguments", {}), entries.pop("size", None)
+        if not isinstance(architecture, str):
+            raise CheckpointError(f"{source} names no known architecture in its header ({architecture!r})")
+        if not isinstance(arguments, dict):
+            raise CheckpointError(f"{source}: the arguments in its header are no JSON object")
+        if size is not None and (type(size) is not int or size not in FACE_SIZES):
+            raise CheckpointError(f"{source}: faces have {FACE_SIZES[0]} to {FACE_SIZES[-1]} pixels, not {size!r}")
+        return cls(architecture, arguments, size, entries)
 
 
 def save_weights(
@@ -49,7 +104,7 @@ def save_weights(
         for key, value in state.items()
     }
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={_KEY: json.dumps(dict(config), sort_keys=True)})
+        save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(dict(config), sort_keys=True)})
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -65,7 +120,7 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise MissingWeightsError(f"no weight file at {path}")
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY, "{}")
+            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         config = json.loads(text)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:

@@ -1,18 +1,133 @@
-"""Where the networks run and in which number format, and why."""
+"""Where networks run and in which number format, and why: plain names, no runtime is imported before it is asked."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from revisage.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
+Backend = Literal["onnxruntime", "torch"]
 DTYPES = ("float32", "bfloat16", "float16")
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""Device names and the execution providers of onnxruntime that they stand for."""
+_ON_REQUEST = ("tensorrt",)
+"""Never chosen by "auto": it compiles each network for minutes."""
+INSTALL_TORCH = 'pip install "revisage[torch]"'
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """A backend, one of its devices and a number format.
+
+    Attributes:
+        backend: "onnxruntime" or "torch".
+        device: "cpu", "cuda", "cuda:1", "directml", "coreml", "openvino", "tensorrt" (onnxruntime); "cpu", "cuda",
+            "cuda:1", "xpu", "mps" (torch).
+        dtype: number format of the convolutions, one of ``DTYPES``; inputs and outputs are float32.
+        reason: why these, one line.
+    """
+
+    backend: Backend
+    device: str
+    dtype: str
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """The device without its number."""
+        return self.device.partition(":")[0]
+
+
+def choose_device(device: str = "auto", dtype: str = "auto", backend: Backend = "onnxruntime") -> DeviceConfig:
+    """Choose a device and a number format.
+
+    "auto" takes the first device of :func:`devices`, and float32, because then every machine gives the same image.
+
+    Args:
+        device: "auto" or a name, see :class:`DeviceConfig`.
+        dtype: "auto" or one of ``DTYPES``; onnxruntime runs a network in the format of its file.
+        backend: which runtime.
+
+    Raises:
+        DeviceError: this machine or this installation does not have it.
+    """
+    if dtype != "auto" and dtype not in DTYPES:
+        raise DeviceError(f"unknown dtype {dtype!r}; known: auto, {', '.join(DTYPES)}")
+    if backend == "onnxruntime" and dtype not in ("auto", "float32"):
+        raise DeviceError(f"onnxruntime computes in float32; {dtype} needs torch: {INSTALL_TORCH}")
+    present = devices(backend)
+    if device == "auto":
+        name = next(kind for kind in present if kind not in _ON_REQUEST)
+        why = f"{name}: first of {', '.join(present)}" if len(present) > 1 else "cpu: no accelerator found"
+    else:
+        name, why = device, f"{device}: requested"
+        _check_device(device, present, backend)
+    chosen = "float32" if dtype == "auto" else dtype
+    why += f"; {chosen}: {'exact, the same on every machine' if dtype == 'auto' else 'requested'}; by {backend}"
+    return DeviceConfig(backend, name, chosen, why)
+
+
+def devices(backend: Backend = "onnxruntime") -> list[str]:
+    """Kinds of device that this machine and this build of the backend have, best first; "cpu" is always the last.
+
+    Raises:
+        DeviceError: the backend is not installed.
+    """
+    if backend == "onnxruntime":
+        import onnxruntime
+
+        found = set(onnxruntime.get_available_providers())
+        return [kind for kind, provider in PROVIDERS.items() if provider in found or kind == "cpu"]
+    torch = import_torch("device cuda, xpu or mps")
+    available = {
+        "cuda": torch.cuda.is_available(),  # also ROCm
+        "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    return [*(kind for kind, there in available.items() if there), "cpu"]
+
+
+def import_torch(purpose: str) -> Any:
+    """The module torch.
+
+    Args:
+        purpose: what needs it, for the error.
+
+    Raises:
+        DeviceError: it is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise DeviceError(f"{purpose} needs torch: {INSTALL_TORCH}; exported .onnx files run without it") from error
+    return torch
+
+
+def _check_device(device: str, present: list[str], backend: Backend) -> None:
+    """Raise DeviceError unless the backend has this device."""
+    match = re.fullmatch(r"([a-z]+)(?::(\d+))?", device)
+    known = (*PROVIDERS,) if backend == "onnxruntime" else ("cuda", "xpu", "mps", "cpu")
+    if match is None or match[1] not in known:
+        raise DeviceError(f"unknown device {device!r}; {backend} has {', '.join(present)} here")
+    if match[1] not in present:
+        raise DeviceError(f"no device {device!r} for {backend} on this machine; it has {', '.join(present)}")
+    if backend == "torch" and match[1] == "cuda":
+        count = import_torch(device).cuda.device_count()
+        if int(match[2] or 0) >= count:
+            raise DeviceError(f"no device {device!r}; CUDA devices here: {count}")
 
 
 @dataclass(frozen=True)
@@ -43,7 +158,7 @@ def choose(device: str = "auto", dtype: str = "auto") -> Choice:
 
     if dtype != "auto" and dtype not in DTYPES:
         raise DeviceError(f"unknown dtype {dtype!r}; known: auto, {', '.join(DTYPES)}")
-    present = devices()
+    present = devices("torch")
     if device == "auto":
         name = present[0]
         why = f"{name}: the first of {', '.join(present)}" if len(present) > 1 else "cpu: no accelerator seen"
@@ -84,17 +199,3 @@ def evaluate(network: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tenso
         if half and not (sound := torch.isfinite(output).flatten(1).all(1)).all():
             output[~sound] = network(batch[~sound]).float()
         return output
-
-
-def devices() -> list[str]:
-    """Kinds of device that this machine and this build of torch have, best first; "cpu" is always the last."""
-    import torch
-
-    found: list[str] = []
-    if torch.cuda.is_available():
-        found.append("cuda")
-    if hasattr(torch, "xpu") and torch.xpu.is_available():
-        found.append("xpu")
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]

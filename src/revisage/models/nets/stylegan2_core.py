@@ -148,7 +148,7 @@ class StyleGAN2Core(nn.Module):
         latent = self._latent_of_layers(codes, inject_index, generator)
         if noise is None:
             fresh = randomize_noise or generator is not None
-            noise = self.make_noise(len(latent), generator) if fresh else self._stored_noise()
+            noise = self.make_noise(latent.shape[0], generator) if fresh else self._stored_noise()
         if len(noise) != self.num_layers:
             raise ValueError(f"expected noise for {self.num_layers} layers, got {len(noise)}")
         image = self._synthesize(latent, conditions, noise)
@@ -167,7 +167,7 @@ class StyleGAN2Core(nn.Module):
         return self.style_mlp(self._randn((num_latent, self.num_style_feat), generator)).mean(0, keepdim=True)
 
     def _synthesize(self, latent: Tensor, conditions: Sequence[Tensor], noise: Sequence[Tensor]) -> Tensor:
-        x = self.constant_input(len(latent))
+        x = self.constant_input(latent.shape[0])
         x = self.style_conv1(x, latent[:, 0], noise[0])
         rgb = self.to_rgb1(x, latent[:, 1])
         # Consecutive levels share a style: the colours of one and the first convolution of the next.

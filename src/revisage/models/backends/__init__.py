@@ -1,0 +1,129 @@
+"""Networks as functions of arrays: the boundary behind which onnxruntime and torch lie.
+
+::
+
+    network = open_network(path)                # .onnx, or a weights file for torch
+    restored, = network(crops)                  # float32 arrays in, a tuple of float32 arrays out
+
+Inputs and outputs by role, the same from every backend:
+
+============  ===============================================  ========================================================
+restorer      (N, 3, S, S) RGB in [-1, 1]                      (N, 3, S, S) RGB about [-1, 1], not clamped
+detector      (N, 3, H, W) RGB in 0..255                       offsets of boxes (N, A, 4), scores (N, A, 2): no face,
+                                                               face; offsets of landmarks (N, A, 10)
+embedder      (N, 3, S, S) RGB in [-1, 1], whole aligned crop  (N, D) of length 1
+parser        (N, 3, S, S) RGB in [-1, 1]                      logits (N, classes, S, S)
+upscaler      (N, 3, H, W) RGB in [0, 1]                       (N, 3, factor * H, factor * W), not clamped
+============  ===============================================  ========================================================
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from revisage.errors import DeviceError
+from revisage.models.checkpoint import Header
+from revisage.models.device import DeviceConfig, choose_device
+from revisage.types import Array
+
+Role = Literal["restorer", "detector", "embedder", "parser", "upscaler"]
+
+
+class Network(Protocol):
+    """A network that is ready to run. Stateless; any number of threads may share one."""
+
+    @property
+    def header(self) -> Header:
+        """What the file says about the network."""
+        ...
+
+    @property
+    def device(self) -> DeviceConfig:
+        """Where it runs, and why."""
+        ...
+
+    def __call__(self, images: NDArray[np.float32], *more: Array) -> tuple[NDArray[np.float32], ...]:
+        """Run the network.
+
+        Args:
+            images: C-contiguous, see the head of this module.
+            *more: further inputs, if the network has any.
+
+        Raises:
+            MemoryError: the device has not enough of it.
+            CheckpointError: the network cannot take inputs of this shape.
+        """
+        ...
+
+
+def open_network(
+    path: Path,
+    device: str = "auto",
+    dtype: str = "auto",
+    *,
+    role: Role = "restorer",
+    architecture: str | None = None,
+    threads: int | None = None,
+    input_range: tuple[float, float] | None = None,
+    channels: Literal["rgb", "bgr"] | None = None,
+    fidelity: float = 0.5,
+) -> Network:
+    """Open a network.
+
+    ``.onnx`` files run in onnxruntime; those that this project exported with their weights by name also in torch, where
+    that alone has the requested device or number format. Other weights files need torch.
+
+    Args:
+        path: ``.onnx``, ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
+        device: "auto" or a device, see ``device.DeviceConfig``.
+        dtype: "auto", "float32", "bfloat16" or "float16".
+        role: of the network; ``.onnx`` files of other projects are checked and adapted accordingly.
+        architecture: decides between networks with the same keys, see ``build``.
+        threads: on a CPU, of onnxruntime; None: see ``process.thread_count``.
+        input_range: values that stand for black and white in a restorer exported by others; None: what the file's
+            header says, else (-1, 1).
+        channels: their order in a restorer exported by others; None: what the header says, else "rgb".
+        fidelity: second input of restorers that have one (``weight`` of CodeFormer): 0 best looking, 1 truest.
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: damaged, unsafe, of no known network, or with inputs and outputs that do not fit its role.
+        DeviceError: the device, the number format or torch is not available.
+    """
+    if path.suffix.lower() != ".onnx":
+        from revisage.models.device import import_torch
+
+        import_torch(f"{path.name} (a file of torch weights)")
+        from revisage.models.backends import torch as by_torch
+
+        return by_torch.open_weights(path, choose_device(device, dtype, "torch"), architecture)
+    from revisage.models.backends import onnxruntime as by_onnxruntime
+
+    config = _for_onnx(path, device, dtype)
+    if config.backend == "torch":
+        from revisage.models.backends import torch as by_torch
+
+        return by_torch.open_weights(path, config, architecture)
+    conventions = by_onnxruntime.Conventions(role, input_range, channels, fidelity)
+    return by_onnxruntime.open_onnx(path, config, conventions, threads)
+
+
+def _for_onnx(path: Path, device: str, dtype: str) -> DeviceConfig:
+    """Onnxruntime if it has what is requested, else torch if that does."""
+    try:
+        return choose_device(device, dtype, "onnxruntime")
+    except DeviceError as error:
+        from importlib.util import find_spec
+
+        from revisage.models.onnx_file import has_weights
+
+        if find_spec("torch") is None or not has_weights(path):
+            raise
+        try:
+            return choose_device(device, dtype, "torch")
+        except DeviceError:
+            raise error from None

@@ -1,0 +1,131 @@
+"""Weights files by torch: on CUDA, XPU and MPS, and in half precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from revisage.errors import CheckpointError
+from revisage.models.build import build
+from revisage.models.checkpoint import Header
+from revisage.models.device import DeviceConfig
+from revisage.models.nets import retinaface
+from revisage.models.nets.arcface import ResNetArcFace, gray_faces
+from revisage.models.nets.retinaface import RetinaFace
+from revisage.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class TorchNetwork:
+    """A module on its device; see ``backends.Network``."""
+
+    header: Header
+    device: DeviceConfig
+    module: nn.Module = field(repr=False)
+
+    def __call__(self, images: NDArray[np.float32], *more: Array) -> tuple[NDArray[np.float32], ...]:  # noqa: ARG002
+        """Run the network on float32 images."""
+        writable = np.require(images, np.float32, ["C", "W"])  # others torch takes with a warning
+        batch = torch.from_numpy(writable).to(self.device.device, memory_format=torch.channels_last)
+        try:
+            outputs = run_network(self.module, batch, self.device)
+            return tuple(np.ascontiguousarray(output.cpu().numpy()) for output in outputs)
+        except (RuntimeError, ValueError) as error:
+            if _is_memory_short(error):
+                if self.device.kind == "cuda":
+                    torch.cuda.empty_cache()  # so that a smaller batch finds it in one piece
+                raise MemoryError(str(error)) from error
+            raise CheckpointError(f"the network fails on images {images.shape}: {error}") from error
+
+
+def open_weights(path: Path, device: DeviceConfig, architecture: str | None = None) -> TorchNetwork:
+    """Open a weights file; see ``backends.open_network``.
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: damaged, unsafe, of no known network, or of another than asked for.
+    """
+    network, config = build(path, architecture)
+    header = Header(config["architecture"], config.get("arguments", {}), config.get("size"))
+    network = retinaface.fused(network) if isinstance(network, RetinaFace) else network
+    module = inference_module(network).to(device.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return TorchNetwork(header, device, module)
+
+
+def run_network(network: nn.Module, batch: Tensor, device: DeviceConfig) -> tuple[Tensor, ...]:
+    """Run a network without gradients; images with non-finite outputs in half precision run again in float32.
+
+    Args:
+        network: (N, ...) -> (N, ...) or a tuple of such.
+        batch: on the device.
+        device: its number format is used.
+
+    Returns:
+        float32; they may still hold values that are not finite.
+    """
+    dtype = getattr(torch, device.dtype)
+    half = dtype != torch.float32
+    with torch.inference_mode():
+        with torch.autocast(device.kind, dtype, enabled=half):
+            outputs = _as_floats(network(batch))
+        if half:
+            finite = torch.stack([torch.isfinite(output).flatten(1).all(1) for output in outputs]).all(0)
+            if not finite.all():
+                for output, exact in zip(outputs, _as_floats(network(batch[~finite])), strict=True):
+                    output[~finite] = exact
+        return outputs
+
+
+def _as_floats(outputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(output.float() for output in ([outputs] if isinstance(outputs, Tensor) else outputs))
+
+
+def inference_module(network: nn.Module) -> nn.Module:
+    """A network in evaluation mode as a module with the inputs and outputs of its role, see ``backends``."""
+    if isinstance(network, RetinaFace):
+        return _Detector(network).eval()
+    return (_GrayEmbedder if isinstance(network, ResNetArcFace) else _First)(network).eval()
+
+
+class _First(nn.Module):
+    """The first output of a network: the restored image, the logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        output = self.network(images)
+        return output if isinstance(output, Tensor) else output[0]
+
+
+class _GrayEmbedder(_First):
+    """ResNetArcFace on whole aligned crops in color."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.normalize(self.network(gray_faces(images)))
+
+
+class _Detector(nn.Module):
+    """RetinaFace on RGB images in 0..255."""
+
+    def __init__(self, network: RetinaFace) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        boxes, scores, landmarks = self.network(retinaface.preprocess(images))
+        return boxes, scores if self.network.phase == "test" else scores.softmax(-1), landmarks
+
+
+def _is_memory_short(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; only some devices have a class of their own for that."""
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error).lower() for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )
