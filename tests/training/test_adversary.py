@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from revisage.errors import RecipeError
-from revisage.training.task import Moment
+from revisage.training.task import Progress
 from revisage.training.tasks.adversary import COMPONENTS, component_boxes
 from revisage.training.tasks.restorer import RestorerConfig
 
@@ -39,7 +39,7 @@ def test_originals_and_restored_pictures_are_judged_apart(settings):
     seen = []
     made.game.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
     samples = batch(made)
-    list(made.turns(samples, Moment(0, 1)))
+    list(made.optimizer_steps(samples, Progress(0, 1)))
     assert [len(pictures) for pictures in seen] == [4, 4, 4]  # restored; originals, restored
     assert torch.equal(seen[1], samples["gt"])
     assert torch.equal(seen[2], seen[0])
@@ -47,25 +47,25 @@ def test_originals_and_restored_pictures_are_judged_apart(settings):
 
 def test_eyes_and_mouth_have_players_and_turns_of_their_own(settings):
     made = task(settings)
-    turns = list(made.turns(batch(made), Moment(0, 1)))
-    assert list(made.players) == ["generator", "discriminator", *COMPONENTS]
-    assert [who for who, _ in turns] == list(made.players)
-    assert {f"adversarial/{part}" for part in COMPONENTS} | {f"style/{part}" for part in COMPONENTS} < set(turns[0][1])
+    steps = list(made.optimizer_steps(batch(made), Progress(0, 1)))
+    assert list(made.networks) == ["generator", "discriminator", *COMPONENTS]
+    assert [who for who, _ in steps] == list(made.networks)
+    assert {f"adversarial/{part}" for part in COMPONENTS} | {f"style/{part}" for part in COMPONENTS} < set(steps[0][1])
 
 
 def test_each_player_learns_from_its_own_turn_only(settings):
     made = task(settings)
-    for who, terms in made.turns(batch(made), Moment(0, 0)):
-        for player in made.players.values():
+    for who, terms in made.optimizer_steps(batch(made), Progress(0, 0)):
+        for player in made.networks.values():
             player.zero_grad()
         sum(terms.values()).backward()
-        learning = {name for name, net in made.players.items() if any(p.grad is not None for p in net.parameters())}
+        learning = {name for name, net in made.networks.items() if any(p.grad is not None for p in net.parameters())}
         assert learning == {who}
 
 
 def test_no_player_begins_before_the_game(settings):
-    made = task(settings, losses={"pixel": {}, "adversarial": {**GAME, "begins": 100}, "components": {}})
-    assert [who for who, _ in made.turns(batch(made), Moment(99, 1))] == ["generator"]
+    made = task(settings, losses={"pixel": {}, "adversarial": {**GAME, "start_at": 100}, "components": {}})
+    assert [who for who, _ in made.optimizer_steps(batch(made), Progress(99, 1))] == ["generator"]
 
 
 def test_boxes_are_stacked_in_the_order_of_the_players():
@@ -76,7 +76,7 @@ def test_boxes_are_stacked_in_the_order_of_the_players():
 def test_data_without_boxes_is_refused(settings, faces):
     made = task(settings, data={"source": str(faces)})
     with pytest.raises(RecipeError, match="no boxes of eyes and mouth"):
-        list(made.turns(batch(made), Moment(0, 1)))
+        list(made.optimizer_steps(batch(made), Progress(0, 1)))
 
 
 @pytest.mark.parametrize("changes", [{"data": None}, {"crops": ["somewhere"]}])
@@ -91,6 +91,6 @@ def test_a_priors_noise_is_drawn_afresh_in_training_and_stored_for_use(settings)
         if name.endswith(".weight") and value.numel() == 1:
             torch.nn.init.ones_(value)  # strength of the noise, 0 at first
     samples = batch(made)
-    first, second = (made._restored(samples, Moment(0, 1)).restored for _ in range(2))
+    first, second = (made._restored(samples, Progress(0, 1)).restored for _ in range(2))
     assert not torch.equal(first, second)
     assert torch.equal(*(made.network(samples["lq"])[0] for _ in range(2)))

@@ -8,9 +8,9 @@ from revisage.training.distributed import World
 from revisage.training.loop import train
 from revisage.training.recipe import Recipe
 from revisage.training.state import State
-from revisage.training.step import Part, step
-from revisage.training.task import Moment
-from revisage.training.tasks.dictionary import DictionaryConfig
+from revisage.training.step import MicroBatch, step
+from revisage.training.task import Progress
+from revisage.training.tasks.dictionary import VQGANConfig
 
 NETWORK = {
     "n_embed": 16,
@@ -29,7 +29,7 @@ GAME = {"adversarial": {"discriminator": {"ndf": 8, "n_layers": 1}}}
 @pytest.fixture
 def settings(faces):
     return {
-        "kind": "dictionary",
+        "kind": "vqgan",
         "data": {"source": str(faces)},
         "size": 32,
         "network": NETWORK,
@@ -40,27 +40,27 @@ def settings(faces):
 
 def task(settings, **changes):
     torch.manual_seed(0)
-    return DictionaryConfig.model_validate(settings | changes).build(seed=0)
+    return VQGANConfig.model_validate(settings | changes).build(seed=0)
 
 
 def batch(made):
     return made.collate([made.dataset[index] for index in range(2)])
 
 
-def turns(made, images=0):
+def steps(made, images=0):
     torch.manual_seed(0)
-    return dict(made.turns(batch(made), Moment(images, 0)))
+    return dict(made.optimizer_steps(batch(made), Progress(images, 0)))
 
 
 def one_step(made):
-    state = State.fresh(made.players, Training(images=2, batch=2))
-    step(made, state, [Part(0, batch(made))], 0, Training(images=2, batch=2), World())
+    state = State.fresh(made.networks, Training(images=2, batch=2))
+    step(made, state, [MicroBatch(0, batch(made))], 0, Training(images=2, batch=2), World())
 
 
 def test_it_draws_originals_with_near_codes(settings):
     made = task(settings)
-    assert set(turns(made)) == {"generator"}
-    assert set(turns(made)["generator"]) == {"pixel", "codebook"}
+    assert set(steps(made)) == {"generator"}
+    assert set(steps(made)["generator"]) == {"pixel", "codebook"}
 
 
 def test_the_samples_are_not_degraded(settings):
@@ -69,15 +69,15 @@ def test_the_samples_are_not_degraded(settings):
 
 
 def test_the_game_begins_when_the_recipe_says(settings):
-    made = task(settings, losses=GAME | {"begins": 100})
-    assert set(turns(made, images=99)) == {"generator"}
-    assert set(turns(made, images=100)) == {"generator", "discriminator"}
+    made = task(settings, losses=GAME | {"start_at": 100})
+    assert set(steps(made, images=99)) == {"generator"}
+    assert set(steps(made, images=100)) == {"generator", "discriminator"}
 
 
 def test_the_adversarial_term_pulls_as_hard_as_the_reconstruction(settings):
     """In its gradient at the last layer, up to the weight of 0.8."""
     made = task(settings, losses=GAME)
-    terms = next(made.turns(batch(made), Moment(0, 0)))[1]
+    terms = next(made.optimizer_steps(batch(made), Progress(0, 0)))[1]
     last = made.network.decoder.conv_out.weight
     pulls = {
         name: torch.autograd.grad(terms[name], last, retain_graph=True)[0].norm() for name in ("adversarial", "pixel")
@@ -88,7 +88,7 @@ def test_the_adversarial_term_pulls_as_hard_as_the_reconstruction(settings):
 def test_a_lpips_term_reaches_the_network(settings, vgg19, lpips_channels):
     perceptual = {"network": "lpips", "file": vgg19, "channels": lpips_channels, "stages": 1}
     made = task(settings, losses={"perceptual": perceptual})
-    terms = turns(made)["generator"]
+    terms = steps(made)["generator"]
     terms["perceptual"].backward()
     assert made.network.decoder.conv_out.weight.grad.abs().sum() > 0
 
@@ -102,19 +102,19 @@ def test_a_step_moves_the_codebook(settings):
 
 def test_each_side_learns_from_its_own_turn_only(settings):
     made = task(settings, losses=GAME)
-    for who, terms in made.turns(batch(made), Moment(0, 0)):
-        for player in made.players.values():
+    for who, terms in made.optimizer_steps(batch(made), Progress(0, 0)):
+        for player in made.networks.values():
             player.zero_grad()
         sum(terms.values()).backward()
         assert {
-            name for name, player in made.players.items() if any(p.grad is not None for p in player.parameters())
+            name for name, player in made.networks.items() if any(p.grad is not None for p in player.parameters())
         } == {who}
 
 
 def test_components_need_boxes_in_the_data(settings):
     made = task(settings, losses={"components": {}})
     with pytest.raises(RecipeError, match="no boxes of eyes and mouth"):
-        turns(made)
+        steps(made)
 
 
 def test_an_examination_counts_the_entries_in_use(settings):
@@ -122,7 +122,7 @@ def test_an_examination_counts_the_entries_in_use(settings):
     found = made.validate(made.network, World())
     assert set(found.metrics) == {"hq/psnr", "hq/ssim", "hq/perplexity"}
     assert 1 <= found.metrics["hq/perplexity"] <= 16
-    assert found.sheet.shape == (64, 64, 3)
+    assert found.image_grid.shape == (64, 64, 3)
 
 
 def test_what_is_saved_loads_as_a_restorer(settings, tmp_path):

@@ -81,10 +81,10 @@ def metrics(run):
 def difference(run, other, recipe):
     """How far two runs ended from each other, as a share of the way that the first one went; the worst player's."""
     torch.manual_seed(recipe.seed)
-    start = {name: network.state_dict() for name, network in recipe.task.build(recipe.seed).players.items()}
+    start = {name: network.state_dict() for name, network in recipe.task.build(recipe.seed).networks.items()}
     shares = []
-    for player, first in state(run)["players"].items():
-        second = state(other)["players"][player]
+    for player, first in state(run)["networks"].items():
+        second = state(other)["networks"][player]
         gap, way = (
             torch.cat([(a[key] - b[key]).flatten() for key in first]).norm()
             for a, b in ((first, second), (first, start[player]))
@@ -119,5 +119,5 @@ def test_a_batch_that_does_not_divide_is_refused(recipe_file, tmp_path):
 
 
 def test_the_shares_of_all_processes_are_the_whole():
-    shares = [list(World(rank, 3).share(10)) for rank in range(3)]
+    shares = [list(World(rank, 3).shard(10)) for rank in range(3)]
     assert sorted(place for share in shares for place in share) == list(range(10))

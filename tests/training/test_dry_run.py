@@ -27,14 +27,14 @@ def made(recipe, **training):
 
 
 def test_every_player_is_counted(recipe):
-    players = made(recipe).players
-    assert set(players) == {"generator", "discriminator"}
-    assert all(learning == all_ > 0 for learning, all_ in players.values())
+    networks = made(recipe).networks
+    assert set(networks) == {"generator", "discriminator"}
+    assert all(learning == all_ > 0 for learning, all_ in networks.values())
 
 
 def test_constant_memory_is_weights_gradients_two_moments_and_the_average(recipe):
     found = made(recipe)
-    generator, discriminator = (counts[1] for counts in found.players.values())
+    generator, discriminator = (counts[1] for counts in found.networks.values())
     assert found.constant == 4 * (5 * generator + 4 * discriminator)
 
 

@@ -16,7 +16,7 @@ from revisage.models.nets.vgg import VGG16Features, VGG19Features
 from revisage.training.loop import train
 from revisage.training.recipe import read_recipe
 
-NAMES = ["gfpgan_v1", "gfpgan_v1_simple", "restoreformer_dictionary", "restoreformer", "stylegan2_prior"]
+NAMES = ["gfpgan_v1", "gfpgan_v1_simple", "restoreformer_vqgan", "restoreformer", "stylegan2"]
 TINY_STYLEGAN2 = {"out_size": 32, "num_style_feat": 8, "num_mlp": 2, "narrow": 0.03125}
 TINY_DICTIONARY = {
     "n_embed": 16, "embed_dim": 8, "ch": 32, "ch_mult": [1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [8],
@@ -56,20 +56,20 @@ def tiny(faces, landmarks, vgg19, lpips_channels, arcface, prior, dictionary):
     game = settings("task.losses.adversarial.discriminator", {"out_size": 32, "narrow": 0.03125})
     gfpgan = [
         *data, *pairs, *game, "task.size=32", *settings("task.network", TINY_STYLEGAN2),
-        f"task.network.decoder={prior}", "task.losses.perceptual.layers={conv1_2: 1}",
+        f"task.network.decoder_weights={prior}", "task.losses.perceptual.layers={conv1_2: 1}",
         f"task.losses.perceptual.file={vgg19}",
     ]  # fmt: skip
     autoencoder = [
-        *data, "task.size=32", *settings("task.network", TINY_DICTIONARY), "task.losses.begins=1",
+        *data, "task.size=32", *settings("task.network", TINY_DICTIONARY), "task.losses.start_at=1",
         *settings("task.losses.adversarial.discriminator", TINY_GAME), "task.losses.perceptual.stages=1",
         f"task.losses.perceptual.file={vgg19}", f"task.losses.perceptual.channels={lpips_channels}",
     ]  # fmt: skip
     return {
         "gfpgan_v1": [*gfpgan, *places, *identity],
         "gfpgan_v1_simple": gfpgan,
-        "restoreformer_dictionary": [*autoencoder, f"task.validation={{faces: {faces}}}", "task.limit=2"],
-        "restoreformer": [*autoencoder, *pairs, *places, *identity, f"task.dictionary={dictionary}"],
-        "stylegan2_prior": [
+        "restoreformer_vqgan": [*autoencoder, f"task.validation={{faces: {faces}}}", "task.limit=2"],
+        "restoreformer": [*autoencoder, *pairs, *places, *identity, f"task.vqgan_weights={dictionary}"],
+        "stylegan2": [
             *data, *settings("task.network", TINY_STYLEGAN2),
             *settings("task.discriminator", {"out_size": 32, "narrow": 0.03125}), "task.samples=4",
         ],
@@ -101,34 +101,34 @@ def test_gfpgan_leaves_its_prior_as_it_is_bit_for_bit(tiny, tmp_path, prior):
     recipe = read_recipe(RECIPES / "gfpgan_v1.yml", [*tiny["gfpgan_v1"], *settings("training", TWO_STEPS)])
     train(recipe, tmp_path / "run")
     learnt = read_weights(prior)[0]
-    for name in ("players", "average"):
+    for name in ("networks", "average"):
         content = torch.load(tmp_path / "run" / "state.pt", weights_only=True)[name]
-        state = content["generator"] if name == "players" else content
+        state = content["generator"] if name == "networks" else content
         assert all(torch.equal(value, state[f"stylegan_decoder.{key}"]) for key, value in learnt.items())
 
 
 def test_gfpgan_plays_against_four_and_has_every_published_term(tiny):
-    from revisage.training.task import Moment
+    from revisage.training.task import Progress
 
     task = read_recipe(RECIPES / "gfpgan_v1.yml", tiny["gfpgan_v1"]).task.build(0)
-    turns = list(task.turns(task.collate([task.dataset[index] for index in range(2)]), Moment(0, 0)))
+    steps = list(task.optimizer_steps(task.collate([task.dataset[index] for index in range(2)]), Progress(0, 0)))
     parts = ("left_eye", "right_eye", "mouth")
-    assert [who for who, _ in turns] == ["generator", "discriminator", *parts] == list(task.players)
+    assert [who for who, _ in steps] == ["generator", "discriminator", *parts] == list(task.networks)
     of_parts = {f"{kind}/{part}" for part in parts for kind in ("adversarial", "style")}
-    assert set(turns[0][1]) == {"pixel", "pyramid", "perceptual", "identity", "adversarial", *of_parts}
-    assert set(turns[1][1]) == {"discriminator", "r1"}
-    assert all(float(term.detach()) > 0 for _, terms in turns for term in terms.values())
+    assert set(steps[0][1]) == {"pixel", "pyramid", "perceptual", "identity", "adversarial", *of_parts}
+    assert set(steps[1][1]) == {"discriminator", "r1"}
+    assert all(float(term.detach()) > 0 for _, terms in steps for term in terms.values())
 
 
 def test_restoreformers_attention_learns_ten_times_as_fast(tiny):
     from revisage.training.distributed import World
     from revisage.training.state import State
-    from revisage.training.step import Part, step
+    from revisage.training.step import MicroBatch, step
 
     recipe = read_recipe(RECIPES / "restoreformer.yml", [*tiny["restoreformer"], "training.batch=2"])
     task = recipe.task.build(0)
-    state = State.fresh(task.players, recipe.training)
-    part = Part(0, task.collate([task.dataset[index] for index in range(2)]))
+    state = State.fresh(task.networks, recipe.training)
+    part = MicroBatch(0, task.collate([task.dataset[index] for index in range(2)]))
     step(task, state, [part], 0, recipe.training, World())
     rates = {id(p): group["lr"] for group in state.optimizers["generator"].param_groups for p in group["params"]}
     decoder = task.network.decoder
@@ -157,21 +157,21 @@ def full(tmp_path, landmarks, lpips_channels, arcface):
     def gfpgan():
         generator = written("prior.pth", StyleGAN2Generator(512, channel_multiplier=1))
         vgg19 = written("vgg19.pth", VGG19Features())
-        return [*data, *pairs, f"task.network.decoder={generator}", f"task.losses.perceptual.file={vgg19}"]
+        return [*data, *pairs, f"task.network.decoder_weights={generator}", f"task.losses.perceptual.file={vgg19}"]
 
     def autoencoder():
         np.savez(tmp_path / "vgg16.npz", **{key: value.numpy() for key, value in VGG16Features().state_dict().items()})
         files = [f"task.losses.perceptual.file={tmp_path / 'vgg16.npz'}"]
-        return [*data, *files, f"task.losses.perceptual.channels={lpips_channels}", "task.losses.begins=1"]
+        return [*data, *files, f"task.losses.perceptual.channels={lpips_channels}", "task.losses.start_at=1"]
 
     return {
         "gfpgan_v1": lambda: [*gfpgan(), *whole],
         "gfpgan_v1_simple": gfpgan,
-        "restoreformer_dictionary": lambda: [*autoencoder(), f"task.validation={{faces: {faces}}}", "task.limit=1"],
+        "restoreformer_vqgan": lambda: [*autoencoder(), f"task.validation={{faces: {faces}}}", "task.limit=1"],
         "restoreformer": lambda: [
-            *autoencoder(), *pairs, *whole, f"task.dictionary={written('dictionary.pth', VQVAEGAN(head_size=4))}",
+            *autoencoder(), *pairs, *whole, f"task.vqgan_weights={written('dictionary.pth', VQVAEGAN(head_size=4))}",
         ],
-        "stylegan2_prior": lambda: [*data, "task.samples=1"],
+        "stylegan2": lambda: [*data, "task.samples=1"],
     }  # fmt: skip
 
 

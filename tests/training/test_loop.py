@@ -20,7 +20,7 @@ from revisage.training.config import Schedule
 from revisage.training.interruption import Interruption
 from revisage.training.loop import train
 from revisage.training.recipe import read_recipe
-from revisage.training.state import Averaged
+from revisage.training.state import EMA
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +100,9 @@ def test_a_game_resumes_bit_for_bit_with_all_its_players(recipe_file, tmp_path):
     for images in (8, 16):
         train(read_recipe(recipe_file, [*settings, f"training.images={images}"]), tmp_path / "parts")
     whole, parts = states(tmp_path / "whole"), states(tmp_path / "parts")
-    assert set(whole["players"]) == {"generator", "discriminator"}
-    for player, state in whole["players"].items():
-        assert same(state, parts["players"][player])
+    assert set(whole["networks"]) == {"generator", "discriminator"}
+    for player, state in whole["networks"].items():
+        assert same(state, parts["networks"][player])
     assert same(whole["average"], parts["average"])
 
 
@@ -272,7 +272,7 @@ def test_the_rate_rises_then_falls():
 def test_the_average_halves_an_old_weight_in_its_half_life():
     network = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(network.weight)
-    average = Averaged(network, half_life=100)
+    average = EMA(network, half_life=100)
     torch.nn.init.zeros_(network.weight)
     for _ in range(10):
         average.update(network, batch=10, images=10**6)

@@ -8,9 +8,9 @@ from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.training.distributed import World
 from revisage.training.loop import train
 from revisage.training.recipe import Recipe
-from revisage.training.task import Moment
+from revisage.training.task import Progress
 from revisage.training.tasks.networks import GFPGANv1CleanConfig, GFPGANv1Config
-from revisage.training.tasks.prior import PriorConfig, mixed_latents
+from revisage.training.tasks.prior import StyleGAN2Config, mixed_latents
 
 SMALL = {"out_size": 32, "num_style_feat": 8, "num_mlp": 2, "narrow": 0.03125, "channel_multiplier": 1}
 KINDS = ["StyleGAN2GeneratorClean", "StyleGAN2Generator"]
@@ -19,7 +19,7 @@ KINDS = ["StyleGAN2GeneratorClean", "StyleGAN2Generator"]
 @pytest.fixture
 def settings(faces):
     return {
-        "kind": "stylegan2_prior",
+        "kind": "stylegan2",
         "data": {"source": str(faces)},
         "network": {"type": "StyleGAN2GeneratorClean", **SMALL},
         "discriminator": {"out_size": 32, "narrow": 0.03125},
@@ -29,13 +29,13 @@ def settings(faces):
 
 def task(settings, **changes):
     torch.manual_seed(0)
-    return PriorConfig.model_validate(settings | changes).build(seed=0)
+    return StyleGAN2Config.model_validate(settings | changes).build(seed=0)
 
 
-def turns(made, step=1):
+def steps(made, step=1):
     torch.manual_seed(0)
     batch = made.collate([made.dataset[index] for index in range(4)])
-    return dict(made.turns(batch, Moment(4 * step, step)))
+    return dict(made.optimizer_steps(batch, Progress(4 * step, step)))
 
 
 def run(settings, folder, **training):
@@ -46,7 +46,7 @@ def run(settings, folder, **training):
 
 def test_penalties_come_every_few_steps(settings):
     made = task(settings, r1_every=4, path_length={"every": 2})
-    kinds = {step: {who: set(terms) for who, terms in turns(made, step).items()} for step in (1, 2, 4)}
+    kinds = {step: {who: set(terms) for who, terms in steps(made, step).items()} for step in (1, 2, 4)}
     plain = {"discriminator": {"discriminator"}, "generator": {"adversarial"}}
     assert kinds[1] == plain
     assert kinds[2] == plain | {"generator": {"adversarial", "path_length"}}
@@ -54,18 +54,18 @@ def test_penalties_come_every_few_steps(settings):
 
 
 def test_path_lengths_may_be_left_alone(settings):
-    assert set(turns(task(settings, path_length=None), step=0)["generator"]) == {"adversarial"}
+    assert set(steps(task(settings, path_length=None), step=0)["generator"]) == {"adversarial"}
 
 
 def test_each_side_learns_from_its_own_turn_only(settings):
     made = task(settings)
     batch = made.collate([made.dataset[index] for index in range(4)])
-    for who, terms in made.turns(batch, Moment(0, 0)):
-        for player in made.players.values():
+    for who, terms in made.optimizer_steps(batch, Progress(0, 0)):
+        for player in made.networks.values():
             player.zero_grad()
         sum(terms.values()).backward()
         learning = {
-            name for name, player in made.players.items() if any(p.grad is not None for p in player.parameters())
+            name for name, player in made.networks.items() if any(p.grad is not None for p in player.parameters())
         }
         assert learning == {who}
 
@@ -73,9 +73,9 @@ def test_each_side_learns_from_its_own_turn_only(settings):
 def test_the_mean_path_length_follows_the_paths(settings):
     made = task(settings)
     assert float(made.opponent.path_length) == 0
-    turns(made, step=0)
+    steps(made, step=0)
     first = float(made.opponent.path_length)
-    turns(made, step=0)
+    steps(made, step=0)
     assert 0 < first < float(made.opponent.path_length)
 
 
@@ -96,9 +96,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(settings, tmp_pat
     run(settings, tmp_path / "parts", images=12)
     run(settings, tmp_path / "parts", images=24)
     whole, parts = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "parts"))
-    assert float(whole["players"]["discriminator"]["path_length"]) > 0
-    for name, state in whole["players"].items():
-        assert all(torch.equal(value, parts["players"][name][key]) for key, value in state.items())
+    assert float(whole["networks"]["discriminator"]["path_length"]) > 0
+    for name, state in whole["networks"].items():
+        assert all(torch.equal(value, parts["networks"][name][key]) for key, value in state.items())
     first, second = (read_weights(tmp_path / name / "model.safetensors")[0] for name in ("whole", "parts"))
     assert all(torch.equal(value, second[key]) for key, value in first.items())
 
@@ -107,7 +107,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(settings, tmp_pat
 def test_the_saved_file_is_a_prior_for_gfpgan(settings, tmp_path, kind):
     path = run(settings | {"network": {"type": kind, **SMALL}}, tmp_path / "run", images=4)
     config = {"StyleGAN2GeneratorClean": GFPGANv1CleanConfig, "StyleGAN2Generator": GFPGANv1Config}[kind]
-    network = config(**SMALL, decoder=path).build()
+    network = config(**SMALL, decoder_weights=path).build()
     state = network.get_submodule("stylegan_decoder").state_dict()
     learnt, header = read_weights(path)
     assert header["architecture"] == kind
@@ -121,8 +121,8 @@ def test_an_examination_draws_the_same_faces_every_time(settings):
     first = made.validate(made.network, World())
     torch.manual_seed(2)
     second = made.validate(made.network, World())
-    assert first.sheet.shape == (32, 128, 3)
-    assert np.array_equal(first.sheet, second.sheet)
+    assert first.image_grid.shape == (32, 128, 3)
+    assert np.array_equal(first.image_grid, second.image_grid)
     assert set(first.metrics) == {"path_length"}
 
 
@@ -130,7 +130,7 @@ def test_training_can_begin_with_weights(settings, tmp_path):
     torch.manual_seed(5)
     start = StyleGAN2GeneratorClean(**SMALL)
     save_weights(tmp_path / "start.safetensors", start.state_dict(), {})
-    made = task(settings, start=tmp_path / "start.safetensors")
+    made = task(settings, initial_weights=tmp_path / "start.safetensors")
     assert torch.equal(made.network.constant_input.weight, start.constant_input.weight)
 
 

@@ -10,9 +10,9 @@ from revisage.training.distributed import World
 from revisage.training.loop import train
 from revisage.training.recipe import Recipe
 from revisage.training.state import State
-from revisage.training.step import Part, step
-from revisage.training.task import Moment
-from revisage.training.tasks.restoreformer import RestorationConfig
+from revisage.training.step import MicroBatch, step
+from revisage.training.task import Progress
+from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig
 
 NETWORK = {
     "n_embed": 16,
@@ -42,7 +42,7 @@ def settings(faces, landmarks, dictionary):
         "kind": "restoreformer",
         "data": {"source": str(faces), "landmarks": landmarks, "degradation": {"degradation": "uneven"}},
         "size": 32,
-        "dictionary": dictionary,
+        "vqgan_weights": dictionary,
         "network": NETWORK,
         "validation": {"same": {"gt": faces, "lq": faces, "limit": 2}},
     }
@@ -50,7 +50,7 @@ def settings(faces, landmarks, dictionary):
 
 def task(settings, **changes):
     torch.manual_seed(0)
-    return RestorationConfig.model_validate(settings | changes).build(seed=0)
+    return RestoreFormerTaskConfig.model_validate(settings | changes).build(seed=0)
 
 
 def batch(made):
@@ -61,7 +61,7 @@ def moved(made):
     """Names of the generator's parameters that a step changes."""
     training = Training(images=2, batch=2)
     before = {name: value.detach().clone() for name, value in made.network.named_parameters()}
-    step(made, State.fresh(made.players, training), [Part(0, batch(made))], 0, training, World())
+    step(made, State.fresh(made.networks, training), [MicroBatch(0, batch(made))], 0, training, World())
     return {name for name, value in made.network.named_parameters() if not torch.equal(value, before[name])}
 
 
@@ -82,8 +82,8 @@ def test_a_dictionary_of_another_size_is_refused(settings):
 
 
 def test_a_dictionary_that_is_not_there_is_named(settings, tmp_path):
-    with pytest.raises(RecipeError, match=r"task.dictionary: .*none.pth"):
-        task(settings, dictionary=tmp_path / "none.pth")
+    with pytest.raises(RecipeError, match=r"task.vqgan_weights: .*none.pth"):
+        task(settings, vqgan_weights=tmp_path / "none.pth")
 
 
 def test_the_codebook_stays_and_everything_else_that_is_used_moves(settings):
@@ -106,11 +106,11 @@ def test_every_player_has_its_turn(settings, arcface):
         "identity": {"network": "arcface", "file": arcface},
     }
     made = task(settings, losses=losses)
-    turns = list(made.turns(batch(made), Moment(0, 0)))
-    assert [who for who, _ in turns] == ["generator", "discriminator", "left_eye", "right_eye", "mouth"]
-    assert list(made.players) == [who for who, _ in turns]
+    steps = list(made.optimizer_steps(batch(made), Progress(0, 0)))
+    assert [who for who, _ in steps] == ["generator", "discriminator", "left_eye", "right_eye", "mouth"]
+    assert list(made.networks) == [who for who, _ in steps]
     parts = [f"{kind}/{part}" for part in ("left_eye", "right_eye", "mouth") for kind in ("adversarial", "style")]
-    assert list(turns[0][1]) == ["pixel", "codebook", "adversarial", *parts, "identity"]
+    assert list(steps[0][1]) == ["pixel", "codebook", "adversarial", *parts, "identity"]
 
 
 def test_game_components_and_identity_begin_together(settings, arcface):
@@ -118,10 +118,10 @@ def test_game_components_and_identity_begin_together(settings, arcface):
         "adversarial": ADVERSARIAL,
         "components": {},
         "identity": {"network": "arcface", "file": arcface},
-        "begins": 100,
+        "start_at": 100,
     }
     made = task(settings, losses=losses)
-    (turn,) = made.turns(batch(made), Moment(99, 1))
+    (turn,) = made.optimizer_steps(batch(made), Progress(99, 1))
     assert set(turn[1]) == {"pixel", "codebook"}
 
 

@@ -9,7 +9,7 @@ from revisage.models.nets.face_descriptor import FaceDescriptor
 from revisage.models.nets.restoration_unet import RestorationUNet
 from revisage.models.nets.vgg import VGG16Features
 from revisage.training.distributed import World
-from revisage.training.task import Moment
+from revisage.training.task import Progress
 from revisage.training.tasks.restorer import RestorerConfig
 
 
@@ -69,29 +69,29 @@ def batch(made):
     return made.collate([made.dataset[index] for index in range(4)])
 
 
-def turns(made, samples=None, images=0, step=1):
+def steps(made, samples=None, images=0, step=1):
     torch.manual_seed(0)
-    return dict(made.turns(samples or batch(made), Moment(images, step)))
+    return dict(made.optimizer_steps(samples or batch(made), Progress(images, step)))
 
 
 def test_the_terms_are_weighted_by_the_recipe(settings, perceptual):
     made = task(settings, losses={"pixel": {"weight": 2.0}, "perceptual": perceptual})
     single = task(settings, losses={"pixel": {"weight": 1.0}})
-    terms = turns(made)["generator"]
+    terms = steps(made)["generator"]
     assert set(terms) == {"pixel", "perceptual"}
-    assert torch.allclose(terms["pixel"], 2 * turns(single)["generator"]["pixel"])
+    assert torch.allclose(terms["pixel"], 2 * steps(single)["generator"]["pixel"])
 
 
 def test_a_term_left_out_is_not_built(settings):
     made = task(settings, losses={"pixel": {}})
     assert set(made.comparisons) == {"pixel"}
-    assert set(made.players) == {"generator"}
+    assert set(made.networks) == {"generator"}
 
 
 def test_the_perceptual_term_reaches_the_network(settings, perceptual):
     made = task(settings, losses={"perceptual": perceptual})
     torch.nn.init.normal_(made.network.tail.weight, std=0.1)
-    sum(turns(made)["generator"].values()).backward()
+    sum(steps(made)["generator"].values()).backward()
     assert made.network.tail.weight.grad.abs().sum() > 0
 
 
@@ -100,17 +100,17 @@ def test_enlarged_originals_have_no_term_of_fine_detail(settings, perceptual, na
     made = task(settings, losses={name: perceptual if name == "perceptual" else {}})
     samples = batch(made)
     samples["detail"] = torch.zeros(4)
-    assert float(turns(made, samples)["generator"][name].detach()) == 0
+    assert float(steps(made, samples)["generator"][name].detach()) == 0
 
 
 def test_an_identity_term_needs_patches_that_show_the_face(settings, tmp_path):
     descriptor = write_descriptor(tmp_path / "descriptor.npz")
     identity = {"network": "descriptor", "file": descriptor}
     blind = task(settings, losses={"identity": identity})
-    assert float(turns(blind)["generator"]["identity"].detach()) == 0
+    assert float(steps(blind)["generator"]["identity"].detach()) == 0
     seeing = task(settings, patch=64, losses={"identity": identity})
     torch.nn.init.normal_(seeing.network.tail.weight, std=0.1)
-    assert float(turns(seeing)["generator"]["identity"].detach()) > 0.01
+    assert float(steps(seeing)["generator"]["identity"].detach()) > 0.01
 
 
 def test_a_coarse_to_fine_network_is_shown_the_whole_face_and_works_out_the_patch(settings):
@@ -122,9 +122,9 @@ def test_a_coarse_to_fine_network_is_shown_the_whole_face_and_works_out_the_patc
         (face[:, int(top) : int(top) + 32, int(left) : int(left) + 32] - gt).abs().mean()
         for face, gt, (left, top) in zip(samples["lq"], samples["gt"], samples["corner"].tolist(), strict=True)
     ]
-    assert made.sheet(samples).shape == (64, 128, 3)
+    assert made.image_grid(samples).shape == (64, 128, 3)
     samples["detail"] = torch.ones(4)
-    found = turns(made, samples)["generator"]["pixel"]  # untrained, it hands the input on
+    found = steps(made, samples)["generator"]["pixel"]  # untrained, it hands the input on
     torch.testing.assert_close(found.detach(), torch.stack(expected).mean())
 
 
@@ -132,10 +132,10 @@ def test_a_coarse_to_fine_network_takes_samples_that_are_whole_faces(settings):
     levels = {"widths": [8, 8], "blocks": [1, 1], "unshuffle": 1}
     made = task(settings, patch=64, network={"type": "CoarseToFineUNet", "coarse": levels, "fine": levels})
     samples = batch(made)
-    expected = turns(made, samples)["generator"]["pixel"]
+    expected = steps(made, samples)["generator"]["pixel"]
     del samples["corner"]
-    assert torch.equal(turns(made, samples)["generator"]["pixel"], expected)
-    assert made.sheet(samples).shape == (128, 256, 3)
+    assert torch.equal(steps(made, samples)["generator"]["pixel"], expected)
+    assert made.image_grid(samples).shape == (128, 256, 3)
 
 
 @pytest.mark.parametrize("half", ["coarse", "fine"])
@@ -145,49 +145,49 @@ def test_each_half_of_a_coarse_to_fine_network_can_begin_with_weights_of_its_own
     torch.nn.init.normal_(start.tail.weight, std=0.1)
     save_weights(tmp_path / "start.safetensors", start.state_dict(), {})
     network = {"type": "CoarseToFineUNet", "coarse": levels, "fine": levels, "factor": 2}
-    made = task(settings, network=network | {f"{half}_start": tmp_path / "start.safetensors"})
+    made = task(settings, network=network | {f"{half}_weights": tmp_path / "start.safetensors"})
     x = torch.rand(1, 3, 32, 32)
     enlarge = torch.nn.Upsample(scale_factor=2, mode="bilinear")
     small = torch.nn.functional.avg_pool2d(x, 2)
     expected = start(x) if half == "fine" else x + enlarge(start(small) - small)
     torch.testing.assert_close(made.network(x), expected)
-    assert "fine_start" not in made.describe()["arguments"]
+    assert "fine_weights" not in made.header()["arguments"]
 
 
 def test_weights_that_fit_neither_half_are_refused(settings, tmp_path):
     save_weights(tmp_path / "start.safetensors", RestorationUNet((8,), (1,)).state_dict(), {})
-    network = {"type": "CoarseToFineUNet", "fine_start": tmp_path / "start.safetensors"}
+    network = {"type": "CoarseToFineUNet", "fine_weights": tmp_path / "start.safetensors"}
     with pytest.raises(CheckpointError, match="does not fit"):
         task(settings, network=network)
 
 
 def test_the_game_gives_each_side_its_turn(settings):
     made = task(settings, losses={"pixel": {}, "adversarial": {"r1": 1.0, "r1_every": 2}})
-    assert set(made.players) == {"generator", "discriminator"}
-    assert {who: set(terms) for who, terms in turns(made, step=1).items()} == {
+    assert set(made.networks) == {"generator", "discriminator"}
+    assert {who: set(terms) for who, terms in steps(made, step=1).items()} == {
         "generator": {"pixel", "adversarial"},
         "discriminator": {"discriminator"},
     }
-    assert set(turns(made, step=2)["discriminator"]) == {"discriminator", "r1"}
+    assert set(steps(made, step=2)["discriminator"]) == {"discriminator", "r1"}
 
 
 def test_the_game_begins_when_the_recipe_says(settings):
-    made = task(settings, losses={"pixel": {}, "adversarial": {"begins": 100}})
-    assert set(turns(made, images=99)) == {"generator"}
-    assert set(turns(made, images=100)) == {"generator", "discriminator"}
+    made = task(settings, losses={"pixel": {}, "adversarial": {"start_at": 100}})
+    assert set(steps(made, images=99)) == {"generator"}
+    assert set(steps(made, images=100)) == {"generator", "discriminator"}
 
 
 def test_the_generators_turn_leaves_no_gradient_in_the_discriminator(settings):
     made = task(settings, losses={"adversarial": {"r1": 0}})
-    who, terms = next(made.turns(batch(made), Moment(0, 1)))
+    who, terms = next(made.optimizer_steps(batch(made), Progress(0, 1)))
     sum(terms.values()).backward()
     assert who == "generator"
-    assert all(parameter.grad is None for parameter in made.players["discriminator"].parameters())
+    assert all(parameter.grad is None for parameter in made.networks["discriminator"].parameters())
 
 
 def test_the_discriminators_turn_leaves_no_gradient_in_the_generator(settings):
     made = task(settings, losses={"adversarial": {}})
-    sum(turns(made, step=16)["discriminator"].values()).backward()
+    sum(steps(made, step=16)["discriminator"].values()).backward()
     assert all(parameter.grad is None for parameter in made.network.parameters())
 
 
@@ -197,7 +197,7 @@ def test_enlarged_originals_are_no_example_of_fine_detail_for_the_discriminator(
     )
     samples = batch(made)
     samples["detail"] = torch.zeros(4)
-    terms = turns(made, samples)
+    terms = steps(made, samples)
     assert float(terms["discriminator"]["discriminator"].detach()) == 0
     assert float(terms["generator"]["adversarial"].detach()) == 0
 
@@ -206,8 +206,8 @@ def test_the_pyramid_is_taken_away_when_the_recipe_says(settings):
     small = {"out_size": 64, "num_style_feat": 8, "narrow": 0.03125, "num_mlp": 1, "channel_multiplier": 1}
     network = {"type": "GFPGANv1Clean", **small}
     made = task(settings, patch=64, network=network, losses={"pyramid": {"until": 100}})
-    assert float(turns(made, images=100)["generator"]["pyramid"].detach()) > 0
-    assert float(turns(made, images=101)["generator"]["pyramid"].detach()) == 0
+    assert float(steps(made, images=100)["generator"]["pyramid"].detach()) > 0
+    assert float(steps(made, images=101)["generator"]["pyramid"].detach()) == 0
 
 
 def test_an_original_without_partner_is_named(settings, tmp_path):
@@ -221,7 +221,7 @@ def test_an_untrained_network_scores_like_its_input(settings, tmp_path):
     made = task(settings, validation={"set": {"gt": tmp_path / "crops", "lq": tmp_path / "lq"}})
     found = made.validate(made.network, World())
     assert found.metrics["set/ssim"] == found.metrics["set/input_ssim"]
-    assert found.sheet.shape == (128, 192, 3)
+    assert found.image_grid.shape == (128, 192, 3)
 
 
 @pytest.mark.parametrize("kind", ["RestorationUNet", "GFPGANv1Clean"])
@@ -231,6 +231,6 @@ def test_the_header_is_enough_to_build_the_network_again(settings, kind):
     small = {"out_size": 32, "num_style_feat": 8, "narrow": 0.03125, "num_mlp": 1, "channel_multiplier": 1}
     network = {"type": kind} | (small if kind == "GFPGANv1Clean" else {"widths": [8], "blocks": [1]})
     made = task(settings, network=network)
-    header = made.describe()
+    header = made.header()
     again = NETWORKS[header["architecture"]](**header["arguments"])
     assert again.state_dict().keys() == made.network.state_dict().keys()

@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from revisage.errors import RecipeError
-from revisage.training.tasks.samples import DegradedConfig, OriginalsConfig, open_source
+from revisage.training.tasks.samples import DegradedFacesConfig, FacesConfig, open_source
 
 
 def shard(faces, path):
@@ -29,16 +29,16 @@ def test_folders_and_shards_hold_the_same_faces(faces, tmp_path):
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(RecipeError, match="nowhere"):
-        OriginalsConfig(source=str(tmp_path / "nowhere")).build(32, 0)
+        FacesConfig(source=str(tmp_path / "nowhere")).build(32, 0)
 
 
 def test_originals_are_not_damaged(faces):
-    sample = OriginalsConfig(source=str(faces)).build(32, 0)[0]
+    sample = FacesConfig(source=str(faces)).build(32, 0)[0]
     assert torch.equal(sample["lq"], sample["gt"])
 
 
 def test_originals_may_become_gray(faces):
-    gt = OriginalsConfig(source=str(faces), gray=1.0).build(32, 0)[0]["gt"]
+    gt = FacesConfig(source=str(faces), gray=1.0).build(32, 0)[0]["gt"]
     assert torch.equal(gt[0], gt[1])
     assert torch.equal(gt[0], gt[2])
 
@@ -47,8 +47,8 @@ def test_originals_may_become_gray(faces):
     "degradation", [{"degradation": "ffhq"}, {"degradation": "uneven"}, [{"step": "blur"}, {"step": "shrink"}]]
 )
 def test_degraded_faces_have_boxes_where_landmarks_are_given(faces, landmarks, degradation):
-    without = DegradedConfig.model_validate({"source": str(faces), "degradation": degradation}).build(32, 0)[0]
-    given = DegradedConfig(source=str(faces), landmarks=landmarks).build(32, 0)[0]
+    without = DegradedFacesConfig.model_validate({"source": str(faces), "degradation": degradation}).build(32, 0)[0]
+    given = DegradedFacesConfig(source=str(faces), landmarks=landmarks).build(32, 0)[0]
     assert not torch.equal(without["lq"], without["gt"])
     assert "mouth" not in without
     assert given["left_eye"].shape == given["right_eye"].shape == given["mouth"].shape == (4,)
@@ -56,6 +56,6 @@ def test_degraded_faces_have_boxes_where_landmarks_are_given(faces, landmarks, d
 
 def test_an_unknown_option_of_a_degradation_is_refused(faces):
     with pytest.raises(ValidationError, match="jpeg_rang"):
-        DegradedConfig.model_validate(
+        DegradedFacesConfig.model_validate(
             {"source": str(faces), "degradation": {"degradation": "ffhq", "jpeg_rang": [1, 2]}}
         )

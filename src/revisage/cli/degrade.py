@@ -60,11 +60,11 @@ def _from_recipe(path: Path) -> tuple[Degradation, int, int]:
     from revisage.errors import RecipeError
     from revisage.training.data.degradations.sequence import one_of
     from revisage.training.recipe import read_recipe
-    from revisage.training.tasks.restoreformer import RestorationConfig
+    from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig
     from revisage.training.tasks.restorer import RestorerConfig
 
     recipe = read_recipe(path)
-    if not isinstance(recipe.task, RestorerConfig | RestorationConfig):
+    if not isinstance(recipe.task, RestorerConfig | RestoreFormerTaskConfig):
         raise RecipeError(f"{path} trains no restorer: its task, {recipe.task.kind}, degrades nothing")
     task = recipe.task
     if isinstance(task, RestorerConfig) and task.data is None:

@@ -47,12 +47,12 @@ def _show_plan(recipe: Recipe, folder: Path) -> None:
 
     made = plan(recipe)
     print(made.recipe)
-    for name, (learning, all_) in made.players.items():
+    for name, (learning, all_) in made.networks.items():
         print(f"{name}: {all_ / 1e6:.2f} million parameters, {learning / 1e6:.2f} million learn")
     print(
         f"memory: about {made.memory / 1e9:.2f} GB and what libraries take; {made.constant / 1e9:.2f} for weights, "
         f"averages, gradients and optimizers, {made.image / 1e9:.3f} for each of {made.images} images"
     )
     sheet = folder / "first_batch.png"
-    write_image(sheet, made.sheet)
+    write_image(sheet, made.image_grid)
     print(f"first batch: {sheet}")

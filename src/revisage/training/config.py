@@ -57,7 +57,7 @@ class OptimizerConfig(Strict):
 
 
 class Schedule(Strict):
-    """How the learning rates of all players change, as a factor of their own.
+    """How the learning rates of all networks change, as a factor of their own.
 
     Attributes:
         kind: "cosine" falls from 1 to ``final`` along half a cosine, "steps" multiplies by ``gamma`` at each milestone,
@@ -132,6 +132,6 @@ class Training(Strict):
     tensorboard: bool = False
 
 
-def as_json(settings: BaseModel) -> dict[str, Any]:
+def to_json(settings: BaseModel) -> dict[str, Any]:
     """Settings as JSON values, for headers and logs."""
     return settings.model_dump(mode="json")

@@ -1,7 +1,7 @@
 """Several processes that train one network: started by ``torchrun``, one for each GPU, or a few on one CPU.
 
 Each process computes the gradient of its share of the batch; the mean of them is what everyone learns from. Gradients
-are averaged by hand rather than by wrapping the networks: several networks take turns in one step, some with
+are averaged by hand rather than by wrapping the networks: several networks take optimizer_steps in one step, some with
 gradients of gradients, which a wrapper does not see (the same choice as NVIDIA's stylegan2-ada-pytorch).
 """
 
@@ -31,7 +31,7 @@ class World:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
-    def share(self, count: int) -> range:
+    def shard(self, count: int) -> range:
         """This process's part of ``count`` items."""
         return range(self.rank, count, self.size)
 
@@ -56,7 +56,7 @@ class World:
                 parameter.grad = torch.zeros_like(parameter)
         self.average(parameter.grad for parameter in trained if parameter.grad is not None)
 
-    def copy_from_first(self, network: nn.Module) -> None:
+    def broadcast_from_rank0(self, network: nn.Module) -> None:
         """Begin with the weights of the first process."""
         if self.size > 1:
             for tensor in network.state_dict().values():

@@ -11,9 +11,9 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from revisage.training.config import as_json
+from revisage.training.config import to_json
 from revisage.training.recipe import Recipe
-from revisage.training.task import Moment, Task
+from revisage.training.task import Progress, Task
 
 ADAM = 2
 """Numbers that the optimizer keeps for each parameter."""
@@ -25,7 +25,7 @@ class Plan:
 
     Attributes:
         recipe: with every default filled in, as YAML.
-        players: name -> (parameters that learn, all parameters).
+        networks: name -> (parameters that learn, all parameters).
         constant: bytes of weights, averaged weights, gradients and optimizers.
         image: bytes that one image's way through the networks leaves behind for the gradient, in the largest turn.
         images: that are in memory at once.
@@ -33,11 +33,11 @@ class Plan:
     """
 
     recipe: str
-    players: dict[str, tuple[int, int]]
+    networks: dict[str, tuple[int, int]]
     constant: int
     image: int
     images: int
-    sheet: NDArray[np.uint8]
+    image_grid: NDArray[np.uint8]
 
     @property
     def memory(self) -> int:
@@ -53,17 +53,17 @@ def plan(recipe: Recipe, processes: int = 1) -> Plan:
     """
     torch.manual_seed(recipe.seed)
     task = cast(Task, recipe.task.build(recipe.seed))
-    players = {name: (_count(network, learning=True), _count(network)) for name, network in task.players.items()}
-    learning, all_ = (sum(counts[which] for counts in players.values()) for which in range(2))
-    kept = next(iter(players.values()))[1]
+    networks = {name: (_count(network, learning=True), _count(network)) for name, network in task.networks.items()}
+    learning, all_ = (sum(counts[which] for counts in networks.values()) for which in range(2))
+    kept = next(iter(networks.values()))[1]
     share = max(recipe.training.batch // (processes * recipe.training.accumulate), 1)
     return Plan(
-        yaml.safe_dump(as_json(recipe), sort_keys=False),
-        players,
+        yaml.safe_dump(to_json(recipe), sort_keys=False),
+        networks,
         4 * (all_ + kept + (1 + ADAM) * learning),
         _largest_turn(task, recipe),
         share,
-        task.sheet(task.collate([task.dataset[index] for index in range(min(recipe.training.batch, 8))])),
+        task.image_grid(task.collate([task.dataset[index] for index in range(min(recipe.training.batch, 8))])),
     )
 
 
@@ -73,7 +73,7 @@ def _count(network: nn.Module, *, learning: bool = False) -> int:
 
 def _largest_turn(task: Task, recipe: Recipe) -> int:
     """Bytes that the gradient of one image needs, parameters apart."""
-    weights = {p.untyped_storage().data_ptr() for network in task.players.values() for p in network.parameters()}
+    weights = {p.untyped_storage().data_ptr() for network in task.networks.values() for p in network.parameters()}
     saved: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -83,14 +83,14 @@ def _largest_turn(task: Task, recipe: Recipe) -> int:
         return tensor
 
     largest = 0
-    turns = task.turns(task.collate([task.dataset[0]]), Moment(0, 0))
+    optimizer_steps = task.optimizer_steps(task.collate([task.dataset[0]]), Progress(0, 0))
     precision = recipe.training.precision
     half = torch.float16 if precision == "float16" else torch.bfloat16
     with (
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
         torch.autocast("cpu", half, enabled=precision != "float32"),
     ):
-        for _ in turns:
+        for _ in optimizer_steps:
             largest = max(largest, sum(saved.values()))
             saved.clear()
     return largest

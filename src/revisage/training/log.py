@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from revisage.errors import OutputError, RecipeError
 from revisage.files import atomic_write
-from revisage.training.task import Examination
+from revisage.training.task import ValidationResult
 
 EVERY = 1000
 """Images between two lines of losses."""
@@ -87,15 +87,15 @@ class Log:
         self._bar.update(self._line, description=f"{rate:.1f}/s  loss {loss:.4f}  {_peak_memory():.1f} GB")
         self._sums, self._steps, self._last = {}, 0, (images, now)
 
-    def examination(self, images: int, found: Examination, seconds: float) -> None:
+    def examination(self, images: int, found: ValidationResult, seconds: float) -> None:
         """Note what a validation found, and keep its sheet."""
         metrics = {name: round(value, 5) for name, value in found.metrics.items()}
         self._append({"images": images, "validation": metrics, "seconds": round(seconds, 1)})
         self._plot("validation", images, metrics)
         shown = "  ".join(f"{name} {value:g}" for name, value in metrics.items())
         self._console.print(f"[{images}/{self._total}] {shown}", highlight=False)
-        if found.sheet is not None and not self._quiet:
-            done, data = cv2.imencode(".jpg", found.sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        if found.image_grid is not None and not self._quiet:
+            done, data = cv2.imencode(".jpg", found.image_grid[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
             if done:
                 with atomic_write(self._run / "sheets" / f"{images:08d}.jpg") as temporary:
                     temporary.write_bytes(data.tobytes())

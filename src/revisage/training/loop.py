@@ -14,13 +14,13 @@ from torch.utils.data import DataLoader
 from revisage.errors import RecipeError
 from revisage.models.checkpoint import save_weights
 from revisage.process import keep_freed_memory
-from revisage.training.config import Training, as_json
+from revisage.training.config import Training, to_json
 from revisage.training.distributed import World, join
 from revisage.training.interruption import Interruption
 from revisage.training.log import Log
 from revisage.training.recipe import Recipe
 from revisage.training.state import State
-from revisage.training.step import Part, step
+from revisage.training.step import MicroBatch, step
 from revisage.training.task import Task
 
 STATE = "state.pt"
@@ -46,15 +46,15 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
         OutputError: the folder cannot be written.
     """
     keep_freed_memory()
-    training, settings = recipe.training, as_json(recipe)
+    training, settings = recipe.training, to_json(recipe)
     with join(device) as (world, own):
         # What is trained, and how far an earlier call came.
         torch.manual_seed(recipe.seed)
         task = recipe.task.build(recipe.seed)
-        for network in task.players.values():
+        for network in task.networks.values():
             network.to(own, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
-            world.copy_from_first(network)
-        state = State.fresh(task.players, training)
+            world.broadcast_from_rank0(network)
+        state = State.fresh(task.networks, training)
         if (run / STATE).exists():
             state.restore(run / STATE, settings)
         if training.compile:
@@ -62,7 +62,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
         log = Log(run, training.images, tensorboard=training.tensorboard, quiet=not world.first)
 
         def keep(name: str) -> None:
-            header = task.describe() | {"recipe": recipe.name, "images": state.images}
+            header = task.header() | {"recipe": recipe.name, "images": state.images}
             save_weights(run / name, state.average.network.state_dict(), header, getattr(torch, training.weights))
 
         def save() -> None:
@@ -97,7 +97,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
     return run / WEIGHTS
 
 
-def _steps(task: Task, training: Training, seen: int, world: World, device: torch.device) -> Iterator[list[Part]]:
+def _steps(task: Task, training: Training, seen: int, world: World, device: torch.device) -> Iterator[list[MicroBatch]]:
     """This process's parts of every step from image ``seen`` to the end of the run; the last step is whole.
 
     A step's images are dealt out to all parts of all processes in turn, so that networks which compare the images of
@@ -124,7 +124,7 @@ def _steps(task: Task, training: Training, seen: int, world: World, device: torc
     )
     batches = iter(loader)
     for start in starts:
-        yield [Part(start + first, _to(next(batches), device)) for first in firsts]
+        yield [MicroBatch(start + first, _to(next(batches), device)) for first in firsts]
 
 
 def _to(batch: Any, device: torch.device) -> Any:

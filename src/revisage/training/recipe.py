@@ -12,11 +12,11 @@ from pydantic import Field, ValidationError
 from revisage.errors import RecipeError
 from revisage.files import safe_read
 from revisage.training.config import Strict, Training
-from revisage.training.embedded.descriptor import DescriptorConfig
+from revisage.training.embedded.descriptor import IdentityEmbedderConfig
 from revisage.training.embedded.detector import DetectorConfig
-from revisage.training.tasks.dictionary import DictionaryConfig
-from revisage.training.tasks.prior import PriorConfig
-from revisage.training.tasks.restoreformer import RestorationConfig
+from revisage.training.tasks.dictionary import VQGANConfig
+from revisage.training.tasks.prior import StyleGAN2Config
+from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig
 from revisage.training.tasks.restorer import RestorerConfig
 
 LARGEST = 1_000_000
@@ -36,7 +36,12 @@ class Recipe(Strict):
     name: str
     seed: int = 0
     task: Annotated[
-        RestorerConfig | DetectorConfig | DescriptorConfig | DictionaryConfig | RestorationConfig | PriorConfig,
+        RestorerConfig
+        | DetectorConfig
+        | IdentityEmbedderConfig
+        | VQGANConfig
+        | RestoreFormerTaskConfig
+        | StyleGAN2Config,
         Field(discriminator="kind"),
     ]
     training: Training

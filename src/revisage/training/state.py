@@ -17,7 +17,7 @@ from revisage.models.torch_pickle import unpickle
 from revisage.training.config import Training
 
 
-class Averaged:
+class EMA:
     """Exponential moving average of a network's weights and running statistics, by images seen."""
 
     def __init__(self, network: nn.Module, half_life: float) -> None:
@@ -46,39 +46,39 @@ class State:
     """A run at one moment.
 
     Attributes:
-        players: the networks in training, by name.
+        networks: the networks in training, by name.
         average: averaged copy of the first of them.
         optimizers, scalers: one for each player; a scaler does nothing unless the precision is float16.
         images: seen so far.
         best: figure of the best examination so far.
     """
 
-    players: Mapping[str, nn.Module]
-    average: Averaged
+    networks: Mapping[str, nn.Module]
+    average: EMA
     optimizers: Mapping[str, torch.optim.AdamW]
     scalers: Mapping[str, torch.amp.GradScaler]
     images: int = 0
     best: float | None = None
 
     @classmethod
-    def fresh(cls, players: Mapping[str, nn.Module], training: Training) -> State:
+    def fresh(cls, networks: Mapping[str, nn.Module], training: Training) -> State:
         """The state before the first image."""
-        unknown = training.optimizers.keys() - players.keys()
+        unknown = training.optimizers.keys() - networks.keys()
         if unknown:
-            raise RecipeError(f"training.optimizers: no player {min(unknown)}; there are {', '.join(players)}")
-        network = next(iter(players.values()))
+            raise RecipeError(f"training.optimizers: no player {min(unknown)}; there are {', '.join(networks)}")
+        network = next(iter(networks.values()))
         device = next(network.parameters()).device.type
         return cls(
-            players,
-            Averaged(network, training.ema),
-            {name: _optimizer(player, name, training) for name, player in players.items()},
-            {name: torch.amp.GradScaler(device, enabled=training.precision == "float16") for name in players},
+            networks,
+            EMA(network, training.ema),
+            {name: _optimizer(player, name, training) for name, player in networks.items()},
+            {name: torch.amp.GradScaler(device, enabled=training.precision == "float16") for name in networks},
         )
 
     @property
     def network(self) -> nn.Module:
         """The first player."""
-        return next(iter(self.players.values()))
+        return next(iter(self.networks.values()))
 
     def save(self, path: Path, recipe: dict[str, Any]) -> None:
         """Write the state atomically; the earlier file stays whole if this fails (OutputError)."""
@@ -86,7 +86,7 @@ class State:
             "recipe": recipe,
             "images": self.images,
             "best": self.best,
-            "players": {name: network.state_dict() for name, network in self.players.items()},
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
             "average": self.average.network.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
@@ -109,8 +109,8 @@ class State:
             raise TrainingError(f"{path} is not a training state") from error
         if differences:
             raise TrainingError(f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder")
-        for name, network in self.players.items():
-            network.load_state_dict(content["players"][name])
+        for name, network in self.networks.items():
+            network.load_state_dict(content["networks"][name])
             self.optimizers[name].load_state_dict(content["optimizers"][name])
             self.scalers[name].load_state_dict(content["scalers"][name])
         self.average.network.load_state_dict(content["average"])

@@ -15,11 +15,11 @@ from revisage.errors import TrainingError
 from revisage.training.config import Training
 from revisage.training.distributed import World
 from revisage.training.state import State
-from revisage.training.task import Moment, Task, Turn
+from revisage.training.task import OptimizerStep, Progress, Task
 
 
 @dataclass(frozen=True)
-class Part:
+class MicroBatch:
     """Images of a step that go through the networks together; ``first`` is the count of the first of them."""
 
     first: int
@@ -27,7 +27,7 @@ class Part:
 
 
 def step(
-    task: Task, state: State, parts: Sequence[Part], seed: int, training: Training, world: World
+    task: Task, state: State, parts: Sequence[MicroBatch], seed: int, training: Training, world: World
 ) -> dict[str, Tensor]:
     """Let every player learn from the mean over all parts, of this process and the others.
 
@@ -49,16 +49,16 @@ def step(
         TrainingError: a gradient is not finite.
     """
     device = next(state.network.parameters()).device.type
-    moment = Moment(state.images, state.images // training.batch)
-    running = [task.turns(part.batch, moment) for part in parts]
+    progress = Progress(state.images, state.images // training.batch)
+    running = [task.optimizer_steps(part.batch, progress) for part in parts]
     found: dict[str, Tensor] = {}
     for number in range(1_000):
-        turns = (
-            _next_turn(turns, (seed, part.first, number), training, device)
-            for part, turns in zip(parts, running, strict=True)
+        optimizer_steps = (
+            _next_turn(optimizer_steps, (seed, part.first, number), training, device)
+            for part, optimizer_steps in zip(parts, running, strict=True)
         )
         player = None
-        for turn in turns:
+        for turn in optimizer_steps:
             if turn is None:
                 return found
             if player is None:
@@ -67,17 +67,19 @@ def step(
             _backward(state, turn, len(parts), found)
         if player is not None:
             found[f"gradient/{player}"] = _learn(state, player, training, world)
-    raise TrainingError("a step of more than a thousand turns does not end")
+    raise TrainingError("a step of more than a thousand optimizer_steps does not end")
 
 
-def _next_turn(turns: Iterator[Turn], seed: tuple[int, int, int], training: Training, device: str) -> Turn | None:
+def _next_turn(
+    optimizer_steps: Iterator[OptimizerStep], seed: tuple[int, int, int], training: Training, device: str
+) -> OptimizerStep | None:
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
     dtype = torch.float16 if training.precision == "float16" else torch.bfloat16
     with torch.autocast(device, dtype, enabled=training.precision != "float32"):
-        return next(turns, None)
+        return next(optimizer_steps, None)
 
 
-def _backward(state: State, turn: Turn, parts: int, found: dict[str, Tensor]) -> None:
+def _backward(state: State, turn: OptimizerStep, parts: int, found: dict[str, Tensor]) -> None:
     player, terms = turn
     total = torch.stack([term.float() for term in terms.values()]).sum() / parts
     state.scalers[player].scale(total).backward()
@@ -87,7 +89,7 @@ def _backward(state: State, turn: Turn, parts: int, found: dict[str, Tensor]) ->
 
 def _learn(state: State, player: str, training: Training, world: World) -> Tensor:
     """Average the gradients, clip them, take the step; returns the norm before clipping."""
-    network, optimizer, scaler = state.players[player], state.optimizers[player], state.scalers[player]
+    network, optimizer, scaler = state.networks[player], state.optimizers[player], state.scalers[player]
     world.average_gradients(network)
     scaler.unscale_(optimizer)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip)

@@ -1,4 +1,4 @@
-"""What is trained: networks with their samples, losses and examination. The loop knows nothing else about it."""
+"""The contract between a kind of training and the loop."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from torch.utils.data import Dataset
 
 from revisage.training.distributed import World
 
-Turn = tuple[str, dict[str, Tensor]]
-"""A player's name and the weighted terms whose sum it minimises."""
+OptimizerStep = tuple[str, dict[str, Tensor]]
+"""Name of a network, and the weighted loss terms whose sum it minimizes."""
 
 
 @dataclass(frozen=True)
-class Examination:
-    """What a validation found.
+class ValidationResult:
+    """Metrics and samples of a validation.
 
     Attributes:
-        metrics: name -> figure.
-        sheet: (H, W, 3) uint8 RGB, samples to look at; None if there are none.
+        metrics: name -> value.
+        image_grid: (H, W, 3) uint8 RGB, samples to look at; None if there are none.
     """
 
     metrics: dict[str, float]
-    sheet: NDArray[np.uint8] | None = None
+    image_grid: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
-class Moment:
-    """How far a run has come at the beginning of a step."""
+class Progress:
+    """Images and steps that a run has completed when a step begins."""
 
     images: int
     step: int
 
 
 class Task(Protocol):
-    """The contract between a kind of training and the loop.
+    """Networks with their samples, losses and validation.
 
-    ``dataset[i]`` is defined for every i >= 0 and depends on the recipe's seed and on i alone: that is what makes a
-    resumed run see the samples that an uninterrupted one would have seen, whatever the number of workers.
+    ``dataset[i]`` is defined for every i >= 0 and depends on the recipe's seed and on i alone: so a resumed run gets
+    the samples that an uninterrupted one would have got, whatever the number of workers.
     """
 
     @property
-    def players(self) -> Mapping[str, nn.Module]:
-        """The networks in training, each with an optimizer; the averaged copy of the first is examined and kept."""
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The networks in training, an optimizer for each; the EMA of the first is validated and saved."""
         ...
 
     @property
@@ -59,23 +59,22 @@ class Task(Protocol):
         """List of samples -> batch of tensors."""
         ...
 
-    def turns(self, batch: Any, moment: Moment) -> Iterator[Turn]:
-        """One step, turn by turn: who learns next, and from which terms.
+    def optimizer_steps(self, batch: Any, progress: Progress) -> Iterator[OptimizerStep]:
+        """Yield (network, loss terms) pairs, optimized in order: each before the next is asked for.
 
-        The loop lets the player take its step before it asks for the next turn. Which turns there are depends on
-        ``moment``, not on the batch. Random numbers come from torch's global
-        generator, which is seeded for each turn.
+        Which networks are yielded depends on ``progress``, not on the batch. Random numbers come from torch's global
+        generator, which is seeded for each pair.
         """
         ...
 
-    def validate(self, network: nn.Module, world: World) -> Examination:
-        """Examine ``network`` (averaged, in eval mode), a share of the samples in each process of ``world``."""
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
+        """Validate ``network`` (the EMA, in eval mode), on a shard of the samples in each process of ``world``."""
         ...
 
-    def describe(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """``architecture`` and ``arguments`` for the header of the weight file."""
         ...
 
-    def sheet(self, batch: Any) -> NDArray[np.uint8]:
-        """A batch as a picture, (H, W, 3) uint8 RGB: what the networks will see."""
+    def image_grid(self, batch: Any) -> NDArray[np.uint8]:
+        """The inputs and targets of a batch as one image, (H, W, 3) uint8 RGB."""
         ...

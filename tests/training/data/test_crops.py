@@ -83,9 +83,9 @@ def test_a_whole_face_can_be_a_patch(folder):
     assert patches(folder, patch=64)[0]["gt"].shape == (3, 64, 64)
 
 
-@pytest.mark.parametrize("over_face", [0.0, 1.0])
-def test_the_whole_degraded_face_can_go_with_a_patch_of_the_original(folder, over_face):
-    part, whole = (patches(folder, over_face=over_face, whole=asked) for asked in (False, True))
+@pytest.mark.parametrize("p_face_patch", [0.0, 1.0])
+def test_the_whole_degraded_face_can_go_with_a_patch_of_the_original(folder, p_face_patch):
+    part, whole = (patches(folder, p_face_patch=p_face_patch, whole=asked) for asked in (False, True))
     for index in range(9):
         assert whole[index]["lq"].shape == (3, 64, 64)
         assert torch.equal(whole[index]["corner"], part[index]["corner"])

@@ -13,7 +13,7 @@ from revisage.models.nets.retinaface import RetinaFace, anchors, encode
 from revisage.training.distributed import World
 from revisage.training.embedded.detector import DetectorConfig
 from revisage.training.embedded.multibox import corners, match, multibox_loss
-from revisage.training.task import Moment
+from revisage.training.task import Progress
 
 SIDE = 96
 
@@ -119,7 +119,7 @@ def test_a_few_steps_lower_the_loss(config):
     optimizer = torch.optim.AdamW(task.network.parameters(), 3e-3)
     totals = []
     for _ in range(12):
-        ((_, terms),) = task.turns(batch, Moment(0, 0))
+        ((_, terms),) = task.optimizer_steps(batch, Progress(0, 0))
         loss = sum(terms.values())
         optimizer.zero_grad()
         loss.backward()
@@ -132,8 +132,8 @@ def test_an_examination_has_figures_and_a_sheet(config):
     task = config.build(seed=0)
     found = task.validate(task.network, World())
     assert 0 <= found.metrics["recall"] <= 1
-    assert found.sheet.shape[2] == 3
-    assert task.describe() == {"architecture": "RetinaFace", "arguments": {"network_name": "mobile0.25"}}
+    assert found.image_grid.shape[2] == 3
+    assert task.header() == {"architecture": "RetinaFace", "arguments": {"network_name": "mobile0.25"}}
 
 
 def test_people_kept_aside_are_not_learnt(config):
@@ -156,10 +156,10 @@ def test_a_run_can_start_from_weights(config, tmp_path, name):
         torch.save(network.state_dict(), tmp_path / name)
     else:
         save_weights(tmp_path / name, network.state_dict(), {})
-    task = config.model_copy(update={"start": tmp_path / name}).build(seed=5)
+    task = config.model_copy(update={"initial_weights": tmp_path / name}).build(seed=5)
     assert torch.equal(task.network.state_dict()["fpn.merge1.0.weight"], network.state_dict()["fpn.merge1.0.weight"])
 
 
 def test_weights_to_begin_with_that_are_not_there_are_named(config, tmp_path):
-    with pytest.raises(RecipeError, match=r"^task\.start: .*none\.safetensors"):
-        config.model_copy(update={"start": tmp_path / "none.safetensors"}).build(seed=0)
+    with pytest.raises(RecipeError, match=r"^task\.initial_weights: .*none\.safetensors"):
+        config.model_copy(update={"initial_weights": tmp_path / "none.safetensors"}).build(seed=0)

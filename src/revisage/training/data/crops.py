@@ -48,13 +48,13 @@ def _order(length: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(length)
 
 
-def read_crops(folders: Sequence[Path], only: Sequence[str] = ("",)) -> list[Crop]:
-    """Decode all square pictures in ``folders`` whose name begins with one of ``only``, sorted by name.
+def read_crops(folders: Sequence[Path], name_prefixes: Sequence[str] = ("",)) -> list[Crop]:
+    """Decode all square pictures in ``folders`` whose name begins with one of ``name_prefixes``, sorted by name.
 
     Raises:
         RecipeError: a folder is missing, holds no such picture, or a picture is not square or cannot be read.
     """
-    return [read_crop(path) for folder in folders for path in crop_paths(folder, only)]
+    return [read_crop(path) for folder in folders for path in crop_paths(folder, name_prefixes)]
 
 
 class CropPatches(Dataset[CropSample]):
@@ -69,7 +69,7 @@ class CropPatches(Dataset[CropSample]):
         patch: side of a sample, at most ``size``.
         degradation: makes (lq, gt) from a picture.
         seed: sample ``index`` depends on (seed, index) and on nothing else.
-        over_face: probability that a patch lies over the face; the others lie anywhere.
+        p_face_patch: probability that a patch lies over the face; the others lie anywhere.
         whole: the degraded picture is all of the face, though the original is a patch.
         oversample: patches are degraded at this many times their size, and averaged then; for a network that works on
             pictures that were made smaller.
@@ -83,7 +83,7 @@ class CropPatches(Dataset[CropSample]):
         patch: int,
         degradation: Degradation,
         seed: int,
-        over_face: float = 0.0,
+        p_face_patch: float = 0.0,
         whole: bool = False,
         oversample: int = 1,
     ) -> None:
@@ -92,7 +92,7 @@ class CropPatches(Dataset[CropSample]):
         self.patch = patch
         self.degradation = degradation
         self.seed = seed
-        self.over_face = over_face
+        self.p_face_patch = p_face_patch
         self.whole = whole
         self.oversample = oversample
 
@@ -124,7 +124,7 @@ class CropPatches(Dataset[CropSample]):
         own = round(self.patch * side / self.size)
         top, left = (int(value) for value in rng.integers(0, side - own + 1, size=2))
         mirrored = rng.random() < 0.5
-        if self.over_face and rng.random() < self.over_face:
+        if self.p_face_patch and rng.random() < self.p_face_patch:
             top, left = (round(share * (side - own)) for share in FACE)
         elif mirrored:
             left = side - own - left

@@ -51,14 +51,14 @@ class FolderSource:
 
     Args:
         folders: where to look, not below.
-        only: beginnings of the names to take.
+        name_prefixes: beginnings of the names to take.
 
     Raises:
         RecipeError: a folder is missing or holds no such picture.
     """
 
-    def __init__(self, folders: Sequence[Path], only: Sequence[str] = ("",)) -> None:
-        self.paths = [path for folder in folders for path in crop_paths(folder, only)]
+    def __init__(self, folders: Sequence[Path], name_prefixes: Sequence[str] = ("",)) -> None:
+        self.paths = [path for folder in folders for path in crop_paths(folder, name_prefixes)]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -95,13 +95,15 @@ class CachedSource:
         return crop
 
 
-def crop_paths(folder: Path, only: Sequence[str] = ("",)) -> list[Path]:
-    """Pictures in a folder whose name begins with one of ``only``, sorted by name (RecipeError: none)."""
+def crop_paths(folder: Path, name_prefixes: Sequence[str] = ("",)) -> list[Path]:
+    """Pictures in a folder whose name begins with one of ``name_prefixes``, sorted by name (RecipeError: none)."""
     if not folder.is_dir():
         raise RecipeError(f"no folder of aligned crops at {folder}")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name.startswith(tuple(only)))
+    paths = sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name.startswith(tuple(name_prefixes))
+    )
     if not paths:
-        raise RecipeError(f"no crops in {folder} that begin with {', '.join(map(repr, only))}")
+        raise RecipeError(f"no crops in {folder} that begin with {', '.join(map(repr, name_prefixes))}")
     return paths
 
 

@@ -26,10 +26,10 @@ from revisage.training.data.degradations.recipes import DegradationSettings, Ste
 from revisage.training.distributed import World
 from revisage.training.embedded.face_views import FaceViews, restorations
 from revisage.training.losses.contrastive import supervised_contrastive_loss
-from revisage.training.task import Examination, Moment, Turn
-from revisage.training.tasks.networks import begin, constructor_arguments
+from revisage.training.task import OptimizerStep, Progress, ValidationResult
+from revisage.training.tasks.networks import constructor_arguments, load_initial_weights
 from revisage.training.tasks.pairs import PairsConfig, read_pairs
-from revisage.training.tasks.sheets import sheet
+from revisage.training.tasks.sheets import image_grid
 
 
 class FaceEmbedderConfig(Strict):
@@ -45,49 +45,49 @@ class FaceEmbedderConfig(Strict):
         return FaceEmbedder(self.widths, self.blocks, self.size)
 
 
-class DescriptorConfig(Strict):
+class IdentityEmbedderConfig(Strict):
     """A training of the identity network.
 
     Attributes:
         crops: folders of aligned square crops, one a person.
-        only: beginnings of the file names to use, say the sources whose licence allows it.
+        name_prefixes: beginnings of the file names to use, say the sources whose licence allows it.
         restored: folders of what a restorer made of them when they were degraded, under the same names.
         colours: done to every view.
         degradation: of these each view meets one; in pixels of a face of ``CANVAS`` (136).
         network: what is trained.
-        start: weights to begin with.
+        initial_weights: initial weights.
         temperature: of the loss.
         validation: name -> pairs of pictures of the same people.
     """
 
-    kind: Literal["identity"]
+    kind: Literal["identity_embedder"]
     crops: tuple[Path, ...] = Field(min_length=1)
-    only: tuple[str, ...] = ("",)
+    name_prefixes: tuple[str, ...] = ("",)
     restored: tuple[Path, ...] = ()
     colours: tuple[StepSettings, ...] = ()
     degradation: tuple[DegradationSettings, ...] = Field((Steps(()),), min_length=1)
     network: FaceEmbedderConfig = FaceEmbedderConfig()
-    start: Path | None = None
+    initial_weights: Path | None = None
     temperature: PositiveFloat = 0.1
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
 
-    def build(self, seed: int) -> DescriptorTask:
+    def build(self, seed: int) -> IdentityEmbedderTask:
         """The task, with its data read (RecipeError if something is missing)."""
-        return DescriptorTask(self, seed)
+        return IdentityEmbedderTask(self, seed)
 
 
-class DescriptorTask:
+class IdentityEmbedderTask:
     """See :class:`revisage.training.task.Task`."""
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: DescriptorConfig, seed: int) -> None:
+    def __init__(self, config: IdentityEmbedderConfig, seed: int) -> None:
         self.config = config
         self.network = config.network.build()
-        begin(self.network, config.start)
+        load_initial_weights(self.network, config.initial_weights)
         self.dataset = FaceViews(
-            read_crops(config.crops, config.only),
-            restorations([read_crops([folder], config.only) for folder in config.restored]),
+            read_crops(config.crops, config.name_prefixes),
+            restorations([read_crops([folder], config.name_prefixes) for folder in config.restored]),
             size=CANVAS,
             colours=config.colours,
             degradations=config.degradation,
@@ -95,11 +95,11 @@ class DescriptorTask:
         )
 
     @property
-    def players(self) -> Mapping[str, nn.Module]:
+    def networks(self) -> Mapping[str, nn.Module]:
         """The network, alone."""
         return {"embedder": self.network}
 
-    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:  # noqa: ARG002
+    def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:  # noqa: ARG002
         """Its turn. Of each sample's four views the first two show one face, the others another."""
         views = batch["views"].flatten(0, 1).contiguous(memory_format=torch.channels_last)
         labels = torch.arange(len(views) // 2, device=views.device).repeat_interleave(2)
@@ -107,24 +107,24 @@ class DescriptorTask:
         yield "embedder", {"contrastive": supervised_contrastive_loss(embeddings, labels, self.config.temperature)}
 
     @torch.inference_mode()
-    def validate(self, network: nn.Module, world: World) -> Examination:
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
         """For every set of pairs, how well both pictures of a person are told from pictures of two people."""
         network.eval()
         figures: dict[str, float] = {}
         for name, pairs in self.config.validation.items():
             items = read_pairs(pairs, CANVAS)
-            share = [items[place] for place in world.share(len(items))]
+            share = [items[place] for place in world.shard(len(items))]
             found = world.gather([tuple(_embedded(network, picture) for picture in pair) for pair in share])
             figures |= {f"{name}/{key}": value for key, value in _figures(found).items()}
-        return Examination(figures)
+        return ValidationResult(figures)
 
-    def describe(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """The network's class and constructor arguments."""
         return {"architecture": self.config.network.type, "arguments": constructor_arguments(self.config.network)}
 
-    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
+    def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         """A column for each sample: two views of a face, two of another."""
-        return sheet(*batch["views"].unbind(1))
+        return image_grid(*batch["views"].unbind(1))
 
 
 def _embedded(network: nn.Module, picture: RGB8) -> Tensor:

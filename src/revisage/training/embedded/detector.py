@@ -29,8 +29,8 @@ from revisage.training.embedded.scenes.labelled_photos import (
     read_mistakes,
     read_photos,
 )
-from revisage.training.task import Examination, Moment, Turn
-from revisage.training.tasks.networks import begin
+from revisage.training.task import OptimizerStep, Progress, ValidationResult
+from revisage.training.tasks.networks import load_initial_weights
 
 Array = NDArray[np.float32]
 
@@ -41,12 +41,12 @@ class DetectorConfig(Strict):
     Attributes:
         photos: JSON file with boxes and landmarks of whole photos.
         crops: CSV file with landmarks of aligned crops.
-        only: beginnings of the paths to use, photos and crops, say the sources whose licence allows it.
+        name_prefixes: beginnings of the paths to use, photos and crops, say the sources whose licence allows it.
         side: of a training scene in pixels.
         network_name: body of the network.
         mistakes: detections of an earlier network in the photos, ``{"name.jpg": [{"box"}]}``; those that are no true
             face are shown often (hard negatives).
-        start: weights to begin with.
+        initial_weights: initial weights.
         box, landmark: weights of these losses, that of the score being 1.
         negatives: hardest background anchors for each face anchor.
         folds: one person in so many is kept out of the training and examined on.
@@ -57,11 +57,11 @@ class DetectorConfig(Strict):
     kind: Literal["detector"]
     photos: Path
     crops: Path
-    only: tuple[str, ...] = ("",)
+    name_prefixes: tuple[str, ...] = ("",)
     side: PositiveInt = 320
     network_name: NetworkName = "mobile0.25"
     mistakes: Path | None = None
-    start: Path | None = None
+    initial_weights: Path | None = None
     box: NonNegativeFloat = 1.0
     landmark: NonNegativeFloat = 1.0
     negatives: NonNegativeFloat = 7.0
@@ -80,9 +80,9 @@ class DetectorTask:
     def __init__(self, config: DetectorConfig, seed: int) -> None:
         self.config = config
         self.network = RetinaFace(config.network_name, phase="train")
-        begin(self.network, config.start)
-        photos = read_photos(config.photos, config.only)
-        crops = read_crops(config.crops, config.only, fit_boxes(photos))
+        load_initial_weights(self.network, config.initial_weights)
+        photos = read_photos(config.photos, config.name_prefixes)
+        crops = read_crops(config.crops, config.name_prefixes, fit_boxes(photos))
         learnt, kept = [p for p in photos if self._learnt(p)], [p for p in photos if not self._learnt(p)]
         if not learnt or not kept:
             raise RecipeError(f"{config.photos} has too few photos to keep one person in {config.folds} aside")
@@ -100,11 +100,11 @@ class DetectorTask:
         return collate(samples)
 
     @property
-    def players(self) -> Mapping[str, nn.Module]:
+    def networks(self) -> Mapping[str, nn.Module]:
         """The detector, alone."""
         return {"detector": self.network}
 
-    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:  # noqa: ARG002
+    def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:  # noqa: ARG002
         """Its turn: the weighted terms of the MultiBox loss."""
         pictures, extent = _network_input(batch["pictures"])
         priors = anchors(*pictures.shape[-2:]).to(pictures.device)
@@ -118,12 +118,12 @@ class DetectorTask:
         yield "detector", {name: weights[name] * term for name, term in terms.items()}
 
     @torch.inference_mode()
-    def validate(self, network: nn.Module, world: World) -> Examination:
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
         """Recall, precision and landmark error on scenes of people and motifs kept aside; see :class:`Tally`."""
         network.eval()
         results: list[tuple[Any, ...]] = []
         shown: list[NDArray[np.uint8]] = []
-        share = world.share(self.config.examined)
+        share = world.shard(self.config.examined)
         for start in range(0, len(share), 16):
             batch = collate([self.examined[index] for index in share[start : start + 16]])
             for pixels, truth, found in zip(batch["pictures"], _truth(batch), _found(network, batch), strict=True):
@@ -133,15 +133,15 @@ class DetectorTask:
         tally = Tally()
         for result in world.gather(results):
             tally.add(*result)
-        return Examination(tally.metrics(), _grid(shown))
+        return ValidationResult(tally.metrics(), _grid(shown))
 
-    def sheet(self, batch: dict[str, Tensor]) -> NDArray[np.uint8]:
+    def image_grid(self, batch: dict[str, Tensor]) -> NDArray[np.uint8]:
         """Scenes with their true faces."""
         scenes = zip(batch["pictures"], _truth(batch), strict=True)
         shown = [drawn(pixels.permute(1, 2, 0).numpy(), boxes, points) for pixels, (boxes, points, _) in scenes]
         return _grid(shown[:12]) if len(shown) >= 4 else np.hstack(shown)
 
-    def describe(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """The network's class and constructor arguments."""
         return {"architecture": "RetinaFace", "arguments": {"network_name": self.config.network_name}}
 

@@ -1,1 +1,1 @@
-"""What can be trained: each task with its settings, its players and their losses."""
+"""What can be trained: each task with its settings, its networks and their losses."""

@@ -1,7 +1,7 @@
 """What a restorer plays against: a discriminator of the picture, and one for each eye and the mouth.
 
 GFP-GAN's game (Wang et al. 2021, arXiv 2101.04061, sections 3.3-3.4): the generator's terms go into its turn, the
-discriminators take turns of their own after it.
+discriminators take optimizer_steps of their own after it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from revisage.training.config import Strict
 from revisage.training.losses.adversarial import GanLoss, discriminator_loss, generator_loss
 from revisage.training.losses.components import ComponentCrops, component_crops, component_style_loss
 from revisage.training.losses.gradient_penalty import r1_penalty
-from revisage.training.task import Turn
+from revisage.training.task import OptimizerStep
 from revisage.training.tasks.networks import PatchDiscriminatorConfig, StyleGAN2DiscriminatorConfig
-from revisage.training.tasks.terms import Pictures
+from revisage.training.tasks.terms import LossInputs
 
 COMPONENTS = ComponentCrops._fields
 
@@ -36,9 +36,9 @@ class AdversarialConfig(Strict):
         loss: what is played for.
         r1: weight of the gradient penalty; 0: none.
         r1_every: steps between two of them.
-        begins: images after which the game begins.
-        generator_every: steps between two turns of the generator.
-        generator_waits: images, from the beginning of the run, before the generator learns anything.
+        start_at: images after which the game begins.
+        generator_every: steps between two optimizer_steps of the generator.
+        generator_start_at: images, from the beginning of the run, before the generator learns anything.
     """
 
     discriminator: Annotated[PatchDiscriminatorConfig | StyleGAN2DiscriminatorConfig, Field(discriminator="type")] = (
@@ -48,9 +48,9 @@ class AdversarialConfig(Strict):
     loss: GanLoss = "wgan_softplus"
     r1: NonNegativeFloat = 10.0
     r1_every: PositiveInt = 16
-    begins: NonNegativeFloat = 0
+    start_at: NonNegativeFloat = 0
     generator_every: PositiveInt = 1
-    generator_waits: NonNegativeFloat = 0
+    generator_start_at: NonNegativeFloat = 0
 
 
 class ComponentConfig(Strict):
@@ -76,27 +76,27 @@ def component_boxes(batch: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([batch[name] for name in COMPONENTS], dim=1)
 
 
-def components_of_both(made: Pictures, batch: Mapping[str, Tensor]) -> tuple[ComponentCrops, ComponentCrops]:
-    """Eyes and mouth of the restored pictures and of the originals, cut out once for the turns of all players."""
+def components_of_both(made: LossInputs, batch: Mapping[str, Tensor]) -> tuple[ComponentCrops, ComponentCrops]:
+    """Eyes and mouth of the restored images and of the originals, cut out once for all networks."""
     boxes = component_boxes(batch)
     return component_crops(made.restored, boxes, made.size), component_crops(made.gt, boxes, made.size)
 
 
-class PictureGame:
+class ImageGANLoss:
     """The generator against a discriminator of pictures, at every scale that it judges."""
 
     def __init__(self, config: AdversarialConfig) -> None:
         self.config = config
         self.discriminator = config.discriminator.build()
 
-    def generator_terms(self, made: Pictures) -> dict[str, Tensor]:
+    def generator_terms(self, made: LossInputs) -> dict[str, Tensor]:
         """How little the discriminator is taken in."""
-        with frozen(self.discriminator):
+        with freeze(self.discriminator):
             scales = _at_scales(self.discriminator(made.restored), made.detail)
         losses = [generator_loss(logits, self.config.loss) for logits in scales]
-        return {"adversarial": self.config.weight * torch.stack(losses).mean() if losses else made.nothing()}
+        return {"adversarial": self.config.weight * torch.stack(losses).mean() if losses else made.zero_loss()}
 
-    def discriminator_turn(self, made: Pictures, step: int) -> Turn:
+    def discriminator_turn(self, made: LossInputs, step: int) -> OptimizerStep:
         """How badly it tells originals from restored pictures, and every few steps how steep it is."""
         # Separately: a discriminator that compares the pictures of a batch must not see originals among restored ones.
         logits = [self.discriminator(pictures) for pictures in (made.gt, made.restored.detach())]
@@ -115,18 +115,18 @@ class PictureGame:
         return torch.stack([scale.flatten(1).mean(1) for scale in logits], dim=1)
 
 
-class ComponentGame:
+class ComponentGANLoss:
     """The generator against three discriminators of eyes and mouth."""
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
-        self.players = nn.ModuleDict({name: FacialComponentDiscriminator() for name in COMPONENTS})
+        self.networks = nn.ModuleDict({name: FacialComponentDiscriminator() for name in COMPONENTS})
 
     def generator_terms(self, restored: ComponentCrops, originals: ComponentCrops) -> dict[str, Tensor]:
         """How little they are taken in, and how much the style of the parts differs."""
         terms: dict[str, Tensor] = {}
-        for name, player, mine, theirs in zip(COMPONENTS, self.players.values(), restored, originals, strict=True):
-            with frozen(player):
+        for name, player, mine, theirs in zip(COMPONENTS, self.networks.values(), restored, originals, strict=True):
+            with freeze(player):
                 logits, features = player(mine, return_feats=True)
                 terms[f"adversarial/{name}"] = self.config.weight * generator_loss(logits, "vanilla")
                 if self.config.style:
@@ -135,15 +135,15 @@ class ComponentGame:
                     terms[f"style/{name}"] = self.config.style * component_style_loss(features, targets)
         return terms
 
-    def discriminator_turns(self, restored: ComponentCrops, originals: ComponentCrops) -> Iterator[Turn]:
+    def discriminator_turns(self, restored: ComponentCrops, originals: ComponentCrops) -> Iterator[OptimizerStep]:
         """One for each."""
-        for name, player, mine, theirs in zip(COMPONENTS, self.players.values(), restored, originals, strict=True):
+        for name, player, mine, theirs in zip(COMPONENTS, self.networks.values(), restored, originals, strict=True):
             loss = discriminator_loss(player(theirs)[0], player(mine.detach())[0], "vanilla")
             yield name, {f"discriminator/{name}": loss}
 
 
 @contextmanager
-def frozen(network: nn.Module) -> Generator[None]:
+def freeze(network: nn.Module) -> Generator[None]:
     """A context in which what goes through the network leaves no gradient in it."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:

@@ -21,71 +21,71 @@ from revisage.images.pixels import to_float, to_tensor
 from revisage.models.nets.restoreformer import VQVAEGAN
 from revisage.training.config import Strict
 from revisage.training.distributed import World
-from revisage.training.task import Examination, Moment, Turn
-from revisage.training.tasks.networks import VQVAEGANConfig, begin, header
+from revisage.training.task import OptimizerStep, Progress, ValidationResult
+from revisage.training.tasks.networks import VQVAEGANConfig, load_initial_weights, restorer_header
 from revisage.training.tasks.pairs import SHOWN, PairsConfig, read_pairs
-from revisage.training.tasks.samples import OriginalsConfig
-from revisage.training.tasks.sheets import sheet
-from revisage.training.tasks.vqgan import VQGANGame, VQGANLosses
+from revisage.training.tasks.samples import FacesConfig
+from revisage.training.tasks.sheets import image_grid
+from revisage.training.tasks.vqgan import VQGANLoss, VQGANLossConfig
 
 
-class DictionaryConfig(Strict):
+class VQGANConfig(Strict):
     """A training of a dictionary.
 
     Attributes:
         data: good faces.
         size: side of a face in pixels.
         network: what is trained.
-        start: weights to begin with.
+        initial_weights: initial weights.
         losses: what it is trained towards.
         validation: name -> folder of faces to examine on.
         limit: faces of each folder that are.
     """
 
-    kind: Literal["dictionary"]
-    data: OriginalsConfig
+    kind: Literal["vqgan"]
+    data: FacesConfig
     size: PositiveInt = 512
     network: VQVAEGANConfig = VQVAEGANConfig()
-    start: Path | None = None
-    losses: VQGANLosses = VQGANLosses()
+    initial_weights: Path | None = None
+    losses: VQGANLossConfig = VQGANLossConfig()
     validation: dict[str, Path] = Field(default_factory=dict)
     limit: PositiveInt = 16
 
-    def build(self, seed: int) -> DictionaryTask:
+    def build(self, seed: int) -> VQGANTask:
         """The task, with its data read (RecipeError if something is missing)."""
-        return DictionaryTask(self, seed)
+        return VQGANTask(self, seed)
 
 
-class DictionaryTask:
+class VQGANTask:
     """See :class:`revisage.training.task.Task`."""
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: DictionaryConfig, seed: int) -> None:
+    def __init__(self, config: VQGANConfig, seed: int) -> None:
         self.config = config
         self.network = config.network.build()
-        begin(self.network, config.start)
-        self.game = VQGANGame(config.losses)
+        load_initial_weights(self.network, config.initial_weights)
+        self.game = VQGANLoss(config.losses)
         self.dataset = config.data.build(config.size, seed)
 
     @property
-    def players(self) -> Mapping[str, nn.Module]:
+    def networks(self) -> Mapping[str, nn.Module]:
         """The autoencoder, and its opponents if there are any."""
         return {"generator": self.network, **self.game.opponents}
 
-    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
+    def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
         """The autoencoder's turn, which is to draw the originals again, then the discriminators'."""
-        return self.game.turns(self.network, batch["gt"], batch, moment)
+        return self.game.optimizer_steps(self.network, batch["gt"], batch, progress)
 
     @torch.inference_mode()
-    def validate(self, network: nn.Module, world: World) -> Examination:
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
         """PSNR and SSIM of every folder's faces drawn again, and how many entries are in use (perplexity)."""
         autoencoder = cast(VQVAEGAN, network).eval()
         found: list[tuple[str, RGB8, float, float, Tensor]] = []
-        for place in world.share(len(self._faces)):
+        for place in world.shard(len(self._faces)):
             name, face = self._faces[place]
             code = autoencoder.encode(to_tensor([to_float(face)]).to(autoencoder.quant_conv.weight.device))
-            drawn = sheet(autoencoder.decode(code.quantized, code.features).cpu())
+            drawn = image_grid(autoencoder.decode(code.quantized, code.features).cpu())
             shown = np.hstack([face, drawn]) if place < SHOWN else face[:0]
             found.append((name, shown, psnr(drawn, face), ssim(drawn, face), code.indices.cpu()))
         found = world.gather(found)
@@ -97,7 +97,7 @@ class DictionaryTask:
             used = torch.cat([entry[4].flatten() for entry in own]).to(autoencoder.quant_conv.weight.device)
             metrics[f"{name}/perplexity"] = float(autoencoder.quantize.perplexity(used))
         rows = [entry[1] for entry in found if len(entry[1])]
-        return Examination(metrics, np.vstack(rows) if rows else None)
+        return ValidationResult(metrics, np.vstack(rows) if rows else None)
 
     @cached_property
     def _faces(self) -> list[tuple[str, RGB8]]:
@@ -107,10 +107,10 @@ class DictionaryTask:
             for face, _ in read_pairs(PairsConfig(gt=folder, lq=folder, limit=self.config.limit), self.config.size)
         ]
 
-    def describe(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """The network's class and constructor arguments, and the side of a face."""
-        return header(self.config.network, self.config.size)
+        return restorer_header(self.config.network, self.config.size)
 
-    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
+    def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         """The originals."""
-        return sheet(batch["gt"])
+        return image_grid(batch["gt"])

@@ -24,7 +24,7 @@ from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.models.nets.stylegan2_fir import StyleGAN2Generator
 from revisage.training.config import Strict
 
-_NO_ARGUMENTS = {"type", "decoder", "coarse_start", "fine_start"}
+_NO_ARGUMENTS = {"type", "decoder_weights", "coarse_weights", "fine_weights"}
 """Settings of networks that their constructors do not take."""
 
 
@@ -52,8 +52,8 @@ class CoarseToFineUNetConfig(Strict):
     """Constructor arguments of :class:`CoarseToFineUNet`.
 
     Attributes:
-        coarse_start, fine_start: weights of a :class:`RestorationUNet` that one of its two networks begins with. The
-            fine one begins as if it had been given the coarse one's result.
+        coarse_weights, fine_weights: initial weights of one of the two networks, files of a :class:`RestorationUNet`.
+            The fine one starts as if its input were the coarse one's result.
     """
 
     type: Literal["CoarseToFineUNet"] = "CoarseToFineUNet"
@@ -61,19 +61,19 @@ class CoarseToFineUNetConfig(Strict):
     fine: LevelsConfig = LevelsConfig(**FINE)
     factor: PositiveInt = 4
     gate_threshold: NonNegativeFloat = 0
-    coarse_start: Path | None = None
-    fine_start: Path | None = None
+    coarse_weights: Path | None = None
+    fine_weights: Path | None = None
 
     def build(self) -> nn.Module:
         """The network, freshly initialised but for what it begins with."""
         network = CoarseToFineUNet(**self.model_dump(exclude=_NO_ARGUMENTS))
-        begin(network.coarse, self.coarse_start, "task.network.coarse_start")
-        if self.fine_start is not None:
-            state = read_start(self.fine_start, "task.network.fine_start")
+        load_initial_weights(network.coarse, self.coarse_weights, "task.network.coarse_weights")
+        if self.fine_weights is not None:
+            state = read_initial_weights(self.fine_weights, "task.network.fine_weights")
             stem = state.get("stem.weight")
             if stem is not None and 2 * stem.shape[1] == network.fine.stem.in_channels:
                 state["stem.weight"] = torch.cat([torch.zeros_like(stem), stem], 1)
-            load_strictly(network.fine, state, str(self.fine_start))
+            load_strictly(network.fine, state, str(self.fine_weights))
         return network
 
 
@@ -81,7 +81,7 @@ class _GFPGANConfig(Strict):
     """Arguments that all GFP-GANs share; the defaults are those of the released 512-pixel networks.
 
     Attributes:
-        decoder: weights of a StyleGAN2 generator that the decoder begins with, the prior.
+        decoder_weights: weights of a StyleGAN2 generator that the decoder begins with, the prior.
     """
 
     out_size: PositiveInt = 512
@@ -92,13 +92,13 @@ class _GFPGANConfig(Strict):
     different_w: bool = True
     narrow: float = 1
     sft_half: bool = True
-    decoder: Path | None = None
+    decoder_weights: Path | None = None
 
     def _with_prior(self, network: nn.Module) -> nn.Module:
-        if self.decoder is not None:
+        if self.decoder_weights is not None:
             prior = network.get_submodule("stylegan_decoder")
-            state = dict(prior.state_dict()) | read_prior(self.decoder)
-            load_strictly(prior, state, str(self.decoder))
+            state = dict(prior.state_dict()) | read_prior(self.decoder_weights)
+            load_strictly(prior, state, str(self.decoder_weights))
         return network
 
 
@@ -170,7 +170,7 @@ class RestoreFormerConfig(_AutoencoderConfig):
         return RestoreFormer(**self.model_dump(exclude={"type"}))
 
 
-class _StyleGAN2Config(Strict):
+class _GeneratorConfig(Strict):
     """Arguments that all StyleGAN2 generators share; the defaults are those of the released priors."""
 
     out_size: PositiveInt = 512
@@ -179,7 +179,7 @@ class _StyleGAN2Config(Strict):
     narrow: float = 1
 
 
-class StyleGAN2GeneratorCleanConfig(_StyleGAN2Config):
+class StyleGAN2GeneratorCleanConfig(_GeneratorConfig):
     """Constructor arguments of :class:`StyleGAN2GeneratorClean`."""
 
     type: Literal["StyleGAN2GeneratorClean"] = "StyleGAN2GeneratorClean"
@@ -190,7 +190,7 @@ class StyleGAN2GeneratorCleanConfig(_StyleGAN2Config):
         return StyleGAN2GeneratorClean(**self.model_dump(exclude={"type"}))
 
 
-class StyleGAN2GeneratorConfig(_StyleGAN2Config):
+class StyleGAN2GeneratorConfig(_GeneratorConfig):
     """Constructor arguments of :class:`StyleGAN2Generator`."""
 
     type: Literal["StyleGAN2Generator"] = "StyleGAN2Generator"
@@ -245,7 +245,7 @@ def constructor_arguments(config: Strict) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude=_NO_ARGUMENTS)
 
 
-def header(
+def restorer_header(
     network: RestorationUNetConfig
     | CoarseToFineUNetConfig
     | GFPGANv1CleanConfig
@@ -258,8 +258,8 @@ def header(
     return {"architecture": network.type, "arguments": constructor_arguments(network), "size": size}
 
 
-def read_start(path: Path, setting: str) -> dict[str, Tensor]:
-    """Weights to begin with, from a file of any kind that the project reads.
+def read_initial_weights(path: Path, setting: str) -> dict[str, Tensor]:
+    """Initial weights, from a file of any kind that the project reads.
 
     Raises:
         RecipeError: no such file, or no whole weight file.
@@ -270,18 +270,18 @@ def read_start(path: Path, setting: str) -> dict[str, Tensor]:
         raise RecipeError(f"{setting}: {error}") from error
 
 
-def begin(network: nn.Module, start: Path | None, setting: str = "task.start") -> None:
-    """Copy the weights that a recipe says to begin with, if it does."""
+def load_initial_weights(network: nn.Module, start: Path | None, setting: str = "task.initial_weights") -> None:
+    """Copy the weights that a recipe says to load_initial_weights with, if it does."""
     if start is not None:
-        load_strictly(network, read_start(start, setting), str(start))
+        load_strictly(network, read_initial_weights(start, setting), str(start))
 
 
 def read_prior(path: Path) -> dict[str, Tensor]:
     """Weights of a StyleGAN2 generator."""
-    return read_start(path, "task.network.decoder")
+    return read_initial_weights(path, "task.network.decoder_weights")
 
 
-def picture_and_pyramid(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+def image_and_pyramid(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
     """The picture, and what the levels of the network drew, of networks that return more than the picture."""
     if isinstance(output, torch.Tensor):
         return output, []

@@ -1,4 +1,4 @@
-"""Examination of a restorer on pairs of degraded and original faces."""
+"""ValidationResult of a restorer on pairs of degraded and original faces."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from revisage.images.pixels import from_float, from_tensor, to_float, to_tensor
 from revisage.training.config import Strict
 from revisage.training.data.crops import read_crops
 from revisage.training.distributed import World
-from revisage.training.task import Examination
-from revisage.training.tasks.networks import picture_and_pyramid
+from revisage.training.task import ValidationResult
+from revisage.training.tasks.networks import image_and_pyramid
 
 SHOWN = 2
 """Pairs of each set on the sheet."""
 
 
 class PairsConfig(Strict):
-    """Pictures to examine on: folders of aligned originals and of degraded ones, equal stems."""
+    """LossInputs to examine on: folders of aligned originals and of degraded ones, equal stems."""
 
     gt: Path
     lq: Path
@@ -66,12 +66,12 @@ class Pairs:
         return {}
 
     @torch.inference_mode()
-    def examine(self, network: nn.Module, world: World) -> Examination:
+    def examine(self, network: nn.Module, world: World) -> ValidationResult:
         """All figures of every set, and the input's; each process takes a share, all get the whole."""
         network.eval()
         scores: list[dict[str, float]] = []
         shown: dict[str, list[RGB8]] = {}
-        for place in world.share(len(self._items)):
+        for place in world.shard(len(self._items)):
             name, lq, gt = self._items[place]
             restored = restore(network, lq)
             if place not in self._inputs:
@@ -82,7 +82,7 @@ class Pairs:
             if len(rows) < SHOWN:
                 rows.append(np.hstack([lq, restored, gt]))
         rows = [row for rows in shown.values() for row in rows]
-        return Examination(_means(world.gather(scores)), np.vstack(rows) if rows else None)
+        return ValidationResult(_means(world.gather(scores)), np.vstack(rows) if rows else None)
 
 
 def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -98,7 +98,7 @@ def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def restore(network: nn.Module, lq: RGB8) -> RGB8:
     """One aligned face (S, S, 3) through the network."""
-    picture, _ = picture_and_pyramid(network(to_tensor([to_float(lq)]).to(next(network.parameters()).device)))
+    picture, _ = image_and_pyramid(network(to_tensor([to_float(lq)]).to(next(network.parameters()).device)))
     return np.asarray(from_float(from_tensor(picture.cpu())[0], np.uint8), np.uint8)
 
 

@@ -20,17 +20,17 @@ from revisage.training.config import Strict
 from revisage.training.distributed import World, present
 from revisage.training.losses.adversarial import discriminator_loss, generator_loss
 from revisage.training.losses.gradient_penalty import path_length_penalty, r1_penalty
-from revisage.training.task import Examination, Moment, Turn
-from revisage.training.tasks.adversary import frozen
+from revisage.training.task import OptimizerStep, Progress, ValidationResult
+from revisage.training.tasks.adversary import freeze
 from revisage.training.tasks.networks import (
     StyleGAN2DiscriminatorConfig,
     StyleGAN2GeneratorCleanConfig,
     StyleGAN2GeneratorConfig,
-    begin,
     constructor_arguments,
+    load_initial_weights,
 )
-from revisage.training.tasks.samples import OriginalsConfig
-from revisage.training.tasks.sheets import sheet
+from revisage.training.tasks.samples import FacesConfig
+from revisage.training.tasks.sheets import image_grid
 
 GAME = "wgan_softplus"
 """Non-saturating logistic loss (Goodfellow et al. 2014), StyleGAN2's."""
@@ -66,14 +66,14 @@ class FidConfig(Strict):
     pictures: PositiveInt = 10_000
 
 
-class PriorConfig(Strict):
+class StyleGAN2Config(Strict):
     """A training of StyleGAN2.
 
     Attributes:
         data: good faces.
         network: the generator.
         discriminator: its opponent, for pictures of the same size.
-        start: weights of the generator to begin with.
+        initial_weights: initial weights of the generator.
         r1: weight of the discriminator's gradient penalty; 0: none.
         r1_every: steps between two of them.
         path_length: None: paths are left alone.
@@ -82,11 +82,11 @@ class PriorConfig(Strict):
         fid: None: not measured.
     """
 
-    kind: Literal["stylegan2_prior"]
-    data: OriginalsConfig
+    kind: Literal["stylegan2"]
+    data: FacesConfig
     network: Annotated[StyleGAN2GeneratorCleanConfig | StyleGAN2GeneratorConfig, Field(discriminator="type")]
     discriminator: StyleGAN2DiscriminatorConfig = StyleGAN2DiscriminatorConfig()
-    start: Path | None = None
+    initial_weights: Path | None = None
     r1: NonNegativeFloat = 10.0
     r1_every: PositiveInt = 16
     path_length: PathLengthConfig | None = PathLengthConfig()
@@ -95,19 +95,19 @@ class PriorConfig(Strict):
     fid: FidConfig | None = None
 
     @model_validator(mode="after")
-    def _one_size(self) -> PriorConfig:
+    def _one_size(self) -> StyleGAN2Config:
         if self.discriminator.out_size != self.network.out_size:
             raise ValueError(
                 f"discriminator.out_size is {self.discriminator.out_size}, network.out_size {self.network.out_size}"
             )
         return self
 
-    def build(self, seed: int) -> PriorTask:
+    def build(self, seed: int) -> StyleGAN2Task:
         """The task, with its data read (RecipeError if something is missing)."""
-        return PriorTask(self, seed)
+        return StyleGAN2Task(self, seed)
 
 
-class Opponent(nn.Module):
+class DiscriminatorState(nn.Module):
     """The discriminator, and what else a run remembers: the state to resume from holds it, the weight file does not.
 
     Attributes:
@@ -126,38 +126,38 @@ class Opponent(nn.Module):
         return self.discriminator(x)
 
 
-class PriorTask:
+class StyleGAN2Task:
     """See :class:`revisage.training.task.Task`."""
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: PriorConfig, seed: int) -> None:
+    def __init__(self, config: StyleGAN2Config, seed: int) -> None:
         self.config = config
         self.seed = seed
         self.network = config.network.build()
-        begin(self.network, config.start)
-        self.opponent = Opponent(config.discriminator.build())
+        load_initial_weights(self.network, config.initial_weights)
+        self.opponent = DiscriminatorState(config.discriminator.build())
         self.dataset = config.data.build(config.network.out_size, seed)
         self._distance = _Distance(config.fid) if config.fid else None
 
     @property
-    def players(self) -> Mapping[str, nn.Module]:
+    def networks(self) -> Mapping[str, nn.Module]:
         """The generator and its opponent."""
         return {"generator": self.network, "discriminator": self.opponent}
 
-    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
+    def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
         """The discriminator's turn, then the generator's; every few steps each has a penalty besides."""
         gt = batch["gt"]
         with torch.no_grad():
             drawn = self._drawn(len(gt))
         terms = {"discriminator": discriminator_loss(self.opponent(gt), self.opponent(drawn), GAME)}
-        if self.config.r1 and moment.step % self.config.r1_every == 0:
+        if self.config.r1 and progress.step % self.config.r1_every == 0:
             terms["r1"], _ = r1_penalty(self.opponent, gt, self.config.r1, self.config.r1_every)
         yield "discriminator", terms
 
-        with frozen(self.opponent):
+        with freeze(self.opponent):
             terms = {"adversarial": generator_loss(self.opponent(self._drawn(len(gt))), GAME)}
-        if self.config.path_length and moment.step % self.config.path_length.every == 0:
+        if self.config.path_length and progress.step % self.config.path_length.every == 0:
             terms["path_length"] = self._path_length_term(len(gt), self.config.path_length)
         yield "generator", terms
 
@@ -178,22 +178,22 @@ class PriorTask:
         return settings.weight * settings.every * penalty
 
     @torch.inference_mode()
-    def validate(self, network: nn.Module, world: World) -> Examination:
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
         """The running mean of path lengths, the distance if the recipe asks for it, and faces of the same codes."""
         generator = cast(StyleGAN2Core, network).eval()
         metrics = {"path_length": float(self.opponent.path_length)}
         if self._distance:
             metrics["fid"] = self._distance.measure(generator, self.seed, world)
         drawn = torch.cat([_face(generator, self.seed, index) for index in range(self.config.samples)])
-        return Examination(metrics, sheet(*drawn.split(4)) if len(drawn) % 4 == 0 else sheet(drawn))
+        return ValidationResult(metrics, image_grid(*drawn.split(4)) if len(drawn) % 4 == 0 else image_grid(drawn))
 
-    def describe(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """The generator's class and constructor arguments."""
         return {"architecture": self.config.network.type, "arguments": constructor_arguments(self.config.network)}
 
-    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
+    def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         """The originals."""
-        return sheet(batch["gt"])
+        return image_grid(batch["gt"])
 
 
 def mixed_latents(generator: StyleGAN2Core, count: int, mixing: float) -> Tensor:
@@ -235,6 +235,7 @@ class _Distance:
     def measure(self, generator: StyleGAN2Core, seed: int, world: World) -> float:
         inception = self.network.to(generator.constant_input.weight.device)
         own = [
-            inception_features(inception, sheet(_face(generator, seed, index))) for index in world.share(self.pictures)
+            inception_features(inception, image_grid(_face(generator, seed, index)))
+            for index in world.shard(self.pictures)
         ]
         return frechet_distance(statistics(world.gather(own)), self.statistics)

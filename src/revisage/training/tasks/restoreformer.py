@@ -19,21 +19,21 @@ from revisage.models.checkpoint import load_strictly
 from revisage.models.nets.restoreformer import RestoreFormer
 from revisage.training.config import Strict
 from revisage.training.distributed import World
-from revisage.training.task import Examination, Moment, Turn
-from revisage.training.tasks.networks import RestoreFormerConfig, header, read_start
+from revisage.training.task import OptimizerStep, Progress, ValidationResult
+from revisage.training.tasks.networks import RestoreFormerConfig, read_initial_weights, restorer_header
 from revisage.training.tasks.pairs import MetricsConfig, Pairs, PairsConfig
-from revisage.training.tasks.samples import DegradedConfig
-from revisage.training.tasks.sheets import sheet
-from revisage.training.tasks.vqgan import VQGANGame, VQGANLosses
+from revisage.training.tasks.samples import DegradedFacesConfig
+from revisage.training.tasks.sheets import image_grid
+from revisage.training.tasks.vqgan import VQGANLoss, VQGANLossConfig
 
 
-class RestorationConfig(Strict):
+class RestoreFormerTaskConfig(Strict):
     """A training of RestoreFormer.
 
     Attributes:
         data: faces and how they are degraded.
         size: side of a face in pixels.
-        dictionary: weights of the first stage, or of an earlier RestoreFormer. Without ``network.fix_decoder`` the
+        vqgan_weights: weights of the first stage, or of an earlier RestoreFormer. Without ``network.fix_decoder`` the
             decoder is trained further, as in the published training; the codebook is not.
         network: what is trained.
         losses: what it is trained towards.
@@ -42,55 +42,57 @@ class RestorationConfig(Strict):
     """
 
     kind: Literal["restoreformer"]
-    data: DegradedConfig
+    data: DegradedFacesConfig
     size: PositiveInt = 512
-    dictionary: Path
+    vqgan_weights: Path
     network: RestoreFormerConfig = RestoreFormerConfig()
-    losses: VQGANLosses = VQGANLosses()
+    losses: VQGANLossConfig = VQGANLossConfig()
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
     metrics: MetricsConfig = MetricsConfig()
 
-    def build(self, seed: int) -> RestorationTask:
+    def build(self, seed: int) -> RestoreFormerTask:
         """The task, with its data read (RecipeError if something is missing)."""
-        return RestorationTask(self, seed)
+        return RestoreFormerTask(self, seed)
 
 
-class RestorationTask:
+class RestoreFormerTask:
     """See :class:`revisage.training.task.Task`."""
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: RestorationConfig, seed: int) -> None:
+    def __init__(self, config: RestoreFormerTaskConfig, seed: int) -> None:
         self.config = config
         self.network = config.network.build()
-        begin_with(self.network, read_start(config.dictionary, "task.dictionary"), str(config.dictionary))
-        self.game = VQGANGame(config.losses)
+        load_vqgan_weights(
+            self.network, read_initial_weights(config.vqgan_weights, "task.vqgan_weights"), str(config.vqgan_weights)
+        )
+        self.game = VQGANLoss(config.losses)
         self.dataset = config.data.build(config.size, seed)
         self._pairs = Pairs(config.validation, config.size, config.metrics)
 
     @property
-    def players(self) -> Mapping[str, nn.Module]:
+    def networks(self) -> Mapping[str, nn.Module]:
         """The restorer, and its opponents if there are any."""
         return {"generator": self.network, **self.game.opponents}
 
-    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
+    def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
         """The restorer's turn, then the discriminators'."""
-        return self.game.turns(self.network, batch["lq"], batch, moment)
+        return self.game.optimizer_steps(self.network, batch["lq"], batch, progress)
 
-    def validate(self, network: nn.Module, world: World) -> Examination:
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
         """All figures of every set of pairs, beside the input's."""
         return self._pairs.examine(network, world)
 
-    def describe(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """The network's class and constructor arguments, and the side of a face."""
-        return header(self.config.network, self.config.size)
+        return restorer_header(self.config.network, self.config.size)
 
-    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
+    def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         """Degraded above original."""
-        return sheet(batch["lq"], batch["gt"])
+        return image_grid(batch["lq"], batch["gt"])
 
 
-def begin_with(network: RestoreFormer, learnt: Mapping[str, Tensor], source: str) -> None:
+def load_vqgan_weights(network: RestoreFormer, learnt: Mapping[str, Tensor], source: str) -> None:
     """Copy the weights of a dictionary, or of another RestoreFormer.
 
     RestoreFormer++ looks at more scales than the dictionary does; what it has there besides stays as it is.

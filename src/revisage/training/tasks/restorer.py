@@ -23,12 +23,12 @@ from revisage.training.data.degradations.recipes import DegradationSettings, Ste
 from revisage.training.data.degradations.resize import Shrink
 from revisage.training.data.degradations.sequence import one_of
 from revisage.training.distributed import World
-from revisage.training.task import Examination, Moment, Turn
+from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.adversary import (
     AdversarialConfig,
     ComponentConfig,
-    ComponentGame,
-    PictureGame,
+    ComponentGANLoss,
+    ImageGANLoss,
     components_of_both,
 )
 from revisage.training.tasks.networks import (
@@ -36,18 +36,18 @@ from revisage.training.tasks.networks import (
     GFPGANv1CleanConfig,
     GFPGANv1Config,
     RestorationUNetConfig,
-    begin,
-    header,
-    picture_and_pyramid,
+    image_and_pyramid,
+    load_initial_weights,
+    restorer_header,
 )
 from revisage.training.tasks.pairs import MetricsConfig, Pairs, PairsConfig
-from revisage.training.tasks.samples import DegradedConfig
-from revisage.training.tasks.sheets import sheet
+from revisage.training.tasks.samples import DegradedFacesConfig
+from revisage.training.tasks.sheets import image_grid
 from revisage.training.tasks.terms import (
     AnyIdentityTerm,
     AnyPerceptualTerm,
     FrequencyTerm,
-    Pictures,
+    LossInputs,
     PixelTerm,
     PyramidTerm,
     Term,
@@ -83,34 +83,34 @@ class RestorerConfig(Strict):
     Attributes:
         data: whole faces, perhaps with the places of eyes and mouth; or else:
         crops: folders of aligned square crops, of which patches are shown.
-        only: beginnings of the file names to use, say the sources whose licence allows it.
+        name_prefixes: beginnings of the file names to use, say the sources whose licence allows it.
         size: side of a restored face in pixels.
         patch: side of a training sample cut from it.
-        over_face: share of the patches that lie over the face; the others lie anywhere.
+        p_face_patch: share of the patches that lie over the face; the others lie anywhere.
         oversample: patches are degraded at this many times their size; for a network that is to see smaller pictures.
         degradation: how patches become inputs (:mod:`revisage.training.data.degradations.recipes`); of several, each
             sample draws one.
         network: what is trained.
-        start: weights to begin with.
+        initial_weights: initial weights.
         losses: what it is trained towards.
         validation: name -> pairs.
         metrics: files of the figures taken of them.
     """
 
     kind: Literal["restorer"]
-    data: DegradedConfig | None = None
+    data: DegradedFacesConfig | None = None
     crops: tuple[Path, ...] = ()
-    only: tuple[str, ...] = ("",)
+    name_prefixes: tuple[str, ...] = ("",)
     size: PositiveInt = 512
     patch: PositiveInt = 256
-    over_face: NonNegativeFloat = 0.0
+    p_face_patch: NonNegativeFloat = 0.0
     oversample: PositiveInt = 1
     degradation: tuple[DegradationSettings, ...] = Field((Steps((Blur(), Shrink(), Noise(), Jpeg())),), min_length=1)
     network: Annotated[
         RestorationUNetConfig | CoarseToFineUNetConfig | GFPGANv1CleanConfig | GFPGANv1Config,
         Field(discriminator="type"),
     ]
-    start: Path | None = None
+    initial_weights: Path | None = None
     losses: Losses = Losses(pixel=PixelTerm())
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
     metrics: MetricsConfig = MetricsConfig()
@@ -126,12 +126,12 @@ class RestorerConfig(Strict):
         if self.data is not None:
             return self.data.build(self.size, seed)
         return CropPatches(
-            read_crops(self.crops, self.only),
+            read_crops(self.crops, self.name_prefixes),
             size=self.size,
             patch=self.patch,
             degradation=one_of(self.degradation),
             seed=seed,
-            over_face=self.over_face,
+            p_face_patch=self.p_face_patch,
             oversample=self.oversample,
             whole=isinstance(self.network, CoarseToFineUNetConfig),
         )
@@ -149,37 +149,37 @@ class RestorerTask:
     def __init__(self, config: RestorerConfig, seed: int) -> None:
         self.config = config
         self.network = config.network.build()
-        begin(self.network, config.start)
+        load_initial_weights(self.network, config.initial_weights)
         self.comparisons = config.losses.comparisons()
-        self.game = PictureGame(config.losses.adversarial) if config.losses.adversarial else None
-        self.components = ComponentGame(config.losses.components) if config.losses.components else None
+        self.game = ImageGANLoss(config.losses.adversarial) if config.losses.adversarial else None
+        self.components = ComponentGANLoss(config.losses.components) if config.losses.components else None
         self.dataset = config.samples(seed)
         self._pairs = Pairs(config.validation, config.size, config.metrics)
 
     @property
-    def players(self) -> Mapping[str, nn.Module]:
+    def networks(self) -> Mapping[str, nn.Module]:
         """The generator, and its opponents if there are any."""
-        players: dict[str, nn.Module] = {"generator": self.network}
+        networks: dict[str, nn.Module] = {"generator": self.network}
         if self.game:
-            players["discriminator"] = self.game.discriminator
-        return players | (dict(self.components.players.items()) if self.components else {})
+            networks["discriminator"] = self.game.discriminator
+        return networks | (dict(self.components.networks.items()) if self.components else {})
 
-    def turns(self, batch: dict[str, Tensor], moment: Moment) -> Iterator[Turn]:
+    def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
         """The generator's turn, then the discriminators'."""
-        begun = self.game is None or moment.images >= self.game.config.begins
+        begun = self.game is None or progress.images >= self.game.config.start_at
         game, components = (self.game, self.components) if begun else (None, None)
-        made = self._restored(batch, moment)
+        made = self._restored(batch, progress)
         parts = components_of_both(made, batch) if components else None
-        if game is None or _generator_learns(game.config, moment):
+        if game is None or _generator_learns(game.config, progress):
             terms = {name: term(made) for name, term in self.comparisons.items()}
             terms |= game.generator_terms(made) if game else {}
             yield "generator", terms | (components.generator_terms(*parts) if components and parts else {})
         if game is not None:
-            yield game.discriminator_turn(made, moment.step)
+            yield game.discriminator_turn(made, progress.step)
         if components and parts:
             yield from components.discriminator_turns(*parts)
 
-    def _restored(self, batch: dict[str, Tensor], moment: Moment) -> Pictures:
+    def _restored(self, batch: dict[str, Tensor], progress: Progress) -> LossInputs:
         lq = batch["lq"].contiguous(memory_format=torch.channels_last)
         corner = batch.get("corner", torch.zeros(len(lq), 2))  # a whole face has none
         corners = [(float(left), float(top)) for left, top in corner.tolist()]
@@ -189,21 +189,23 @@ class RestorerTask:
         elif isinstance(self.network, CoarseToFineUNet) and "corner" in batch:
             # It sees the whole face and works out the patch.
             more = {"corners": _places(batch), "side": batch["gt"].shape[-1]}
-        restored, drawn = picture_and_pyramid(self.network(lq, **more))
-        return Pictures(restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, moment.images)
+        restored, drawn = image_and_pyramid(self.network(lq, **more))
+        return LossInputs(
+            restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, progress.images
+        )
 
-    def validate(self, network: nn.Module, world: World) -> Examination:
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
         """All figures of every set of pairs, beside the input's."""
         return self._pairs.examine(network, world)
 
-    def describe(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """The network's class and constructor arguments, and the side of a face."""
-        return header(self.config.network, self.config.size)
+        return restorer_header(self.config.network, self.config.size)
 
-    def sheet(self, batch: dict[str, Tensor]) -> RGB8:
+    def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         """Degraded above original."""
         lq, side = batch["lq"], batch["gt"].shape[-1]
-        return sheet(lq if lq.shape[-1] == side else parts(lq, _places(batch), side), batch["gt"])
+        return image_grid(lq if lq.shape[-1] == side else parts(lq, _places(batch), side), batch["gt"])
 
 
 def _places(batch: dict[str, Tensor]) -> list[tuple[int, int]]:
@@ -211,5 +213,5 @@ def _places(batch: dict[str, Tensor]) -> list[tuple[int, int]]:
     return [(round(left), round(top)) for left, top in batch["corner"].tolist()]
 
 
-def _generator_learns(game: AdversarialConfig, moment: Moment) -> bool:
-    return moment.step % game.generator_every == 0 and moment.images >= game.generator_waits
+def _generator_learns(game: AdversarialConfig, progress: Progress) -> bool:
+    return progress.step % game.generator_every == 0 and progress.images >= game.generator_start_at

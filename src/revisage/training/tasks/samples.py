@@ -37,7 +37,7 @@ def open_source(names: Names) -> Source:
     return FolderSource([Path(place) for place in places])
 
 
-class OriginalsConfig(Strict):
+class FacesConfig(Strict):
     """Faces as they are.
 
     Attributes:
@@ -61,7 +61,7 @@ class OriginalsConfig(Strict):
         )
 
 
-class DegradedConfig(Strict):
+class DegradedFacesConfig(Strict):
     """Faces and what became of them.
 
     Attributes:

@@ -40,7 +40,7 @@ from revisage.training.losses.pyramid import pyramid_loss
 
 
 @dataclass(frozen=True)
-class Pictures:
+class LossInputs:
     """A batch after the generator has worked on it.
 
     Attributes:
@@ -61,7 +61,7 @@ class Pictures:
     size: int
     images: int
 
-    def where_detailed(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def masked_mean(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """A mean over the samples whose original has detail, times their share of the batch; zero if there are none.
 
         Args:
@@ -69,15 +69,15 @@ class Pictures:
         """
         chosen = self.detail.nonzero().flatten()
         if not len(chosen):
-            return self.nothing()
+            return self.zero_loss()
         return len(chosen) / len(self.restored) * compare(self.restored[chosen], self.gt[chosen])
 
-    def nothing(self) -> Tensor:
+    def zero_loss(self) -> Tensor:
         """A loss of zero that depends on the generator."""
         return 0.0 * self.restored.sum()
 
 
-Term = Callable[[Pictures], Tensor]
+Term = Callable[[LossInputs], Tensor]
 
 
 class PixelTerm(Strict):
@@ -100,9 +100,9 @@ class PyramidTerm(Strict):
     def build(self) -> Term:
         """The term."""
 
-        def term(made: Pictures) -> Tensor:
+        def term(made: LossInputs) -> Tensor:
             if made.images > self.until or not made.drawn:
-                return made.nothing()
+                return made.zero_loss()
             return self.weight * pyramid_loss(made.drawn, made.gt)
 
         return term
@@ -118,7 +118,7 @@ class FrequencyTerm(Strict):
         """The term."""
         distance = {"fft": fft_loss, "focal": focal_frequency_loss, "wavelet": wavelet_loss}[self.kind]
 
-        return lambda made: self.weight * made.where_detailed(distance)
+        return lambda made: self.weight * made.masked_mean(distance)
 
 
 class CosinePerceptualTerm(Strict):
@@ -145,7 +145,7 @@ class CosinePerceptualTerm(Strict):
             found, targets = features_of_both(features.to(gt.device), pair[0], pair[1])
             return feature_distance(found, targets).mean()
 
-        return lambda made: self.weight * made.where_detailed(compare)
+        return lambda made: self.weight * made.masked_mean(compare)
 
 
 class PerceptualTerm(Strict):
@@ -174,7 +174,7 @@ class PerceptualTerm(Strict):
             loss = self.weight * perceptual_loss(found, targets, weights)
             return loss + self.style * style_loss(found, targets, weights) if self.style else loss
 
-        return lambda made: made.where_detailed(compare)
+        return lambda made: made.masked_mean(compare)
 
 
 class LpipsTerm(Strict):
@@ -201,7 +201,7 @@ class LpipsTerm(Strict):
             found, targets = features_of_both(features.to(gt.device), restored, gt)
             return lpips_distance(found, targets, [weight.to(gt.device) for weight in channels]).mean()
 
-        return lambda made: self.weight * made.where_detailed(compare)
+        return lambda made: self.weight * made.masked_mean(compare)
 
 
 class DescriptorIdentityTerm(Strict):
@@ -215,7 +215,7 @@ class DescriptorIdentityTerm(Strict):
         """The term."""
         descriptor = read_face_descriptor(self.file, "task.losses.identity.file")
 
-        def term(made: Pictures) -> Tensor:
+        def term(made: LossInputs) -> Tensor:
             side = made.restored.shape[-1]
             pairs = [
                 chips(torch.stack([mine, theirs]), size=made.size, corner=corner)
@@ -223,7 +223,7 @@ class DescriptorIdentityTerm(Strict):
                 if shows_chip(corner, side, size=made.size)
             ]
             if not pairs:
-                return made.nothing()
+                return made.zero_loss()
             cut = torch.stack(pairs, dim=1)
             found, targets = features_of_both(lambda x: [descriptor.to(x.device)(x)], cut[0], cut[1])
             return self.weight * identity_distance(found[0], targets[0], "euclidean").sum() / len(made.restored)
@@ -242,7 +242,7 @@ class ArcFaceIdentityTerm(Strict):
         """The term."""
         arcface = read_arcface(self.file, "task.losses.identity.file")
 
-        def term(made: Pictures) -> Tensor:
+        def term(made: LossInputs) -> Tensor:
             found, targets = features_of_both(lambda x: [arcface.to(x.device)(gray_faces(x))], made.restored, made.gt)
             return self.weight * identity_distance(found[0], targets[0], "l1").mean()
 

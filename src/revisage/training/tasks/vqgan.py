@@ -16,10 +16,10 @@ from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.training.config import Strict
 from revisage.training.losses.adversarial import GanLoss, adaptive_weight, discriminator_loss, generator_loss
 from revisage.training.losses.components import ComponentCrops
-from revisage.training.task import Moment, Turn
-from revisage.training.tasks.adversary import ComponentConfig, ComponentGame, components_of_both, frozen
+from revisage.training.task import OptimizerStep, Progress
+from revisage.training.tasks.adversary import ComponentConfig, ComponentGANLoss, components_of_both, freeze
 from revisage.training.tasks.networks import NLayerDiscriminatorConfig
-from revisage.training.tasks.terms import AnyIdentityTerm, AnyPerceptualTerm, Pictures, PixelTerm
+from revisage.training.tasks.terms import AnyIdentityTerm, AnyPerceptualTerm, LossInputs, PixelTerm
 
 
 class AdaptiveAdversarialConfig(Strict):
@@ -36,14 +36,14 @@ class AdaptiveAdversarialConfig(Strict):
     loss: GanLoss = "hinge"
 
 
-class VQGANLosses(Strict):
+class VQGANLossConfig(Strict):
     """What is left out costs nothing.
 
     Attributes:
         pixel, perceptual: the reconstruction.
         codebook: weight of the distance between vectors and entries of the dictionary.
         adversarial, components, identity: what begins later.
-        begins: images before which it does not.
+        start_at: images before which it does not.
     """
 
     pixel: PixelTerm = PixelTerm()
@@ -52,46 +52,46 @@ class VQGANLosses(Strict):
     adversarial: AdaptiveAdversarialConfig | None = None
     components: ComponentConfig | None = None
     identity: AnyIdentityTerm | None = None
-    begins: NonNegativeFloat = 0
+    start_at: NonNegativeFloat = 0
 
 
-class VQGANGame:
+class VQGANLoss:
     """A dictionary's autoencoder against its discriminators.
 
     Two things differ between one process and several: batch normalisation sees each process's share of the originals,
     and the adversarial term is weighted by each share's own gradients (as in the published training).
     """
 
-    def __init__(self, losses: VQGANLosses) -> None:
+    def __init__(self, losses: VQGANLossConfig) -> None:
         self.losses = losses
         self.reconstruction = {"pixel": losses.pixel.build()}
         if losses.perceptual:
             self.reconstruction["perceptual"] = losses.perceptual.build()
         self.identity = losses.identity.build() if losses.identity else None
         self.discriminator = losses.adversarial.discriminator.build() if losses.adversarial else None
-        self.components = ComponentGame(losses.components) if losses.components else None
+        self.components = ComponentGANLoss(losses.components) if losses.components else None
 
     @property
     def opponents(self) -> dict[str, nn.Module]:
-        """The discriminators, by the names of their players."""
+        """The discriminators, by the names of their networks."""
         whole: dict[str, nn.Module] = {"discriminator": self.discriminator} if self.discriminator else {}
-        return whole | (dict(self.components.players.items()) if self.components else {})
+        return whole | (dict(self.components.networks.items()) if self.components else {})
 
-    def turns(
-        self, network: VQVAEGAN | RestoreFormer, shown: Tensor, batch: Mapping[str, Tensor], moment: Moment
-    ) -> Iterator[Turn]:
-        """One step of all players.
+    def optimizer_steps(
+        self, network: VQVAEGAN | RestoreFormer, shown: Tensor, batch: Mapping[str, Tensor], progress: Progress
+    ) -> Iterator[OptimizerStep]:
+        """One step of all networks.
 
         Args:
             network: the autoencoder.
             shown: what it is to decode, (N, 3, S, S).
-            batch: ``gt``, and what the terms ask for, see :class:`Pictures`.
-            moment: how far the run has come.
+            batch: ``gt``, and what the terms ask for, see :class:`LossInputs`.
+            progress: how far the run has come.
         """
         picture, distance = network(shown.contiguous(memory_format=torch.channels_last), return_loss=True)
         whole = [(0.0, 0.0)] * len(shown)
-        made = Pictures(picture.float(), batch["gt"], batch["detail"], whole, [], shown.shape[-1], moment.images)
-        begun = moment.images >= self.losses.begins
+        made = LossInputs(picture.float(), batch["gt"], batch["detail"], whole, [], shown.shape[-1], progress.images)
+        begun = progress.images >= self.losses.start_at
 
         terms = {name: term(made) for name, term in self.reconstruction.items()}
         parts = components_of_both(made, batch) if begun and self.components else None
@@ -106,14 +106,14 @@ class VQGANGame:
 
     def _late_terms(
         self,
-        made: Pictures,
+        made: LossInputs,
         parts: tuple[ComponentCrops, ComponentCrops] | None,
         reconstruction: Mapping[str, Tensor],
         last: Tensor,
     ) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         if self.discriminator and self.losses.adversarial:
-            with frozen(self.discriminator):
+            with freeze(self.discriminator):
                 loss = generator_loss(self.discriminator(made.restored), self.losses.adversarial.loss)
             adapted = adaptive_weight(torch.stack(list(reconstruction.values())).sum(), loss, last)
             terms["adversarial"] = self.losses.adversarial.weight * adapted * loss
@@ -124,7 +124,7 @@ class VQGANGame:
         return terms
 
 
-def _last_weight(network: VQVAEGAN | RestoreFormer, made: Pictures) -> Tensor:
+def _last_weight(network: VQVAEGAN | RestoreFormer, made: LossInputs) -> Tensor:
     """On what gradients are compared: the decoder's last weight, or the picture itself where that is fixed."""
     weight = network.decoder.conv_out.weight
     return weight if weight.requires_grad else made.restored

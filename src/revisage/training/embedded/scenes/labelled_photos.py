@@ -91,8 +91,10 @@ def held_out(name: str, folds: int) -> bool:
     return folds > 0 and zlib.crc32(name.encode()) % folds == 0
 
 
-def read_photos(labels: Path, only: Sequence[str], keep: Callable[[str], bool] = lambda _: True) -> list[LabelledPhoto]:
-    """Read the photos of ``labels`` whose path begins with one of ``only`` and whose name ``keep`` accepts.
+def read_photos(
+    labels: Path, name_prefixes: Sequence[str], keep: Callable[[str], bool] = lambda _: True
+) -> list[LabelledPhoto]:
+    """Read the photos of ``labels`` whose path begins with one of ``name_prefixes`` and whose name ``keep`` accepts.
 
     Raises:
         RecipeError: the file or a picture cannot be read, or nothing is left.
@@ -102,26 +104,26 @@ def read_photos(labels: Path, only: Sequence[str], keep: Callable[[str], bool] =
         photos = [
             LabelledPhoto(Path(file).stem, _decode(labels, file), *_faces(entry["faces"]))
             for file, entry in sorted(entries.items())
-            if file.startswith(tuple(only)) and keep(Path(file).stem)
+            if file.startswith(tuple(name_prefixes)) and keep(Path(file).stem)
         ]
     except _MALFORMED as error:
         raise RecipeError(f"{labels} is not a file of labels: {_said(error)}") from error
     if not photos:
-        raise RecipeError(f"no photos in {labels} begin with {' or '.join(only)}")
+        raise RecipeError(f"no photos in {labels} begin with {' or '.join(name_prefixes)}")
     return photos
 
 
 def read_crops(
-    index: Path, only: Sequence[str], box: BoxFromLandmarks, keep: Callable[[str], bool] = lambda _: True
+    index: Path, name_prefixes: Sequence[str], box: BoxFromLandmarks, keep: Callable[[str], bool] = lambda _: True
 ) -> list[LabelledPhoto]:
-    """Read the crops of ``index`` whose path begins with one of ``only``, as photos of one face each.
+    """Read the crops of ``index`` whose path begins with one of ``name_prefixes``, as photos of one face each.
 
     Raises:
         RecipeError: the file or a picture cannot be read.
     """
     try:
         text = safe_read(index).decode("utf-8")
-        rows = [row for row in csv.DictReader(text.splitlines()) if row["file"].startswith(tuple(only))]
+        rows = [row for row in csv.DictReader(text.splitlines()) if row["file"].startswith(tuple(name_prefixes))]
         crops: list[LabelledPhoto] = []
         for row in rows:
             name = Path(row["file"]).stem.partition("_")[2]  # what follows the source: house_NAME, t2i_NAME
