@@ -9,8 +9,8 @@ from timeit import repeat
 
 from revisage.models.build import build
 from revisage.models.checkpoint import save_weights
-from revisage.models.legacy import save_legacy
 from revisage.models.nets.gfpgan import GFPGANv1Clean
+from revisage.models.torch_pickle import save_torch_weights
 
 
 def measure(path: Path) -> None:
@@ -29,8 +29,8 @@ def peak() -> int:
 def main(size: str = "512", narrow: str = "1") -> None:
     network = GFPGANv1Clean(int(size), channel_multiplier=2, narrow=float(narrow), different_w=True, sft_half=True)
     with TemporaryDirectory() as folder:
-        save_legacy(Path(folder, "w.pth"), network.state_dict())
-        save_weights(Path(folder, "w.safetensors"), network.state_dict(), {})
+        save_torch_weights(Path(folder, "w.pth"), network.state_dict())
+        save_weights(Path(folder, "w.safetensors"), network.state_dict())
         for path in sorted(Path(folder).iterdir()):  # each in a process of its own: a peak does not fall
             subprocess.run([sys.executable, __file__, "--measure", path], check=True)
 

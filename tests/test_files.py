@@ -11,7 +11,7 @@ from revisage.errors import ImageError, InputError, MissingWeightsError, RecipeE
 from revisage.files import atomic_write, safe_read
 from revisage.images.images import read_image
 from revisage.models.checkpoint import read_weights, save_weights
-from revisage.models.legacy import read_legacy, save_legacy
+from revisage.models.torch_pickle import read_torch_weights, save_torch_weights
 from revisage.training.data.sources import read_crop
 from revisage.training.data.tar_source import TarSource
 from revisage.training.recipe import read_recipe
@@ -42,7 +42,7 @@ def test_a_device_without_end_is_refused(read, error):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX only")
-@pytest.mark.parametrize("read", [read_weights, read_legacy])
+@pytest.mark.parametrize("read", [read_weights, read_torch_weights])
 def test_a_pipe_holds_no_weights(pipe, read):
     with pytest.raises(MissingWeightsError, match="pipe"):
         read(pipe)
@@ -103,7 +103,7 @@ def test_permissions_are_those_of_the_umask(tmp_path, allowed, write):
 def test_permissions_of_weights(tmp_path, allowed, name):
     weights = {"a": torch.zeros(2)}
     if name.endswith(".pth"):
-        save_legacy(tmp_path / name, weights)
+        save_torch_weights(tmp_path / name, weights)
     else:
-        save_weights(tmp_path / name, weights, {})
+        save_weights(tmp_path / name, weights)
     assert stat.S_IMODE((tmp_path / name).stat().st_mode) == allowed

@@ -15,9 +15,8 @@ from safetensors.torch import save_file
 from locations import GOLDEN
 from revisage import loading
 from revisage.errors import CheckpointError, DeviceError, DownloadError, MissingWeightsError, UnknownModelError
-from revisage.models.architectures import NETWORKS, recognise
-from revisage.models.build import SUFFIXES
-from revisage.models.checkpoint import save_weights
+from revisage.models.architectures import ARCHITECTURES, detect_architecture
+from revisage.models.checkpoint import SUFFIXES, Header, save_weights
 from revisage.models.fetch import fetch, weight_file
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.models.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
@@ -26,8 +25,8 @@ from revisage.models.nets.restoration_unet import RestorationUNet
 SMALL = {"widths": [8, 8], "blocks": [1, 1]}
 
 
-def written(path, config, state=None):
-    save_weights(path, state or RestorationUNet(**SMALL).state_dict(), config)
+def written(path, header=None, state=None):
+    save_weights(path, state or RestorationUNet(**SMALL).state_dict(), header)
     return path
 
 
@@ -66,9 +65,9 @@ def offer(monkeypatch, cache, shop):
 
 @pytest.mark.parametrize("name", ["embedded", "embedded-detector", "embedded-identity"])
 def test_embedded_models_are_in_the_package_and_are_what_the_table_says(name):
-    network, config = loading.build(weight_file(name))
+    network, header = loading.build(weight_file(name))
     spec = loading.MODELS[name]
-    assert type(network).__name__ == spec.architecture == config["architecture"]
+    assert type(network).__name__ == spec.architecture == header.architecture
     assert sum(parameter.numel() for parameter in network.parameters()) == spec.parameters
 
 
@@ -96,7 +95,7 @@ def test_a_published_file_is_recognised_as_the_table_says(name, published):
     manifest = json.loads((GOLDEN / f"{published}.json").read_text(encoding="utf-8"))
     shapes = {key: tuple(shape) for key, shape in manifest["state_dict"].items()}
     spec = loading.MODELS[name]
-    assert recognise(shapes, spec.file, spec.architecture)["architecture"] == spec.architecture
+    assert detect_architecture(shapes, spec.file, spec.architecture).architecture == spec.architecture
     assert spec.parameters == manifest["num_params"]
 
 
@@ -104,11 +103,11 @@ def test_a_published_file_is_recognised_as_the_table_says(name, published):
 def test_a_row_of_the_table_is_complete(name):
     spec = loading.MODELS[name]
     assert Path(spec.file).suffix in SUFFIXES
-    assert all(vars(spec.licence).values())
+    assert all(vars(spec.license).values())
     assert all(url.startswith("https://") and quote(unquote(url), ":/") == url for url in spec.urls)
     assert spec.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", spec.sha256)
     # Unknown sums need a network that can be built to look at the file.
-    assert not spec.urls or spec.sha256 or spec.architecture in NETWORKS
+    assert not spec.urls or spec.sha256 or spec.architecture in ARCHITECTURES
     assert spec.size is None or spec.size >= 4 * spec.parameters
 
 
@@ -188,20 +187,20 @@ def test_embedded_weights_stay_small(name, limit):
 
 
 def test_a_file_of_ones_own_loads(tmp_path):
-    path = written(tmp_path / "own.safetensors", {"architecture": "RestorationUNet", "arguments": SMALL, "size": 64})
+    path = written(tmp_path / "own.safetensors", Header("RestorationUNet", SMALL, 64))
     result = loading.load(path, device="cpu")(np.zeros((40, 40, 3), np.uint8), aligned=True)
     assert result.image.shape == (64, 64, 3)
 
 
 def test_a_file_of_ones_own_without_a_header_loads(tmp_path):
-    network, config = loading.build(written(tmp_path / "own.safetensors", {}))
+    network, header = loading.build(written(tmp_path / "own.safetensors"))
     assert isinstance(network, RestorationUNet)
-    assert (config["arguments"]["widths"], config["size"]) == ([8, 8], 512)
+    assert (header.arguments["widths"], header.size) == ([8, 8], 512)
 
 
 def test_half_precision_weights_run_in_float32(tmp_path):
     state = {key: value.half() for key, value in RestorationUNet(**SMALL).state_dict().items()}
-    path = written(tmp_path / "h.safetensors", {"architecture": "RestorationUNet", "arguments": SMALL}, state)
+    path = written(tmp_path / "h.safetensors", Header("RestorationUNet", SMALL), state)
     assert {p.dtype for p in loading.build(path)[0].parameters()} == {torch.float32}
 
 
@@ -281,28 +280,28 @@ def test_an_incomplete_file_is_refused_by_its_keys(tmp_path):
     ("architecture", "message"), [("Painter", "no architecture 'Painter'"), ("GFPGANv1", "as its header says, not of")]
 )
 def test_an_architecture_that_cannot_be_is_refused(tmp_path, architecture, message):
-    path = written(tmp_path / "own.safetensors", {"architecture": "RestorationUNet", "arguments": SMALL})
+    path = written(tmp_path / "own.safetensors", Header("RestorationUNet", SMALL))
     with pytest.raises(CheckpointError, match=message):
         loading.load(path, architecture=architecture)
 
 
 def test_files_of_another_kind_are_refused_by_their_names(tmp_path):
     (tmp_path / "photo.jpg").touch()
-    with pytest.raises(UnknownModelError, match=r"weight files end in \.safetensors, \.pth"):
+    with pytest.raises(UnknownModelError, match=r"weights files end in \.safetensors, \.pth"):
         loading.load(tmp_path / "photo.jpg")
 
 
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("header", "message"),
     [
-        ({"architecture": "Painter"}, "names no known architecture .*'Painter'; known: .*RestorationUNet"),
-        ({"architecture": "RestorationUNet", "arguments": {"width": 3}}, "cannot be built as its header says"),
-        ({"architecture": "RestorationUNet", "arguments": {"widths": [8], "blocks": [1]}}, "unexpected"),
+        (Header("Painter"), "names no known architecture .*'Painter'; known: .*RestorationUNet"),
+        (Header("RestorationUNet", {"width": 3}), "cannot be built as its header says"),
+        (Header("RestorationUNet", {"widths": [8], "blocks": [1]}), "unexpected"),
     ],
 )
-def test_a_file_that_does_not_explain_itself_is_refused(tmp_path, config, message):
+def test_a_file_that_does_not_explain_itself_is_refused(tmp_path, header, message):
     with pytest.raises(CheckpointError, match=message):
-        loading.build(written(tmp_path / "bad.safetensors", config))
+        loading.build(written(tmp_path / "bad.safetensors", header))
 
 
 @pytest.mark.parametrize("settings", [{"device": "tpu"}, {"device": "cuda:99"}, {"dtype": "int8"}])

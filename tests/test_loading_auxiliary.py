@@ -10,7 +10,7 @@ import torch
 from revisage import loading
 from revisage.errors import InputError, MissingWeightsError, UnknownModelError
 from revisage.loading import load_descriptor, load_upscaler, when_needed
-from revisage.models.checkpoint import save_weights
+from revisage.models.checkpoint import Header, save_weights
 from revisage.models.device import choose
 from revisage.models.fetch import weight_file
 from revisage.models.nets.arcface import ResNetArcFace
@@ -86,7 +86,7 @@ class TestDescriptor:
             torch.save(ResNetArcFace("IRBlock", (1, 1, 1, 1)).state_dict(), tmp_path / "face.pth")
             return tmp_path / "face.pth"
         path = tmp_path / "face.safetensors"
-        save_weights(path, FaceEmbedder().state_dict(), {"architecture": architecture, "arguments": {}})
+        save_weights(path, FaceEmbedder().state_dict(), Header(architecture))
         return path
 
     @pytest.mark.parametrize("architecture", ["ResNetArcFace", "FaceEmbedder"])
@@ -102,11 +102,11 @@ class TestDescriptor:
 
     @pytest.mark.parametrize("name", ["gfpgan-1.4", "parsenet"])
     def test_a_name_of_something_else_is_refused_at_once(self, name):
-        with pytest.raises(UnknownModelError, match="not an identity network"):
+        with pytest.raises(UnknownModelError, match="not an embedder"):
             loading.load("embedded", device="cpu", identity=name)
 
     def test_a_file_of_something_else_is_refused(self):
-        with pytest.raises(UnknownModelError, match="not an identity network"):
+        with pytest.raises(UnknownModelError, match="not an embedder"):
             load_descriptor(CPU, weight_file("embedded"))
 
     def test_a_file_that_is_not_here_is_one_clear_line_and_only_when_it_is_needed(self):

@@ -8,7 +8,7 @@ import torch
 
 from revisage import loading
 from revisage.errors import MissingWeightsError, UnknownModelError
-from revisage.models import registry as catalogue
+from revisage.models import registry
 from revisage.models.device import choose
 from revisage.models.nets.parsenet import ParseNet
 from revisage.restore.align import TEMPLATE
@@ -34,8 +34,8 @@ def small_parser(path, label=13):
 @pytest.fixture
 def published(monkeypatch, cache):
     """The cache holds the published file, here a small one."""
-    path = small_parser(cache / catalogue.MODELS["parsenet"].file)
-    monkeypatch.setitem(catalogue.MODELS, "parsenet", replace(catalogue.MODELS["parsenet"], size=path.stat().st_size))
+    path = small_parser(cache / registry.MODELS["parsenet"].file)
+    monkeypatch.setitem(registry.MODELS, "parsenet", replace(registry.MODELS["parsenet"], size=path.stat().st_size))
 
 
 def test_without_its_file_nothing_parses_and_nothing_is_downloaded():
@@ -56,7 +56,7 @@ def test_who_names_it_and_has_it_not_is_told():
 
 
 def test_what_parses_no_faces_is_refused():
-    with pytest.raises(UnknownModelError, match="embedded-detector is a RetinaFace, not a parsing network"):
+    with pytest.raises(UnknownModelError, match="embedded-detector is a RetinaFace, not a parser"):
         loading.load("embedded", device="cpu", parser="embedded-detector")
 
 

@@ -62,8 +62,8 @@ def _device_facts(device: str, dtype: str) -> tuple[list[tuple[str, str]], list[
 
 def _weight_facts() -> tuple[list[tuple[str, str]], list[str]]:
     """Build every model that is here: only then are its weights known to be whole. The others are no fault."""
-    from revisage.models.cache import cache_folder
-    from revisage.models.registry import MODELS, path_of, present
+    from revisage.models.fetch import cache_folder, path_of, present
+    from revisage.models.registry import MODELS
 
     facts: list[tuple[str, str]] = []
     faults: list[str] = []
@@ -83,7 +83,7 @@ def _proven(name: str) -> str:
     Raises:
         WeightsError: it is not whole, or not the published one.
     """
-    from revisage.models.architectures import NETWORKS
+    from revisage.models.architectures import ARCHITECTURES
     from revisage.models.build import build
     from revisage.models.download import sha256_of
     from revisage.models.fetch import weight_file
@@ -93,7 +93,7 @@ def _proven(name: str) -> str:
     if spec.sha256 and sha256_of(path) != spec.sha256:
         raise CheckpointError(f"{path} is not the published file of {name}: its SHA-256 differs")
     count = spec.parameters
-    if spec.architecture in NETWORKS:
+    if spec.architecture in ARCHITECTURES:
         network, _ = build(path, spec.architecture)
         count = sum(parameter.numel() for parameter in network.parameters())
     return f"{spec.architecture}, {path.stat().st_size / 1e6:.1f} MB, {count / 1e6:.2f} million parameters"

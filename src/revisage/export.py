@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from revisage.errors import CheckpointError, InputError
 from revisage.files import atomic_write
-from revisage.models.checkpoint import METADATA_KEY, Header
+from revisage.models.checkpoint import METADATA_KEY, Header, dequantize_int8, quantize_int8
 from revisage.models.device import DeviceConfig
 from revisage.models.onnx_file import INTERNAL, METADATA_WEIGHTS, SCALE
 
@@ -30,7 +30,6 @@ except ImportError as error:
 from revisage.models.backends.onnxruntime import Conventions, open_onnx
 from revisage.models.backends.torch import TorchNetwork, inference_module
 from revisage.models.build import build
-from revisage.models.int8_quant import from_eight_bits, to_eight_bits
 from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.face_embedder import FaceEmbedder
 from revisage.models.nets.parsenet import ParseNet
@@ -96,16 +95,15 @@ def export_onnx(
         raise InputError(f"{target}: networks are exported as .onnx")
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists already (--overwrite replaces it)")
-    network, config = build(source, architecture)
+    network, found = build(source, architecture)
     sha = hashlib.sha256(source.read_bytes()).hexdigest()
-    kept = {key: value for key, value in config.items() if key not in ("architecture", "arguments", "size")}
-    kept = {"source_sha256": sha, **kept, **(notes or {}), "channels": "rgb", "input_range": _input_range(network)}
-    header = Header(config["architecture"], config["arguments"], config.get("size"), kept)
+    convention = {"channels": "rgb", "input_range": _input_range(network)}
+    header = replace(found, notes={"source_sha256": sha, **found.notes, **(notes or {}), **convention})
     images = _example(network, header)
     before = _outputs(network, header, images)
     stored = {} if stored_as == "float32" else _stored(network.state_dict(), stored_as)
     if stored:
-        network.load_state_dict(from_eight_bits(stored, str(source)))
+        network.load_state_dict(dequantize_int8(stored, str(source)))
     exported = _outputs(network, header, images)
     model = _to_ir(network, header, images)
     _optimize(model, stored)
@@ -151,7 +149,7 @@ def _input_range(network: nn.Module) -> tuple[float, float]:
 def _stored(state: Mapping[str, torch.Tensor], stored_as: StoredAs) -> dict[str, torch.Tensor]:
     """The state dict as it will lie in the file; integers, which only count training steps, are left alone."""
     if stored_as == "int8":
-        return to_eight_bits(state)
+        return quantize_int8(state)
     return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,15 +15,15 @@ from torch import nn
 
 from revisage.errors import UnknownModelError
 from revisage.images.pixels import to_tensor
-from revisage.models.architectures import NETWORKS, family_of
+from revisage.models.architectures import ARCHITECTURES, Role
 from revisage.models.build import build
 from revisage.models.device import Choice, choose
-from revisage.models.fetch import weight_file
+from revisage.models.fetch import present, weight_file
 from revisage.models.nets import retinaface
 from revisage.models.nets.arcface import gray_faces
 from revisage.models.nets.parsenet import ParseNet
 from revisage.models.nets.retinaface import RetinaFace
-from revisage.models.registry import MODELS, present
+from revisage.models.registry import DEFAULT_PARSER, MODELS, ModelSpec
 from revisage.restore.blend import Describe, Parse
 from revisage.restore.detect import Detector
 from revisage.restore.pipeline import Restorer
@@ -33,8 +33,6 @@ from revisage.types import Array, FloatImage
 
 LANCZOS = "lanczos"
 """What ``background`` is called where no network enlarges it."""
-RESTORERS = frozenset(name for name in NETWORKS if family_of(name).side is not None)
-"""Architectures that restore aligned faces."""
 
 
 def load(
@@ -52,7 +50,7 @@ def load(
     """Make a restorer.
 
     Args:
-        model: a name of ``catalogue.MODELS``, whose file is downloaded if it is not in the package or the cache;
+        model: a name of ``registry.MODELS``, whose file is downloaded if it is not in the package or the cache;
             or a ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt`` file of a face restorer: CoarseToFineUNet,
             RestorationUNet, GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++. Which one it
             is and how large is read from the file; code in it is never run.
@@ -79,17 +77,16 @@ def load(
         InputError: tiles too small.
     """
     choice = choose(device, dtype)
-    spec = MODELS.get(str(model))
-    # Wrong names come to light before anything is downloaded.
-    check_role(model, RESTORERS, "a restorer")
-    check_role(identity, DESCRIBERS, "an identity network")
-    check_role(parser or PARSER, PARSERS, "a parsing network")
+    # Names are validated before any download.
+    spec = check_role(model, "restorer")
+    check_role(identity, "embedder")
+    check_parser(parser or DEFAULT_PARSER)
     upscale = lanczos if background == LANCZOS else load_upscaler(choice, background, tile, offline=offline)
     path = weight_file(model, offline=offline)
-    network, config = build(path, architecture or (spec and spec.architecture))
-    size = config.get("size")
-    if not isinstance(size, int):
-        raise UnknownModelError(f"{model} is a {config['architecture']}, not a restorer")
+    network, header = build(path, architecture or (spec and spec.architecture))
+    size = header.size
+    if size is None:
+        raise UnknownModelError(f"{model} is a {header.architecture}, not a restorer")
     network = network.to(choice.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return Restorer(
         name=str(model),
@@ -106,7 +103,7 @@ def load(
 
 def _parser(choice: Choice, parser: str | Path | None, *, offline: bool | None) -> Parse | None:
     if parser == "auto":
-        parser = PARSER if PARSER in present() else None
+        parser = DEFAULT_PARSER if DEFAULT_PARSER in present() else None
     return None if parser is None else load_parser(choice, parser, offline=offline)
 
 
@@ -144,26 +141,37 @@ class PictureOnly:
         return output[0] if isinstance(output, tuple) else output
 
 
-PARSERS = frozenset({"ParseNet"})
-"""Architectures that tell the parts of faces apart."""
-UPSCALERS = frozenset({"RRDBNet", "SRVGGNetCompact"})
-"""Architectures that enlarge pictures."""
-DESCRIBERS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "FaceEmbedder": lambda crops: crops,
-    "ResNetArcFace": gray_faces,
-}
-"""Architectures that tell people apart, and what aligned crops (N, 3, S, S) in [-1, 1] become before they see them."""
 TOGETHER = 16
 """Faces that are described together, which bounds the memory for pictures of crowds."""
-PARSER = "parsenet"
-"""What tells the parts of faces apart if its file happens to be here and nobody said otherwise."""
 
 
-def check_role(model: str | Path, architectures: Container[str], what: str) -> None:
-    """Raise UnknownModelError if ``model`` is the name of something else."""
+def check_role(model: str | Path, role: Role) -> ModelSpec | None:
+    """The row of a named model, None for a file.
+
+    Raises:
+        UnknownModelError: a name of a model with another role.
+    """
     spec = MODELS.get(str(model))
-    if spec and spec.architecture not in architectures:
-        raise UnknownModelError(f"{model} is a {spec.architecture}, not {what}: it {spec.role}")
+    if spec and spec.role != role:
+        raise UnknownModelError(f"{model} is a {spec.architecture}, not {_article(role)}: it {spec.description}")
+    return spec
+
+
+def check_architecture(model: str | Path, architecture: str, role: Role) -> None:
+    """Raise UnknownModelError if a network has another role."""
+    if ARCHITECTURES[architecture].role != role:
+        raise UnknownModelError(f"{model} is a {architecture}, not {_article(role)}")
+
+
+def check_parser(model: str | Path) -> None:
+    """Raise UnknownModelError if ``model`` is the name of no parser, or of one with another order of labels."""
+    spec = check_role(model, "parser")
+    if spec and spec.architecture != "ParseNet":
+        raise UnknownModelError(f"{model} is a {spec.architecture}; the face parser has to be a ParseNet")
+
+
+def _article(role: Role) -> str:
+    return f"an {role}" if role[0] in "aeiou" else f"a {role}"
 
 
 def load_upscaler(choice: Choice, model: str | Path, tile: int = 400, *, offline: bool | None = None) -> TiledUpscaler:
@@ -174,10 +182,9 @@ def load_upscaler(choice: Choice, model: str | Path, tile: int = 400, *, offline
         InputError: tiles too small.
     """
     check_tile(tile)
-    check_role(model, UPSCALERS, "an upscaler")
-    network, config = build(weight_file(model, offline=offline))
-    if config["architecture"] not in UPSCALERS:
-        raise UnknownModelError(f"{model} is a {config['architecture']}, not an upscaler")
+    check_role(model, "upscaler")
+    network, header = build(weight_file(model, offline=offline))
+    check_architecture(model, header.architecture, "upscaler")
     try:
         with torch.inference_mode():
             factor = network(torch.zeros(1, 3, STEP, STEP)).shape[-1] // STEP
@@ -187,17 +194,17 @@ def load_upscaler(choice: Choice, model: str | Path, tile: int = 400, *, offline
     return TiledUpscaler(network, factor, choice, tile)
 
 
-def load_parser(choice: Choice, model: str | Path = PARSER, *, offline: bool | None = None) -> Parse:
+def load_parser(choice: Choice, model: str | Path = DEFAULT_PARSER, *, offline: bool | None = None) -> Parse:
     """What tells the parts of faces apart, by name or file; in float32, see ``Restorer.parse``.
 
     Raises:
         UnknownModelError: it does not; and as ``weight_file``.
     """
-    check_role(model, PARSERS, "a parsing network")
-    network, config = build(weight_file(model, offline=offline))
+    check_parser(model)
+    network, header = build(weight_file(model, offline=offline))
     if not isinstance(network, ParseNet):
-        raise UnknownModelError(f"{model} is a {config['architecture']}, not a parsing network")
-    network, side = network.to(choice.device), config["arguments"]["in_size"]
+        raise UnknownModelError(f"{model} is a {header.architecture}; the face parser has to be a ParseNet")
+    network, side = network.to(choice.device), header.arguments["in_size"]
 
     def labels(crop: FloatImage) -> NDArray[np.uint8]:
         seen = torch.nn.functional.interpolate(to_tensor([crop]).to(choice.device), (side, side), mode="area")
@@ -220,11 +227,10 @@ def load_descriptor(
     Raises:
         UnknownModelError: it does not tell people apart; and as ``weight_file``.
     """
-    check_role(model, DESCRIBERS, "an identity network")
-    network, config = build(weight_file(model, offline=offline))
-    prepare = DESCRIBERS.get(config["architecture"])
-    if prepare is None:
-        raise UnknownModelError(f"{model} is a {config['architecture']}, not an identity network")
+    check_role(model, "embedder")
+    network, header = build(weight_file(model, offline=offline))
+    check_architecture(model, header.architecture, "embedder")
+    gray = header.architecture == "ResNetArcFace"
     network = network.to(choice.device)
 
     def describe(crops: Sequence[FloatImage]) -> NDArray[np.float32]:
@@ -232,7 +238,8 @@ def load_descriptor(
             return np.zeros((0, 0), np.float32)
         parts = [crops[start : start + TOGETHER] for start in range(0, len(crops), TOGETHER)]
         with torch.inference_mode():
-            descriptors = torch.cat([network(prepare(to_tensor(part).to(choice.device))).float() for part in parts])
+            tensors = [to_tensor(part).to(choice.device) for part in parts]
+            descriptors = torch.cat([network(gray_faces(x) if gray else x).float() for x in tensors])
             return torch.nn.functional.normalize(descriptors).cpu().numpy()
 
     return describe

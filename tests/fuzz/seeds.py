@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save
 
 from revisage.models.build import construct_empty
+from revisage.models.checkpoint import Header
 from revisage.training.data.components import NAMES
 from revisage.types import Array
 
@@ -35,15 +36,11 @@ GFPGAN = {
 }
 UNET = {"widths": [8, 16], "blocks": [1, 1], "unshuffle": 4}
 HEADERS = [
-    {"architecture": "RestorationUNet", "arguments": UNET, "size": 512},
-    {
-        "architecture": "CoarseToFineUNet",
-        "arguments": {"coarse": UNET, "fine": UNET, "gate_threshold": 0.1},
-        "size": 512,
-    },
-    {"architecture": "GFPGANv1Clean", "arguments": GFPGAN, "size": 32},
-    {"architecture": "SRVGGNetCompact", "arguments": {"num_feat": 4, "num_conv": 2, "upscale": 2}},
-    {"architecture": "RRDBNet", "arguments": {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 1}},
+    Header("RestorationUNet", UNET, 512),
+    Header("CoarseToFineUNet", {"coarse": UNET, "fine": UNET, "gate_threshold": 0.1}, 512),
+    Header("GFPGANv1Clean", GFPGAN, 32),
+    Header("SRVGGNetCompact", {"num_feat": 4, "num_conv": 2, "upscale": 2}),
+    Header("RRDBNet", {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 1}),
 ]
 
 
@@ -149,7 +146,7 @@ def safetensors() -> tuple[bytes, ...]:
     """Small networks with and without a header, tensors of no network."""
     found = [save({"a": torch.ones(3), "b": torch.zeros(2, 2).half()}, {"revisage": '{"size": 1}'})]
     for header, state in zip(HEADERS, states(), strict=True):
-        found += [save(state, {"revisage": json.dumps(header)}), save(state)]
+        found += [save(state, {"revisage": header.to_json()}), save(state)]
     return tuple(sorted(found, key=len))[
         :6
     ]  # the large ones are slow and say nothing new; their headers do, see `headers`
@@ -158,7 +155,7 @@ def safetensors() -> tuple[bytes, ...]:
 @cache
 def headers() -> tuple[bytes, ...]:
     """The headers alone."""
-    files = [save(state, {"revisage": json.dumps(header)}) for header, state in zip(HEADERS, states(), strict=True)]
+    files = [save(state, {"revisage": header.to_json()}) for header, state in zip(HEADERS, states(), strict=True)]
     return tuple(file[8 : 8 + int.from_bytes(file[:8], "little")] for file in files)
 
 

@@ -19,12 +19,12 @@ from revisage.evaluation.metrics.networks import read_channel_weights
 from revisage.evaluation.metrics.niqe import read_model
 from revisage.images import images
 from revisage.images.images import read_image, write_image
-from revisage.models import transfer
-from revisage.models.architectures import recognise
-from revisage.models.build import build, construct_empty, identify
-from revisage.models.checkpoint import read_weights
-from revisage.models.legacy import read_legacy
-from revisage.models.transfer import Partial, TransferError, receive
+from revisage.models import download
+from revisage.models.architectures import detect_architecture
+from revisage.models.build import build, construct_empty, read_checkpoint
+from revisage.models.checkpoint import Header, read_weights
+from revisage.models.download import Partial, TransferError, receive
+from revisage.models.torch_pickle import read_torch_weights
 from revisage.training.data.components import read_components
 from revisage.training.data.lmdb_source import LmdbSource
 from revisage.training.data.sources import FolderSource
@@ -69,30 +69,30 @@ def rewritten_picture(data: bytes, folder: Path) -> None:
 
 def safetensors(data: bytes, folder: Path) -> None:
     path = put(folder, "input.safetensors", data)
-    state, config = read_weights(path)
+    state, header = read_weights(path)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
-    assert isinstance(config, dict)
+    assert header is None or isinstance(header, Header)
     network, _ = build(path)
     assert all(bool(value.isfinite().all()) for value in network.state_dict().values())
 
 
 def checkpoint(data: bytes, folder: Path) -> None:
     path = put(folder, "input.pth" if len(data) % 2 else "input.ckpt", data)
-    assert all(isinstance(value, torch.Tensor) for value in read_legacy(path).values())
+    assert all(isinstance(value, torch.Tensor) for value in read_torch_weights(path).values())
     build(path)
 
 
 def shapes(data: bytes, folder: Path) -> None:
     found = seeds.shapes(random.Random(data))
-    config = recognise(found, "input.pth")
-    construct_empty(config, "input.pth")
+    header = detect_architecture(found, "input.pth")
+    construct_empty(header, "input.pth")
 
 
 def header(data: bytes, folder: Path) -> None:
     """The text of a safetensors header, with the right length before it."""
     path = put(folder, "input.safetensors", seeds.header_of(len(data), data) + bytes(64))
-    state, config = identify(path)
-    construct_empty(config, str(path))
+    state, found = read_checkpoint(path)
+    construct_empty(found, str(path))
     assert state
 
 
@@ -186,7 +186,7 @@ def _receive(folder: Path, begun: bytes, noted: bytes, answer: mock.Mock) -> Non
     partial.path.write_bytes(begun)
     put(folder, "input.part.json", noted)
     try:
-        with mock.patch.object(transfer, "urlopen", answer):
+        with mock.patch.object(download, "urlopen", answer):
             receive("https://x.org/f", partial, size=10, same_everywhere=False, progress=lambda *_: None, timeout=1)
     except TransferError as error:  # `download` catches these
         raise DownloadError(f"input.bin: {error}") from error

@@ -9,7 +9,7 @@ import pytest
 import torch
 from command import revisage
 
-from revisage.models.checkpoint import save_weights
+from revisage.models.checkpoint import Header, save_weights
 from revisage.models.nets.restoration_unet import RestorationUNet
 
 
@@ -25,9 +25,7 @@ def data(tmp_path):
             cv2.imwrite(str(tmp_path / "data" / folder / f"{name}.png"), small)
     arguments = {"widths": [4, 4], "blocks": [1, 1], "unshuffle": 2}
     state = {key: torch.zeros_like(value) for key, value in RestorationUNet(**arguments).state_dict().items()}
-    save_weights(
-        tmp_path / "model.safetensors", state, {"architecture": "RestorationUNet", "arguments": arguments, "size": 64}
-    )
+    save_weights(tmp_path / "model.safetensors", state, Header("RestorationUNet", arguments, 64))
     return tmp_path
 
 

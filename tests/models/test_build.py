@@ -1,22 +1,24 @@
 """From file to network: quickly, and without what the file does not need."""
 
+import json
 import subprocess
 import sys
 import time
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from revisage.errors import CheckpointError
-from revisage.models.architectures import NETWORKS
-from revisage.models.build import build, construct_empty, identify
-from revisage.models.checkpoint import save_weights
+from revisage.models.architectures import ARCHITECTURES
+from revisage.models.build import build, construct_empty, read_checkpoint
+from revisage.models.checkpoint import Header, save_weights
 from revisage.models.nets.restoration_unet import RestorationUNet
 
 
 def test_building_a_network_does_not_load_the_compiler():
     """Which takes seconds; initialising weights that are not there would."""
-    arguments = {name: {"out_size": 32} for name in NETWORKS if "GAN" in name and name != "VQVAEGAN"}
+    arguments = {name: {"out_size": 32} for name in ARCHITECTURES if "GAN" in name and name != "VQVAEGAN"}
     arguments |= {
         "RRDBNet": {"num_in_ch": 3, "num_out_ch": 3},
         "ResNetArcFace": {"block": "IRBlock", "layers": [1] * 4},
@@ -24,10 +26,11 @@ def test_building_a_network_does_not_load_the_compiler():
     code = f"""
 import sys
 from revisage.models.build import construct_empty
-from revisage.models.architectures import NETWORKS
+from revisage.models.architectures import ARCHITECTURES
+from revisage.models.checkpoint import Header
 arguments = {arguments}
-for name in NETWORKS:
-    network = construct_empty({{"architecture": name, "arguments": arguments.get(name, {{}})}}, "w.pth")
+for name in ARCHITECTURES:
+    network = construct_empty(Header(name, arguments.get(name, {{}})), "w.pth")
     assert all(tensor.is_meta for tensor in network.state_dict().values()), name
     assert "torch._dynamo" not in sys.modules, name
 """
@@ -35,10 +38,10 @@ for name in NETWORKS:
     assert done.returncode == 0, done.stderr
 
 
-def refusal(config):
+def refusal(name, arguments):
     started = time.process_time()
     with pytest.raises(CheckpointError, match="cannot be built as its header says") as caught:
-        construct_empty(config, "w.safetensors")
+        construct_empty(Header(name, arguments), "w.safetensors")
     assert time.process_time() - started < 8
     return str(caught.value)
 
@@ -54,11 +57,11 @@ def refusal(config):
     ],
 )
 def test_a_header_that_asks_for_a_billion_layers_is_refused(name, arguments):
-    assert "more layers than any network" in refusal({"architecture": name, "arguments": arguments})
+    assert "more layers than any network" in refusal(name, arguments)
 
 
 def test_a_refusal_leaves_gradients_switched_on():
-    refusal({"architecture": "GFPGANv1Clean", "arguments": {"out_size": 32, "num_mlp": 10**9}})
+    refusal("GFPGANv1Clean", {"out_size": 32, "num_mlp": 10**9})
     assert torch.is_grad_enabled()
 
 
@@ -71,7 +74,7 @@ def test_a_refusal_leaves_gradients_switched_on():
     ids=str,
 )
 def test_a_header_with_arguments_that_make_no_sense_is_refused(arguments):
-    refusal({"architecture": "RestorationUNet", "arguments": arguments})
+    refusal("RestorationUNet", arguments)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +89,10 @@ def test_a_header_with_arguments_that_make_no_sense_is_refused(arguments):
     ],
 )
 def test_a_header_that_asks_for_the_impossible_is_refused(tmp_path, header, reason):
-    save_weights(tmp_path / "w.safetensors", {"a": torch.ones(1)}, {"architecture": "RestorationUNet"} | header)
+    text = json.dumps({"architecture": "RestorationUNet"} | header)
+    save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors", {"revisage": text})
     with pytest.raises(CheckpointError, match=reason):
-        identify(tmp_path / "w.safetensors")
+        read_checkpoint(tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -97,6 +101,6 @@ def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, suffix):
     key = list(state)[3]
     state[key].view(-1)[0] = float("nan")
     path = tmp_path / f"w{suffix}"
-    save_weights(path, state, {}) if suffix == ".safetensors" else torch.save(state, path)
+    save_weights(path, state) if suffix == ".safetensors" else torch.save(state, path)
     with pytest.raises(CheckpointError, match=rf"w{suffix} is damaged: {key} holds values that are no numbers"):
         build(path)

@@ -5,21 +5,21 @@ import pytest
 import torch
 
 from revisage.errors import CheckpointError, MissingWeightsError, OutputError
-from revisage.models.checkpoint import check_finite, load_strictly, read_weights, save_weights
+from revisage.models.checkpoint import Header, check_finite, load_strictly, read_weights, save_weights
 
-CONFIG = {"architecture": "Linear", "arguments": {"in_features": 2, "out_features": 3}}
+HEADER = Header("Linear", {"in_features": 2, "out_features": 3}, 64, {"recipe": "small"})
 
 
-def test_tensors_and_configuration_come_back(tmp_path):
+def test_tensors_and_header_come_back(tmp_path):
     state = torch.nn.Linear(2, 3).state_dict()
-    save_weights(tmp_path / "w.safetensors", state, CONFIG)
-    found, config = read_weights(tmp_path / "w.safetensors")
-    assert config == CONFIG
+    save_weights(tmp_path / "w.safetensors", state, HEADER)
+    found, header = read_weights(tmp_path / "w.safetensors")
+    assert header == HEADER
     assert all(torch.equal(found[key], state[key]) for key in state)
 
 
 def test_only_floating_point_is_stored_in_half(tmp_path):
-    save_weights(tmp_path / "w.safetensors", {"w": torch.ones(2), "n": torch.tensor(3)}, {}, torch.float16)
+    save_weights(tmp_path / "w.safetensors", {"w": torch.ones(2), "n": torch.tensor(3)}, dtype=torch.float16)
     found, _ = read_weights(tmp_path / "w.safetensors")
     assert found["w"].dtype == torch.float16
     assert found["n"].dtype == torch.int64
@@ -38,7 +38,7 @@ def test_what_is_not_safetensors_is_refused(tmp_path, content):
 
 
 def test_a_truncated_file_is_refused(tmp_path):
-    save_weights(tmp_path / "w.safetensors", {"w": torch.ones(100)}, {})
+    save_weights(tmp_path / "w.safetensors", {"w": torch.ones(100)})
     content = (tmp_path / "w.safetensors").read_bytes()
     (tmp_path / "w.safetensors").write_bytes(content[:-10])
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
@@ -69,14 +69,14 @@ def test_integers_for_fractions_are_refused():
 
 def test_a_failed_write_leaves_the_earlier_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "w.safetensors"
-    save_weights(path, {"w": torch.ones(2)}, {})
+    save_weights(path, {"w": torch.ones(2)})
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(OutputError, match="the disk is full"):
-        save_weights(path, {"w": torch.zeros(2)}, {})
+        save_weights(path, {"w": torch.zeros(2)})
     assert torch.equal(read_weights(path)[0]["w"], torch.ones(2))
     assert list(tmp_path.iterdir()) == [path]
 
@@ -118,7 +118,7 @@ def test_headers_made_to_harm_are_refused(tmp_path, header, length):
 
 
 @pytest.mark.parametrize("config", ["[" * 100_000, "{", "3", "NaN", "9" * 5000])
-def test_a_configuration_that_is_none_is_refused(tmp_path, config):
+def test_a_header_that_is_no_json_object_is_refused(tmp_path, config):
     header = {"__metadata__": {"revisage": config}, "a": tensor(0, 64, (16,))}
     with pytest.raises(CheckpointError, match=r"w\.safetensors"):
         read_weights(with_header(tmp_path / "w.safetensors", header))

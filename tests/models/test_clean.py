@@ -5,7 +5,7 @@ import torch
 from golden_weights import golden_arrays, golden_input, golden_state, manifest
 
 from revisage.errors import CheckpointError
-from revisage.models.clean import to_clean
+from revisage.models.convert import to_clean
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.models.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
 from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean

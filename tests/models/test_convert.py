@@ -3,10 +3,9 @@ import torch
 
 from revisage import loading
 from revisage.errors import CheckpointError, InputError
-from revisage.models.build import identify
-from revisage.models.checkpoint import save_weights
+from revisage.models.build import read_checkpoint
+from revisage.models.checkpoint import Header, save_weights
 from revisage.models.convert import convert
-from revisage.models.legacy import read_legacy
 from revisage.models.nets.coarse_to_fine import CoarseToFineUNet
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
 from revisage.models.nets.gfpgan import GFPGANv1Clean
@@ -14,6 +13,7 @@ from revisage.models.nets.gfpgan_fir import GFPGANBilinear
 from revisage.models.nets.restoration_unet import RestorationUNet
 from revisage.models.nets.retinaface import RetinaFace
 from revisage.models.nets.stylegan2_fir import StyleGAN2GeneratorBilinear
+from revisage.models.torch_pickle import read_torch_weights
 
 SMALL = {"out_size": 32, "num_style_feat": 8, "num_mlp": 2, "narrow": 0.0625}
 
@@ -37,9 +37,9 @@ def test_there_and_back_nothing_changes(tmp_path):
     done = convert(source, tmp_path / "b.safetensors")
     assert done.architecture == "GFPGANv1Clean"
     assert done.size == (tmp_path / "b.safetensors").stat().st_size
-    found, config = identify(tmp_path / "b.safetensors")
+    found, header = read_checkpoint(tmp_path / "b.safetensors")
     assert same(found, state)
-    assert (config["arguments"]["out_size"], config["size"]) == (32, 32)
+    assert (header.arguments["out_size"], header.size) == (32, 32)
     convert(tmp_path / "b.safetensors", tmp_path / "c.pth")
     assert same(torch.load(tmp_path / "c.pth", weights_only=True)["params_ema"], state)
 
@@ -70,10 +70,10 @@ def test_a_restorer_keeps_its_gate_threshold_in_a_file_without_header(tmp_path):
 def test_raw_weights_keep_their_name(tmp_path):
     ema, raw = small().state_dict(), small().state_dict()
     source = saved(tmp_path / "a.pth", {"params_ema": ema, "params": raw})
-    convert(source, tmp_path / "raw.pth", choice="params")
+    convert(source, tmp_path / "raw.pth", parameter_set="params")
     assert same(torch.load(tmp_path / "raw.pth", weights_only=True)["params"], raw)
     convert(source, tmp_path / "either.safetensors")
-    assert same(identify(tmp_path / "either.safetensors")[0], ema)
+    assert same(read_checkpoint(tmp_path / "either.safetensors")[0], ema)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -82,7 +82,7 @@ def test_half_precision_takes_half_the_room(tmp_path, suffix):
     whole, half = (convert(source, tmp_path / f"{half}{suffix}", half=half) for half in (False, True))
     assert half.values == whole.values
     assert half.size < 0.75 * whole.size  # small tensors: headers count
-    assert loading.build(tmp_path / f"True{suffix}")[1]["architecture"] == "GFPGANv1Clean"
+    assert loading.build(tmp_path / f"True{suffix}")[1].architecture == "GFPGANv1Clean"
 
 
 def test_bilinear_becomes_clean_and_restores_the_same(tmp_path):
@@ -97,8 +97,8 @@ def test_bilinear_becomes_clean_and_restores_the_same(tmp_path):
 def test_a_header_that_says_bilinear_is_enough(tmp_path):
     arguments = SMALL | {"lr_mlp": 0.02}
     bilinear = StyleGAN2GeneratorBilinear(**arguments)
-    config = {"architecture": "StyleGAN2GeneratorBilinear", "arguments": arguments | {"interpolation_mode": "bilinear"}}
-    save_weights(tmp_path / "a.safetensors", bilinear.state_dict(), config)
+    header = Header("StyleGAN2GeneratorBilinear", arguments | {"interpolation_mode": "bilinear"})
+    save_weights(tmp_path / "a.safetensors", bilinear.state_dict(), header)
     convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", clean=True)
     z = torch.randn(1, 8)
     clean = loading.build(tmp_path / "b.safetensors")[0]
@@ -119,8 +119,8 @@ def test_clean_weights_need_no_cleaning(tmp_path):
 
 def test_a_network_that_repeats_pixels_has_no_clean_form(tmp_path):
     arguments = SMALL | {"interpolation_mode": "nearest"}
-    config = {"architecture": "StyleGAN2GeneratorBilinear", "arguments": arguments}
-    save_weights(tmp_path / "a.safetensors", StyleGAN2GeneratorBilinear(**arguments).state_dict(), config)
+    header = Header("StyleGAN2GeneratorBilinear", arguments)
+    save_weights(tmp_path / "a.safetensors", StyleGAN2GeneratorBilinear(**arguments).state_dict(), header)
     with pytest.raises(CheckpointError, match="repeats pixels"):
         convert(tmp_path / "a.safetensors", tmp_path / "b.pth", clean=True)
 
@@ -138,7 +138,7 @@ def test_files_are_replaced_only_on_request(tmp_path):
     with pytest.raises(InputError, match="exists already"):
         convert(source, source)
     convert(source, source, overwrite=True)
-    assert list(read_legacy(source)) == list(small().state_dict())
+    assert list(read_torch_weights(source)) == list(small().state_dict())
 
 
 @pytest.mark.parametrize(("source", "target"), [("a.pth", "b.onnx"), ("a.npz", "b.pth")])

@@ -11,16 +11,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
+from platformdirs.windows import Windows
 
 from revisage.errors import CheckpointError, DownloadError, OutputError
 from revisage.jobs.lock import locked
-from revisage.models.cache import cache_folder, is_offline, mirror
-from revisage.models.download import Patience, Remote, by_hand, download, sha256_of
-from revisage.models.transfer import _extent
+from revisage.models.download import Remote, RetryPolicy, _extent, download, manual_download_hint, sha256_of
+from revisage.models.fetch import cache_folder, is_offline, mirror
 
 CONTENT = bytes(range(256)) * 800
 OTHER = CONTENT[::-1]
-HURRY = Patience(timeout=0.3, rounds=3, pause=0.01)
+HURRY = RetryPolicy(timeout=0.3, rounds=3, pause=0.01)
 
 
 class Server(ThreadingHTTPServer):
@@ -129,14 +131,14 @@ def test_what_is_there_is_not_fetched(server, tmp_path):
 
 def test_a_truncated_download_goes_on_where_it_broke_off(server, tmp_path):
     server.mischief = ["truncate"]
-    assert download(remote(server), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server), tmp_path, retry=HURRY).read_bytes() == CONTENT
     assert server.ranges() == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 def test_a_stalled_download_goes_on_where_it_stopped(server, tmp_path):
     server.mischief = ["stall"]
     start = time.monotonic()
-    assert download(remote(server), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server), tmp_path, retry=HURRY).read_bytes() == CONTENT
     assert time.monotonic() - start < 3
     assert server.ranges()[1] == f"bytes={len(CONTENT) // 2}-"
 
@@ -144,7 +146,7 @@ def test_a_stalled_download_goes_on_where_it_stopped(server, tmp_path):
 def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server, tmp_path):
     server.mischief = ["truncate"]
     with pytest.raises(DownloadError, match=f"broke after {len(CONTENT) // 2} of {len(CONTENT)} bytes"):
-        download(remote(server), tmp_path, patience=Patience(rounds=1))
+        download(remote(server), tmp_path, retry=RetryPolicy(rounds=1))
     assert left(tmp_path) == ["w.part.json", "w.part.pth"]
     assert download(remote(server), tmp_path).read_bytes() == CONTENT
     assert server.ranges()[1] == f"bytes={len(CONTENT) // 2}-"
@@ -152,7 +154,7 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server, tmp_path):
 
 def test_a_server_that_ignores_ranges_starts_the_file_anew(server, tmp_path):
     server.understands_ranges, server.mischief = False, ["truncate"]
-    assert download(remote(server), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server), tmp_path, retry=HURRY).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("etag", ['"2"', None], ids=["says so", "does not say so"])
@@ -161,7 +163,7 @@ def test_a_file_that_changes_between_two_attempts_is_never_mixed(server, tmp_pat
     server.mischief = ["truncate"]
     server.etag = etag and '"1"'
     with pytest.raises(DownloadError):
-        download(remote(server, size=False, sha256=False), tmp_path, patience=Patience(rounds=1))
+        download(remote(server, size=False, sha256=False), tmp_path, retry=RetryPolicy(rounds=1))
     server.content, server.etag = OTHER, etag
     path = download(remote(server, size=False, sha256=False), tmp_path)
     assert path.read_bytes() == OTHER
@@ -169,7 +171,7 @@ def test_a_file_that_changes_between_two_attempts_is_never_mixed(server, tmp_pat
 
 def test_a_weak_validator_is_not_trusted(server, tmp_path):
     server.etag, server.mischief = 'W/"1"', ["truncate"]
-    assert download(remote(server, sha256=False), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server, sha256=False), tmp_path, retry=HURRY).read_bytes() == CONTENT
     assert server.ranges() == [None, None]
 
 
@@ -181,13 +183,13 @@ def test_with_a_known_sum_another_mirror_completes_the_file(server, tmp_path):
 
 def test_a_beginning_of_another_file_is_found_out_by_the_sum(server, tmp_path):
     begun(tmp_path, OTHER[:1000])
-    assert download(remote(server), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server), tmp_path, retry=HURRY).read_bytes() == CONTENT
     assert server.ranges() == ["bytes=1000-", None]
 
 
 def test_a_beginning_longer_than_the_file_is_thrown_away(server, tmp_path):
     begun(tmp_path, CONTENT + b"more")
-    assert download(remote(server), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server), tmp_path, retry=HURRY).read_bytes() == CONTENT
 
 
 def test_a_whole_file_that_only_lacks_its_name_is_not_fetched_again(server, tmp_path):
@@ -204,20 +206,20 @@ def test_a_whole_file_of_unknown_size_is_recognised_by_the_server(server, tmp_pa
 
 def test_a_server_that_lies_about_the_content_once_is_asked_again(server, tmp_path):
     server.mischief = ["lie"]
-    assert download(remote(server), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server), tmp_path, retry=HURRY).read_bytes() == CONTENT
 
 
 def test_a_wrong_sum_is_refused_and_nothing_is_left(server, tmp_path):
     server.content = OTHER
     with pytest.raises(DownloadError, match="gave another file, its SHA-256 is"):
-        download(remote(server), tmp_path, patience=HURRY)
+        download(remote(server), tmp_path, retry=HURRY)
     assert left(tmp_path) == []
 
 
 def test_a_wrong_size_is_refused_before_anything_is_read(server, tmp_path):
     server.content = CONTENT[:100]
     with pytest.raises(DownloadError, match=f"offers 100 bytes, the file has {len(CONTENT)}"):
-        download(remote(server), tmp_path, patience=HURRY)
+        download(remote(server), tmp_path, retry=HURRY)
     assert left(tmp_path) == []
 
 
@@ -234,27 +236,27 @@ def test_a_file_without_a_known_sum_must_pass_the_check(server, tmp_path):
         raise CheckpointError("no weights at all")
 
     with pytest.raises(DownloadError, match="no weights at all"):
-        download(remote(server, sha256=False), tmp_path, check=check, patience=Patience(rounds=1))
+        download(remote(server, sha256=False), tmp_path, check=check, retry=RetryPolicy(rounds=1))
     assert seen == [CONTENT]
     assert left(tmp_path) == []
 
 
 def test_errors_of_the_server_are_outlasted(server, tmp_path):
     server.mischief = [503, 429]
-    assert download(remote(server), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server), tmp_path, retry=HURRY).read_bytes() == CONTENT
 
 
 def test_a_place_without_the_file_is_asked_once(server, tmp_path):
     server.mischief = [404, 503]
     wanted = remote(server, more=(f"{server.base}/mirror/w.pth",))
-    assert download(wanted, tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(wanted, tmp_path, retry=HURRY).read_bytes() == CONTENT
     assert [path for path, _ in server.requests] == ["/w.pth", "/mirror/w.pth", "/mirror/w.pth"]
 
 
 def test_tries_are_limited(server, tmp_path):
     server.mischief = [500] * 10
     with pytest.raises(DownloadError, match="HTTP 500"):
-        download(remote(server), tmp_path, patience=HURRY)
+        download(remote(server), tmp_path, retry=HURRY)
     assert len(server.requests) == HURRY.rounds
 
 
@@ -267,12 +269,12 @@ def test_a_mirror_is_asked_first_by_the_name_of_the_file(server, tmp_path):
 def test_without_a_network_one_line_tells_what_to_do(tmp_path):
     wanted = Remote("w.pth", ("http://127.0.0.1:1/w.pth",), 348_632_874)
     with pytest.raises(DownloadError) as caught:
-        download(wanted, tmp_path, patience=Patience(rounds=1))
+        download(wanted, tmp_path, retry=RetryPolicy(rounds=1))
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith("cannot download w.pth (127.0.0.1: ")
     assert message.endswith(f"get http://127.0.0.1:1/w.pth (348.6 MB) and put it at {tmp_path / 'w.pth'}")
-    assert by_hand(wanted, tmp_path) in message
+    assert manual_download_hint(wanted, tmp_path) in message
 
 
 def test_other_protocols_are_refused(tmp_path):
@@ -339,14 +341,17 @@ def test_the_environment_names_the_cache(monkeypatch, environment, folder):
 
 
 @pytest.mark.parametrize(
-    ("platform", "end"),
-    [("linux", ".cache/revisage"), ("darwin", "Library/Caches/revisage"), ("win32", "AppData/Local/revisage/Cache")],
+    ("system", "end"),
+    [(Unix, ".cache/revisage"), (MacOS, "Library/Caches/revisage"), (Windows, "AppData/Local/revisage/Cache")],
 )
-def test_each_system_has_a_folder_for_caches(monkeypatch, platform, end):
-    for name in ("REVISAGE_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+def test_each_system_has_a_folder_for_caches(monkeypatch, system, end):
+    for name in ("REVISAGE_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("sys.platform", platform)
-    assert cache_folder().as_posix().endswith(f"/{end}")
+    monkeypatch.setattr("platformdirs.windows.get_win_folder", lambda _: "/home/me/AppData/Local")
+    monkeypatch.setattr(
+        "revisage.models.fetch.user_cache_path", lambda name, **options: system(name, **options).user_cache_path
+    )
+    assert cache_folder().as_posix().replace("\\", "/").endswith(f"/{end}")
 
 
 @pytest.mark.parametrize(
@@ -368,7 +373,7 @@ def test_the_environment_names_a_mirror(monkeypatch):
 def test_a_note_that_is_none_starts_the_file_anew(server, tmp_path, note):
     begun(tmp_path)
     (tmp_path / "w.part.json").write_text(note)
-    assert download(remote(server, sha256=False), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert download(remote(server, sha256=False), tmp_path, retry=HURRY).read_bytes() == CONTENT
     assert server.ranges() == [None]
 
 
@@ -384,6 +389,6 @@ def test_a_length_that_is_none_is_not_believed(length):
 def test_an_address_that_is_none_is_told_in_one_line(tmp_path, url):
     """A mirror of the environment may be anything."""
     with pytest.raises(DownloadError) as caught:
-        download(Remote("w.pth", (url,)), tmp_path, patience=HURRY)
+        download(Remote("w.pth", (url,)), tmp_path, retry=HURRY)
     assert str(caught.value).startswith("cannot download w.pth")
     assert str(caught.value).isprintable()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from locations import RECIPES
-from revisage.models.architectures import NETWORKS
+from revisage.models.architectures import network_class
 from revisage.models.checkpoint import read_weights, save_weights
 from revisage.models.nets.restoreformer import VQVAEGAN
 from revisage.models.nets.stylegan2_fir import StyleGAN2Generator
@@ -34,7 +34,7 @@ def settings(prefix, values):
 def prior(tmp_path_factory):
     path = tmp_path_factory.mktemp("prior") / "prior.safetensors"
     torch.manual_seed(1)
-    save_weights(path, StyleGAN2Generator(**TINY_STYLEGAN2, channel_multiplier=1).state_dict(), {})
+    save_weights(path, StyleGAN2Generator(**TINY_STYLEGAN2, channel_multiplier=1).state_dict())
     return path
 
 
@@ -42,7 +42,7 @@ def prior(tmp_path_factory):
 def dictionary(tmp_path_factory):
     path = tmp_path_factory.mktemp("dictionary") / "dictionary.safetensors"
     torch.manual_seed(1)
-    save_weights(path, VQVAEGAN(**TINY_DICTIONARY).state_dict(), {})
+    save_weights(path, VQVAEGAN(**TINY_DICTIONARY).state_dict())
     return path
 
 
@@ -82,9 +82,9 @@ def check(run, recipe):
     assert "validation" in records[-1]
     assert list((run / "sheets").iterdir())
     state, header = read_weights(run / "model.safetensors")
-    assert header["recipe"] == recipe.name
+    assert header.notes["recipe"] == recipe.name
     with torch.device("meta"):
-        network = NETWORKS[header["architecture"]](**header["arguments"])
+        network = network_class(header.architecture)(**header.arguments)
     assert state.keys() == network.state_dict().keys()
     assert all(bool(value.isfinite().all()) for value in state.values())
     return state

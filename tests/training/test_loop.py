@@ -70,8 +70,8 @@ def same(first, second):
 def test_a_run_leaves_weights_log_sheets_and_recipe(recipe_file, tmp_path):
     run = tmp_path / "run"
     assert train(read_recipe(recipe_file), run) == run / "model.safetensors"
-    _, config = read_weights(run / "model.safetensors")
-    assert (config["architecture"], config["images"], config["size"]) == ("RestorationUNet", 16, 64)
+    _, header = read_weights(run / "model.safetensors")
+    assert (header.architecture, header.notes["images"], header.size) == ("RestorationUNet", 16, 64)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [record["images"] for record in records if "validation" in record] == [8, 16]
     assert sorted(path.name for path in (run / "sheets").iterdir()) == ["00000008.jpg", "00000016.jpg"]
@@ -128,7 +128,7 @@ def test_the_best_weights_are_kept_apart(recipe_file, tmp_path):
     train(read_recipe(recipe_file, [best]), run)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     figures = {r["images"]: r["validation"]["same/psnr"] for r in records if "validation" in r}
-    assert read_weights(run / "best.safetensors")[1]["images"] == max(figures, key=figures.__getitem__)
+    assert read_weights(run / "best.safetensors")[1].notes["images"] == max(figures, key=figures.__getitem__)
 
 
 def test_the_best_by_a_metric_that_is_not_measured_is_refused(recipe_file, tmp_path):
@@ -232,7 +232,7 @@ def test_a_state_from_another_recipe_is_refused_with_the_differences(recipe_file
 def test_a_longer_run_may_go_on(recipe_file, tmp_path):
     train(read_recipe(recipe_file), tmp_path / "run")
     train(read_recipe(recipe_file, ["training.images=24"]), tmp_path / "run")
-    assert read_weights(tmp_path / "run" / "model.safetensors")[1]["images"] == 24
+    assert read_weights(tmp_path / "run" / "model.safetensors")[1].notes["images"] == 24
 
 
 def test_a_damaged_state_is_refused(recipe_file, tmp_path):

@@ -110,7 +110,7 @@ def test_the_saved_file_is_a_prior_for_gfpgan(settings, tmp_path, kind):
     network = config(**SMALL, decoder_weights=path).build()
     state = network.get_submodule("stylegan_decoder").state_dict()
     learnt, header = read_weights(path)
-    assert header["architecture"] == kind
+    assert header.architecture == kind
     assert state.keys() == learnt.keys()
     assert all(torch.equal(value, state[key]) for key, value in learnt.items())
 
@@ -129,7 +129,7 @@ def test_an_examination_draws_the_same_faces_every_time(settings):
 def test_training_can_begin_with_weights(settings, tmp_path):
     torch.manual_seed(5)
     start = StyleGAN2GeneratorClean(**SMALL)
-    save_weights(tmp_path / "start.safetensors", start.state_dict(), {})
+    save_weights(tmp_path / "start.safetensors", start.state_dict())
     made = task(settings, initial_weights=tmp_path / "start.safetensors")
     assert torch.equal(made.network.constant_input.weight, start.constant_input.weight)
 

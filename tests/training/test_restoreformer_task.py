@@ -3,7 +3,7 @@ import torch
 
 import revisage
 from revisage.errors import CheckpointError, RecipeError
-from revisage.models.checkpoint import read_weights, save_weights
+from revisage.models.checkpoint import Header, read_weights, save_weights
 from revisage.models.nets.restoreformer import VQVAEGAN
 from revisage.training.config import Training
 from revisage.training.distributed import World
@@ -32,7 +32,7 @@ ADVERSARIAL = {"discriminator": {"ndf": 8, "n_layers": 1}}
 def dictionary(tmp_path):
     torch.manual_seed(1)
     path = tmp_path / "dictionary.safetensors"
-    save_weights(path, VQVAEGAN(**NETWORK).state_dict(), {"architecture": "VQVAEGAN", "arguments": NETWORK})
+    save_weights(path, VQVAEGAN(**NETWORK).state_dict(), Header("VQVAEGAN", NETWORK))
     return path
 
 

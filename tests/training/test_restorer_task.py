@@ -143,7 +143,7 @@ def test_each_half_of_a_coarse_to_fine_network_can_begin_with_weights_of_its_own
     levels = {"widths": [8, 8], "blocks": [1, 1]}
     start = RestorationUNet(**levels)
     torch.nn.init.normal_(start.tail.weight, std=0.1)
-    save_weights(tmp_path / "start.safetensors", start.state_dict(), {})
+    save_weights(tmp_path / "start.safetensors", start.state_dict())
     network = {"type": "CoarseToFineUNet", "coarse": levels, "fine": levels, "factor": 2}
     made = task(settings, network=network | {f"{half}_weights": tmp_path / "start.safetensors"})
     x = torch.rand(1, 3, 32, 32)
@@ -151,11 +151,11 @@ def test_each_half_of_a_coarse_to_fine_network_can_begin_with_weights_of_its_own
     small = torch.nn.functional.avg_pool2d(x, 2)
     expected = start(x) if half == "fine" else x + enlarge(start(small) - small)
     torch.testing.assert_close(made.network(x), expected)
-    assert "fine_weights" not in made.header()["arguments"]
+    assert "fine_weights" not in made.header().arguments
 
 
 def test_weights_that_fit_neither_half_are_refused(settings, tmp_path):
-    save_weights(tmp_path / "start.safetensors", RestorationUNet((8,), (1,)).state_dict(), {})
+    save_weights(tmp_path / "start.safetensors", RestorationUNet((8,), (1,)).state_dict())
     network = {"type": "CoarseToFineUNet", "fine_weights": tmp_path / "start.safetensors"}
     with pytest.raises(CheckpointError, match="does not fit"):
         task(settings, network=network)
@@ -226,11 +226,11 @@ def test_an_untrained_network_scores_like_its_input(settings, tmp_path):
 
 @pytest.mark.parametrize("kind", ["RestorationUNet", "GFPGANv1Clean"])
 def test_the_header_is_enough_to_build_the_network_again(settings, kind):
-    from revisage.models.architectures import NETWORKS
+    from revisage.models.architectures import network_class
 
     small = {"out_size": 32, "num_style_feat": 8, "narrow": 0.03125, "num_mlp": 1, "channel_multiplier": 1}
     network = {"type": kind} | (small if kind == "GFPGANv1Clean" else {"widths": [8], "blocks": [1]})
     made = task(settings, network=network)
     header = made.header()
-    again = NETWORKS[header["architecture"]](**header["arguments"])
+    again = network_class(header.architecture)(**header.arguments)
     assert again.state_dict().keys() == made.network.state_dict().keys()

@@ -28,7 +28,7 @@ def convert(
     done = convert_weights(
         source,
         target,
-        choice=None if averaged is None else "params_ema" if averaged else "params",
+        parameter_set=None if averaged is None else "params_ema" if averaged else "params",
         half=half,
         clean=to_clean,
         architecture=architecture,

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 def models() -> None:
     """List the models that have a name, and which of them are on this machine."""
-    from revisage.models.cache import cache_folder
-    from revisage.models.registry import MODELS, path_of
+    from revisage.models.fetch import cache_folder, path_of
+    from revisage.models.registry import MODELS
 
     width = max(map(len, MODELS)) + 2
     for name, spec in MODELS.items():
@@ -16,7 +16,7 @@ def models() -> None:
         told = f"{size / 1e6:.1f} MB" if size else "size unknown"
         state = "present" if here else "absent"
         print(f"{name:<{width}}{state:<9}{told:>12}  {spec.architecture}, {spec.parameters / 1e6:.1f} M parameters")
-        print(f"{'':<{width}}{spec.role}")
-        licence = spec.licence
-        print(f"{'':<{width}}code {licence.code} | weights {licence.weights} | trained on {licence.data}")
+        print(f"{'':<{width}}{spec.description}")
+        license = spec.license
+        print(f"{'':<{width}}code {license.code} | weights {license.weights} | trained on {license.data}")
     print(f"\n`revisage fetch NAME` downloads what is absent into {cache_folder()}")

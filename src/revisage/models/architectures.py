@@ -1,166 +1,358 @@
-"""Which network do weights belong to? Answered from keys and shapes alone, by one table.
+"""The networks whose weights can be read: one row each, and which row a file belongs to by keys and shapes alone.
 
-To add a network: a function that reads its constructor's arguments from shapes, and a row of ``FAMILIES``.
+To add a network: a function that reads its constructor's arguments from shapes, and a row of ``ARCHITECTURES``. Nothing
+here imports torch: roles are known before a network is.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from torch import nn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 from revisage.errors import CheckpointError
-from revisage.models.arch import analysts, autoencoders, stylegan2, upscalers
-from revisage.models.arch.shapes import Shapes
-from revisage.models.nets.arcface import ResNetArcFace
-from revisage.models.nets.bisenet import BiSeNet
-from revisage.models.nets.coarse_to_fine import CoarseToFineUNet
-from revisage.models.nets.discriminators import FacialComponentDiscriminator, StyleGAN2Discriminator
-from revisage.models.nets.face_embedder import FaceEmbedder
-from revisage.models.nets.gfpgan import GFPGANv1Clean
-from revisage.models.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
-from revisage.models.nets.parsenet import ParseNet
-from revisage.models.nets.restoration_unet import RestorationUNet
-from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
-from revisage.models.nets.retinaface import RetinaFace
-from revisage.models.nets.rrdbnet import RRDBNet
-from revisage.models.nets.srvggnet import SRVGGNetCompact
-from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
-from revisage.models.nets.stylegan2_fir import StyleGAN2Generator, StyleGAN2GeneratorBilinear
+from revisage.models.checkpoint import Header, ParameterSet
 
-Entry = Literal["params_ema", "params"]
-Arguments = Callable[[Shapes], dict[str, Any]]
-Network = type[nn.Module]
+if TYPE_CHECKING:
+    from torch import nn
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Key of a state dict -> shape of the tensor."""
+Role = Literal["restorer", "detector", "parser", "embedder", "upscaler", "generator", "discriminator"]
+FACE_SIZE = 512
+"""Size of the faces of all published networks; convolutional networks do not tell it by their weights."""
 
 
 @dataclass(frozen=True)
-class Family:
-    """Networks whose files look alike.
+class Architecture:
+    """A network whose weights can be read.
 
     Attributes:
-        networks: keys and shapes cannot tell them apart; the first is meant unless another is asked for.
-        marks: regular expressions; each is the whole of some key of the family, and no other family has all.
-        arguments: reads the constructor's arguments from shapes.
-        entry: where the published ``.pth`` files keep the weights; None: the file is the state dict itself.
-        side: "out_size": restores aligned faces of that size; a number: of this size; None: restores no faces.
+        network: "module:class" in ``models.nets``.
+        role: of the network in a restoration or a training.
+        key_patterns: regular expressions; each matches the whole of some key of the network's state dict, and no other
+            network has keys for all of them, except those with the same patterns: of these the first row is meant
+            unless another is asked for.
+        infer_arguments: reads the constructor's arguments from shapes.
+        parameter_set: where the published ``.pth`` files keep the weights; None: the file is the state dict itself.
+        size: of the aligned faces that a restorer takes; "out_size": the argument of that name; None: no restorer.
     """
 
-    networks: tuple[Network, ...]
-    marks: tuple[str, ...]
-    arguments: Arguments
-    entry: Entry | None = "params_ema"
-    side: Literal["out_size"] | int | None = None
+    network: str
+    role: Role
+    key_patterns: tuple[str, ...]
+    infer_arguments: Callable[[Shapes], dict[str, Any]]
+    parameter_set: ParameterSet | None = "params_ema"
+    size: Literal["out_size"] | int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the class, as in the header of a weights file."""
+        return self.network.partition(":")[2]
 
 
-def _nothing(_: Shapes) -> dict[str, Any]:
-    return {}
+def network_class(architecture: str) -> type[nn.Module]:
+    """The class of a name of ``ARCHITECTURES``."""
+    module, _, name = ARCHITECTURES[architecture].network.partition(":")
+    return getattr(import_module(f"revisage.models.nets.{module}"), name)
 
 
-FAMILIES = (
-    Family(
-        (GFPGANv1Clean,),
-        (r"conv_body_first\.weight", r"stylegan_decoder\.style_conv1\.bias"),
-        stylegan2.gfpgan,
-        side="out_size",
-    ),
-    Family(
-        (GFPGANv1, GFPGANBilinear),
-        (r"conv_body_first\.0\.weight", r"stylegan_decoder\.style_conv1\.activate\.bias"),
-        stylegan2.gfpgan,
-        side="out_size",
-    ),
-    Family(
-        (RestoreFormer, VQVAEGAN),
-        (r"quantize\.embedding\.weight", r"encoder\.conv_in\.weight", r"decoder\.up\.\d+\.attn\.0\.q\.weight"),
-        autoencoders.dictionary_autoencoder,
-        side=autoencoders.SIDE,
-    ),
-    Family(
-        (RestorationUNet,),
-        (r"stem\.weight", r"tail\.weight", r"encoder\.0\.0\.conv1\.weight"),
-        autoencoders.restoration_unet,
-        side=autoencoders.SIDE,
-    ),
-    Family(
-        (CoarseToFineUNet,),
-        (r"coarse\.stem\.weight", r"fine\.stem\.weight", r"gate_threshold"),
-        autoencoders.coarse_to_fine,
-        side=autoencoders.SIDE,
-    ),
-    Family((StyleGAN2GeneratorClean,), (r"constant_input\.weight", r"style_conv1\.bias"), stylegan2.generator),
-    Family(
-        (StyleGAN2Generator, StyleGAN2GeneratorBilinear),
-        (r"constant_input\.weight", r"style_conv1\.activate\.bias"),
-        stylegan2.generator,
-    ),
-    Family(
-        (StyleGAN2Discriminator,),
-        (r"conv_body\.0\.0\.weight", r"final_linear\.1\.weight"),
-        stylegan2.discriminator,
-        entry="params",
-    ),
-    Family(
-        (FacialComponentDiscriminator,),
-        (r"conv1\.0\.weight", r"conv5\.1\.bias", r"final_conv\.0\.bias"),
-        _nothing,
-        entry="params",
-    ),
-    Family((ResNetArcFace,), (r"fc5\.weight", r"layer1\.0\.bn0\.weight"), analysts.resnet_arcface, entry=None),
-    Family((FaceEmbedder,), (r"levels\.3\.0\.weight", r"places\.weight"), analysts.face_embedder, entry=None),
-    Family((RetinaFace,), (r"ClassHead\.0\.conv1x1\.weight",), analysts.retinaface, entry=None),
-    Family((ParseNet,), (r"out_mask_conv\.conv2d\.weight",), analysts.parsenet, entry=None),
-    Family((BiSeNet,), (r"cp\.resnet\.conv1\.weight", r"ffm\.conv1\.weight"), analysts.bisenet, entry=None),
-    Family((RRDBNet,), (r"conv_first\.weight", r"body\.0\.rdb1\.conv1\.weight"), upscalers.rrdbnet),
-    Family((SRVGGNetCompact,), (r"body\.0\.weight", r"body\.1\.weight", r"body\.2\.weight"), upscalers.srvggnet),
-)
-"""Every network whose weights can be read."""
-
-NETWORKS = {network.__name__: network for family in FAMILIES for network in family.networks}
-"""Architecture name, as in the header of a weight file -> class."""
+def lookalikes(architecture: str) -> list[str]:
+    """Names of ``ARCHITECTURES`` with the same keys and shapes, the given one among them; the default first."""
+    patterns = ARCHITECTURES[architecture].key_patterns
+    return [name for name, row in ARCHITECTURES.items() if row.key_patterns == patterns]
 
 
-def family_of(architecture: str) -> Family:
-    """The family of a name of ``NETWORKS``."""
-    return next(family for family in FAMILIES if NETWORKS[architecture] in family.networks)
-
-
-def recognise(shapes: Shapes, source: str, architecture: str | None = None) -> dict[str, Any]:
-    """Say which network weights belong to.
+def detect_architecture(shapes: Shapes, source: str, architecture: str | None = None) -> Header:
+    """Find the network that weights belong to.
 
     Args:
         shapes: key -> shape of all tensors.
         source: what to call the origin in an error, a file name say.
-        architecture: a name of ``NETWORKS``. It decides where the files of several look alike: GFPGANv1 and
-            GFPGANBilinear, StyleGAN2Generator and StyleGAN2GeneratorBilinear, RestoreFormer and VQVAEGAN. None means
-            the former of each two; only of these are there published files.
-
-    Returns:
-        A configuration like that in the header of our own files: ``architecture``, its constructor's ``arguments`` and,
-        if it restores faces, their ``size``.
+        architecture: a name of ``ARCHITECTURES``. It decides between lookalikes: GFPGANv1 and GFPGANBilinear,
+            StyleGAN2Generator and StyleGAN2GeneratorBilinear, RestoreFormer and VQVAEGAN. None means the former of
+            each two; only of these are there published files.
 
     Raises:
         CheckpointError: of no known network, of another than asked for, or with keys missing that would tell its sizes.
     """
-    family = next((family for family in FAMILIES if _bears(shapes, family.marks)), None)
-    if family is None:
+    match = next((name for name, row in ARCHITECTURES.items() if _has_keys(shapes, row.key_patterns)), None)
+    if match is None:
         shown = ", ".join(list(shapes)[:3])
         raise CheckpointError(f"{source} holds weights of no known network (its keys begin with {shown})")
-    names = [network.__name__ for network in family.networks]
-    name = architecture or names[0]
+    names = lookalikes(match)
+    name = architecture or match
     if name not in names:
         raise CheckpointError(f"{source} holds weights of a {' or '.join(names)}, not of a {name}")
+    row = ARCHITECTURES[name]
     try:
-        arguments = family.arguments(shapes)
+        arguments = row.infer_arguments(shapes)
     except KeyError as error:
         raise CheckpointError(f"{source} looks like a {name} but lacks {error.args[0]}") from error
     except (IndexError, ValueError, ArithmeticError) as error:
         raise CheckpointError(f"{source} looks like a {name}, but no sizes fit its tensors' shapes") from error
-    size = arguments["out_size"] if family.side == "out_size" else family.side
-    return {"architecture": name, "arguments": arguments} | ({"size": size} if size else {})
+    return Header(name, arguments, arguments["out_size"] if row.size == "out_size" else row.size)
 
 
-def _bears(shapes: Shapes, marks: tuple[str, ...]) -> bool:
-    return all(any(re.fullmatch(mark, key) for key in shapes) for mark in marks)
+def _has_keys(shapes: Shapes, patterns: tuple[str, ...]) -> bool:
+    return all(any(re.fullmatch(pattern, key) for key in shapes) for pattern in patterns)
+
+
+def _indices(shapes: Shapes, prefix: str) -> list[int]:
+    """Numbers that follow a prefix, ascending: ``body.0.weight``, ``body.2.weight`` -> 0, 2 for ``body.``."""
+    parts = {key.removeprefix(prefix).split(".")[0] for key in shapes if key.startswith(prefix)}
+    return sorted(int(part) for part in parts if part.isdecimal())
+
+
+def _count(shapes: Shapes, prefix: str) -> int:
+    return len(_indices(shapes, prefix))
+
+
+def _no_arguments(_: Shapes) -> dict[str, Any]:
+    return {}
+
+
+def _stylegan2(shapes: Shapes, prefix: str = "") -> dict[str, Any]:
+    """Arguments of a StyleGAN2 generator whose keys begin with ``prefix``.
+
+    Widths follow from three numbers: int(512 * narrow) channels up to 32x32, and from 64x64 on
+    int(2^14 / size * channel_multiplier * narrow); GFP-GAN's U-Net has half of both.
+    """
+    narrow = shapes[f"{prefix}constant_input.weight"][1] / 512
+    levels = _count(shapes, f"{prefix}to_rgbs.")
+    widths = {i: shapes[f"{prefix}to_rgbs.{i}.modulated_conv.weight"][2] for i in range(levels)}
+    return {
+        "out_size": 2 ** (levels + 2),
+        "num_style_feat": shapes[f"{prefix}style_conv1.modulated_conv.modulation.weight"][1],
+        "num_mlp": _count(shapes, f"{prefix}style_mlp."),
+        "channel_multiplier": _channel_multiplier(widths, narrow),
+        "narrow": narrow,
+    }
+
+
+def _gfpgan(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of a GFP-GAN.
+
+    Whether styles bypass the mapping network leaves no trace in the weights. In all published networks they do, and
+    there is one for each layer; one style for all is taken to go through it.
+    """
+    arguments = _stylegan2(shapes, "stylegan_decoder.")
+    features, width = shapes["condition_scale.0.2.weight"][:2]
+    different_w = shapes["final_linear.weight"][0] != arguments["num_style_feat"]
+    return arguments | {"input_is_latent": different_w, "different_w": different_w, "sft_half": features == width}
+
+
+def _stylegan2_discriminator(shapes: Shapes) -> dict[str, Any]:
+    narrow = shapes["final_conv.0.weight"][0] / 512
+    levels = _count(shapes, "conv_body.") - 1
+    widths = {levels - block: shapes[f"conv_body.{block}.conv1.0.weight"][0] for block in range(1, levels + 1)}
+    return {"out_size": 2 ** (levels + 2), "channel_multiplier": _channel_multiplier(widths, narrow), "narrow": narrow}
+
+
+def _channel_multiplier(widths: dict[int, int], narrow: float) -> float:
+    """The least ``channel_multiplier`` that gives the widths (level -> channels at 8 * 2^level); 1 if none needs it."""
+    units = {level: 2 ** (11 - level) * narrow for level in widths if level >= 3}
+    if not units:
+        return 1
+    least = max(widths[level] / unit for level, unit in units.items())
+    if any(int(unit * least) < widths[level] for level, unit in units.items()):
+        least = math.nextafter(least, math.inf)  # the division was rounded down
+    return int(least) if least == int(least) else least
+
+
+def _restoreformer(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of RestoreFormer, RestoreFormer++ and VQVAEGAN, which learns their dictionary.
+
+    The number of heads leaves no trace in the weights: it is that of the published networks, 8, or 4 where the
+    decoder attends to more levels than the encoder (RestoreFormer++).
+    """
+    ch, in_channels = shapes["encoder.conv_in.weight"][:2]
+    levels = range(_count(shapes, "encoder.down."))
+    n_embed, embed_dim = shapes["quantize.embedding.weight"]
+    z_channels = shapes["post_quant_conv.weight"][0]
+    encoder, decoder = _attention_levels(shapes, "encoder.down."), _attention_levels(shapes, "decoder.up.")
+    extra = encoder[0] - decoder[0] if encoder and decoder else 0
+    arguments = {
+        "n_embed": n_embed,
+        "embed_dim": embed_dim,
+        "ch": ch,
+        "out_ch": shapes["decoder.conv_out.weight"][0],
+        "ch_mult": [shapes[f"encoder.down.{level}.block.0.conv1.weight"][0] // ch for level in levels],
+        "num_res_blocks": _count(shapes, "encoder.down.0.block."),
+        "attn_resolutions": [FACE_SIZE // 2**level for level in reversed(encoder)],
+        "in_channels": in_channels,
+        "resolution": FACE_SIZE,
+        "z_channels": z_channels,
+        "double_z": shapes["encoder.conv_out.weight"][0] == 2 * z_channels,
+        "enable_mid": "encoder.mid.block_1.norm1.weight" in shapes,
+        "head_size": 4 if extra else 8,
+    }
+    return arguments | ({"ex_multi_scale_num": extra} if extra else {})
+
+
+def _attention_levels(shapes: Shapes, prefix: str) -> list[int]:
+    """Levels with attention, finest first."""
+    return [level for level in range(_count(shapes, prefix)) if f"{prefix}{level}.attn.0.q.weight" in shapes]
+
+
+def _restoration_unet(shapes: Shapes) -> dict[str, Any]:
+    stem, channels = shapes["stem.weight"][:2]
+    subpixels = shapes["tail.weight"][0] // 3
+    levels = range(_count(shapes, "down."))
+    return {
+        "widths": [stem, *(shapes[f"down.{level}.weight"][0] for level in levels)],
+        "blocks": [_count(shapes, f"encoder.{level}.") for level in range(len(levels) + 1)],
+        "unshuffle": math.isqrt(subpixels),
+        "inputs": channels // (3 * subpixels),
+    }
+
+
+def _coarse_to_fine(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of CoarseToFineUNet. The factor leaves no trace in the weights: it is that of the embedded network."""
+    coarse, fine = (
+        _restoration_unet({key.removeprefix(part): shape for key, shape in shapes.items() if key.startswith(part)})
+        for part in ("coarse.", "fine.")
+    )
+    fine.pop("inputs")
+    return {"coarse": coarse, "fine": fine}
+
+
+def _resnet_arcface(shapes: Shapes) -> dict[str, Any]:
+    return {
+        "block": "IRBlock",
+        "layers": [_count(shapes, f"layer{layer}.") for layer in (1, 2, 3, 4)],
+        "use_se": "layer1.0.se.fc.0.weight" in shapes,
+    }
+
+
+def _face_embedder(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of FaceEmbedder; each of its four levels begins with a convolution, a norm and an activation."""
+    return {
+        "widths": [shapes[f"levels.{level}.0.weight"][0] for level in range(4)],
+        "blocks": [_count(shapes, f"levels.{level}.") - 3 for level in range(4)],
+        "size": shapes["head.weight"][0],
+    }
+
+
+def _retinaface(shapes: Shapes) -> dict[str, Any]:
+    return {"network_name": "mobile0.25" if "body.stage1.0.0.weight" in shapes else "resnet50"}
+
+
+def _parsenet(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of ParseNet; the coarsest features are taken to have the published size, 32."""
+    mask = shapes["out_mask_conv.conv2d.weight"]
+    widths = [mask[1], *(shape[1] for key, shape in shapes.items() if key.endswith(".conv1.conv2d.weight"))]
+    return {
+        "in_size": 32 * 2 ** (_count(shapes, "encoder.") - 1),
+        "out_size": 32 * 2 ** _count(shapes, "decoder."),
+        "base_ch": shapes["encoder.0.conv2d.weight"][0],
+        "parsing_ch": mask[0],
+        "res_depth": _count(shapes, "body."),
+        "norm_type": "bn" if any(".norm.norm." in key for key in shapes) else "none",
+        "ch_range": [min(widths), max(widths)],
+    }
+
+
+def _bisenet(shapes: Shapes) -> dict[str, Any]:
+    return {"num_class": shapes["conv_out.conv_out.weight"][0]}
+
+
+def _rrdbnet(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of RRDBNet; the result is taken to have as many channels as the image."""
+    num_feat, unshuffled = shapes["conv_first.weight"][:2]
+    channels = shapes["conv_last.weight"][0]
+    return {
+        "num_in_ch": channels,
+        "num_out_ch": channels,
+        "scale": 4 // math.isqrt(unshuffled // channels),
+        "num_feat": num_feat,
+        "num_block": _count(shapes, "body."),
+        "num_grow_ch": shapes["body.0.rdb1.conv1.weight"][0],
+    }
+
+
+def _srvggnet(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of SRVGGNetCompact with PReLU; the other activations leave no trace in the weights."""
+    num_feat, channels = shapes["body.0.weight"][:2]
+    last = _indices(shapes, "body.")[-1]
+    return {
+        "num_in_ch": channels,
+        "num_out_ch": channels,
+        "num_feat": num_feat,
+        "num_conv": last // 2 - 1,
+        "upscale": math.isqrt(shapes[f"body.{last}.weight"][0] // channels),
+        "act_type": "prelu",
+    }
+
+
+_FIR_GFPGAN = (r"conv_body_first\.0\.weight", r"stylegan_decoder\.style_conv1\.activate\.bias")
+_FIR_STYLEGAN2 = (r"constant_input\.weight", r"style_conv1\.activate\.bias")
+_DICTIONARY = (r"quantize\.embedding\.weight", r"encoder\.conv_in\.weight", r"decoder\.up\.\d+\.attn\.0\.q\.weight")
+
+_ROWS = (
+    Architecture(
+        "gfpgan:GFPGANv1Clean",
+        "restorer",
+        (r"conv_body_first\.weight", r"stylegan_decoder\.style_conv1\.bias"),
+        _gfpgan,
+        size="out_size",
+    ),
+    Architecture("gfpgan_fir:GFPGANv1", "restorer", _FIR_GFPGAN, _gfpgan, size="out_size"),
+    Architecture("gfpgan_fir:GFPGANBilinear", "restorer", _FIR_GFPGAN, _gfpgan, size="out_size"),
+    Architecture("restoreformer:RestoreFormer", "restorer", _DICTIONARY, _restoreformer, size=FACE_SIZE),
+    Architecture("restoreformer:VQVAEGAN", "restorer", _DICTIONARY, _restoreformer, size=FACE_SIZE),
+    Architecture(
+        "restoration_unet:RestorationUNet",
+        "restorer",
+        (r"stem\.weight", r"tail\.weight", r"encoder\.0\.0\.conv1\.weight"),
+        _restoration_unet,
+        size=FACE_SIZE,
+    ),
+    Architecture(
+        "coarse_to_fine:CoarseToFineUNet",
+        "restorer",
+        (r"coarse\.stem\.weight", r"fine\.stem\.weight", r"gate_threshold"),
+        _coarse_to_fine,
+        size=FACE_SIZE,
+    ),
+    Architecture(
+        "stylegan2:StyleGAN2GeneratorClean",
+        "generator",
+        (r"constant_input\.weight", r"style_conv1\.bias"),
+        _stylegan2,
+    ),
+    Architecture("stylegan2_fir:StyleGAN2Generator", "generator", _FIR_STYLEGAN2, _stylegan2),
+    Architecture("stylegan2_fir:StyleGAN2GeneratorBilinear", "generator", _FIR_STYLEGAN2, _stylegan2),
+    Architecture(
+        "discriminators:StyleGAN2Discriminator",
+        "discriminator",
+        (r"conv_body\.0\.0\.weight", r"final_linear\.1\.weight"),
+        _stylegan2_discriminator,
+        "params",
+    ),
+    Architecture(
+        "discriminators:FacialComponentDiscriminator",
+        "discriminator",
+        (r"conv1\.0\.weight", r"conv5\.1\.bias", r"final_conv\.0\.bias"),
+        _no_arguments,
+        "params",
+    ),
+    Architecture(
+        "arcface:ResNetArcFace", "embedder", (r"fc5\.weight", r"layer1\.0\.bn0\.weight"), _resnet_arcface, None
+    ),
+    Architecture(
+        "face_embedder:FaceEmbedder", "embedder", (r"levels\.3\.0\.weight", r"places\.weight"), _face_embedder, None
+    ),
+    Architecture("retinaface:RetinaFace", "detector", (r"ClassHead\.0\.conv1x1\.weight",), _retinaface, None),
+    Architecture("parsenet:ParseNet", "parser", (r"out_mask_conv\.conv2d\.weight",), _parsenet, None),
+    Architecture("bisenet:BiSeNet", "parser", (r"cp\.resnet\.conv1\.weight", r"ffm\.conv1\.weight"), _bisenet, None),
+    Architecture("rrdbnet:RRDBNet", "upscaler", (r"conv_first\.weight", r"body\.0\.rdb1\.conv1\.weight"), _rrdbnet),
+    Architecture(
+        "srvggnet:SRVGGNetCompact", "upscaler", tuple(rf"body\.{index}\.weight" for index in range(3)), _srvggnet
+    ),
+)
+ARCHITECTURES: Mapping[str, Architecture] = {row.name: row for row in _ROWS}
+"""Every network whose weights can be read, by the name of its class."""

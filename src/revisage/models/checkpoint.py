@@ -1,7 +1,7 @@
-"""Weights on disk: safetensors with the network's configuration inside, so that a file explains itself.
+"""Weights on disk: safetensors with a header inside, so that a file explains itself.
 
-The header's metadata holds ``revisage``, a JSON object ``{"architecture": class name, "arguments": {...}, ...}``:
-enough to build the network that the tensors belong to. Reading runs no code, unlike pickles.
+The metadata of a ``.safetensors`` or ``.onnx`` file holds ``revisage``, a JSON object ``{"architecture": class name,
+"arguments": {...}, ...}``: enough to build the network of the tensors. Reading runs no code, unlike pickles.
 """
 
 from __future__ import annotations
@@ -10,20 +10,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.files import atomic_write
-from revisage.models.int8_quant import from_eight_bits, to_eight_bits
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+ParameterSet = Literal["params_ema", "params"]
+"""Names under which ``.pth`` files of BasicSR keep averaged and raw weights."""
+
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
+ONNX = ".onnx"
+SUFFIXES = (".safetensors", *TORCH_SUFFIXES, ONNX)
+"""Suffixes of weights files."""
 METADATA_KEY = "revisage"
 """The entry of a file's metadata that holds the header."""
 FACE_SIZES = range(16, 4097)
 """Sizes of aligned faces that a header may ask for: larger crops would fill the memory."""
+SCALE = ".scale"
+"""Appended to a tensor's key: the key of its int8 scales."""
+_INT8_MAX = 127
 
 
 @dataclass(frozen=True)
@@ -78,18 +87,15 @@ class Header:
 
 
 def save_weights(
-    path: Path,
-    state: Mapping[str, torch.Tensor],
-    config: Mapping[str, Any],
-    dtype: torch.dtype | None = None,
+    path: Path, state: Mapping[str, torch.Tensor], header: Header | None = None, dtype: torch.dtype | None = None
 ) -> None:
-    """Write a state dict and its configuration, atomically.
+    """Write a state dict and its header as safetensors, atomically.
 
     Args:
         path: a ``.safetensors`` file.
         state: official key -> tensor; tensors may live on any device.
-        config: ``architecture``, ``arguments`` and whatever else belongs to the weights; JSON values.
-        dtype: floating-point tensors are stored in this format, int8 as ``eight_bit`` says; None keeps theirs.
+        header: None: readers infer it from keys and shapes.
+        dtype: floating-point tensors are stored in this format, int8 as ``quantize_int8`` says; None keeps theirs.
 
     Raises:
         OutputError: the file cannot be written; an earlier one is intact.
@@ -98,36 +104,84 @@ def save_weights(
     from safetensors.torch import save_file
 
     if dtype == torch.int8:
-        state, dtype = to_eight_bits(state), None
-    tensors = {
-        key: value.detach().to("cpu", dtype if dtype and value.is_floating_point() else value.dtype).contiguous()
+        state, dtype = quantize_int8(state), None
+    tensors = {key: stored.contiguous() for key, stored in to_stored(state, dtype).items()}
+    metadata = {METADATA_KEY: header.to_json()} if header else None
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def to_stored(state: Mapping[str, torch.Tensor], dtype: torch.dtype | None) -> dict[str, torch.Tensor]:
+    """Tensors on the CPU without history, floating-point ones in ``dtype`` unless it is None."""
+    return {
+        key: value.detach().to("cpu", dtype if dtype and value.is_floating_point() else value.dtype)
         for key, value in state.items()
     }
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(dict(config), sort_keys=True)})
 
 
-def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read a ``.safetensors`` file -> (state dict on the CPU, configuration; empty if the file has none).
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], Header | None]:
+    """Read a ``.safetensors`` file -> (state dict on the CPU, header; None if the file has none).
 
     Raises:
         MissingWeightsError: there is no such file.
-        CheckpointError: it is not a whole safetensors file, or its configuration is not a JSON object.
+        CheckpointError: it is not a whole safetensors file, or its header is wrong.
     """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise MissingWeightsError(f"no weight file at {path}")
+        raise MissingWeightsError(f"no weights file at {path}")
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY, "{}")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        config = json.loads(text)
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path}: the configuration in the header is not a JSON object")
-    return from_eight_bits(state, str(path)), config
+    return dequantize_int8(state, str(path)), Header.from_json(text, str(path))
+
+
+def quantize_int8(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Matrices and kernels, (C, ...), as int8 beside (C,) float32 scales; vectors as float16; integers as they are.
+
+    Symmetric, with a scale for each output channel (Krishnamoorthi 2018, arXiv 1806.08342, section 3.1): w ≈ scale · q
+    with integers q from -127 to 127. Half the size of float16 on disk; what is read are floats again.
+    """
+    import torch
+
+    packed: dict[str, torch.Tensor] = {}
+    for key, value in state.items():
+        if not value.is_floating_point():
+            packed[key] = value
+        elif value.ndim < 2:
+            packed[key] = value.to(torch.float16)
+        else:
+            rows = value.detach().float().flatten(1)
+            scales = rows.abs().amax(1) / _INT8_MAX
+            quantized = (rows / scales.clamp_min(torch.finfo(torch.float32).tiny)[:, None]).round()
+            packed[key], packed[key + SCALE] = quantized.to(torch.int8).reshape(value.shape), scales
+    return packed
+
+
+def dequantize_int8(state: Mapping[str, torch.Tensor], source: str) -> dict[str, torch.Tensor]:
+    """Inverse of :func:`quantize_int8`, as float32; tensors without scales are handed on.
+
+    Args:
+        state: tensors by key.
+        source: what to call the origin in an error, a file name say.
+
+    Raises:
+        CheckpointError: scales that do not fit their tensor.
+    """
+    import torch
+
+    packed = {key for key, value in state.items() if value.dtype == torch.int8 and key + SCALE in state}
+    scales = {key + SCALE for key in packed}
+    floats = {key: value for key, value in state.items() if key not in scales}
+    for key in packed:
+        value, scale = state[key], state[key + SCALE]
+        if not value.ndim or scale.shape != value.shape[:1] or not scale.is_floating_point():
+            raise CheckpointError(f"{source} is damaged: the scales of {key} do not fit it")
+        floats[key] = value.float() * scale.float().reshape(-1, *[1] * (value.ndim - 1))
+    return floats
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:

@@ -1,23 +1,59 @@
-"""Where the weights of a name or a file lie, and how they get there."""
+"""Where the weights of a name or a file lie, and how they get there; nothing here imports torch before it must."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from revisage.errors import CheckpointError, MissingWeightsError, UnknownModelError
-from revisage.models.architectures import NETWORKS
-from revisage.models.build import SUFFIXES, build
-from revisage.models.cache import cache_folder, is_offline, mirror
-from revisage.models.download import Remote, by_hand, download
-from revisage.models.registry import MODELS, path_of
-from revisage.models.transfer import Progress
+from revisage.models.architectures import ARCHITECTURES
+from revisage.models.checkpoint import SUFFIXES
+from revisage.models.download import Progress, Remote, download, manual_download_hint
+from revisage.models.registry import MODELS
+
+
+def cache_folder() -> Path:
+    r"""Folder of downloaded weights; not made here.
+
+    ``$REVISAGE_CACHE``, else ``$XDG_CACHE_HOME/revisage``, else the system's: ``~/.cache/revisage``,
+    ``~/Library/Caches/revisage`` (macOS) or ``%LOCALAPPDATA%\revisage\Cache`` (Windows).
+    """
+    if own := os.environ.get("REVISAGE_CACHE"):
+        return Path(own).expanduser()
+    if xdg := os.environ.get("XDG_CACHE_HOME"):  # on every system, and ~ as it stands
+        return Path(xdg) / "revisage"
+    return user_cache_path("revisage", appauthor=False)
+
+
+def is_offline() -> bool:
+    """Whether ``$REVISAGE_OFFLINE`` forbids downloads: set to anything but 0, no or false."""
+    return os.environ.get("REVISAGE_OFFLINE", "").lower() not in ("", "0", "no", "false")
+
+
+def mirror() -> str | None:
+    """``$REVISAGE_MIRROR``: a base address that is asked for each file, by its name, before the official ones."""
+    return os.environ.get("REVISAGE_MIRROR", "").rstrip("/") or None
+
+
+def path_of(name: str) -> Path:
+    """Path of the file of a name of ``MODELS``, present or not: in the package, or in the cache."""
+    spec = MODELS[name]
+    return cache_folder() / spec.file if spec.urls else Path(str(files("revisage") / "weights" / spec.file))
+
+
+def present() -> list[str]:
+    """The names of ``MODELS`` whose files are on this machine."""
+    return [name for name in MODELS if path_of(name).is_file()]
 
 
 def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
-    """Where the weights of a named model, or of a file given as such, lie; published ones are downloaded if need be.
+    """Path of the weights of a named model or of a file; published ones are downloaded if need be.
 
     Raises:
         UnknownModelError: says which names are like it.
@@ -28,13 +64,13 @@ def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
     path = Path(model)
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
-            raise UnknownModelError(f"{path}: weight files end in {', '.join(SUFFIXES)}")
+            raise UnknownModelError(f"{path}: weights files end in {', '.join(SUFFIXES)}")
         return path
     raise UnknownModelError(f"no model or file {str(model)!r}{_suggestion(path.name)}; `revisage models` lists all")
 
 
 def fetch(name: str, *, offline: bool | None = None) -> Path:
-    """The file of a name of ``catalogue.MODELS``; downloaded into the cache if it is not there.
+    """The file of a name of ``MODELS``; downloaded into the cache if it is not there.
 
     A download shows a bar on a terminal. It is checked before it is used: size and SHA-256 where they are known,
     otherwise whether it holds weights of the architecture.
@@ -61,13 +97,17 @@ def fetch(name: str, *, offline: bool | None = None) -> Path:
         raise MissingWeightsError(f"{path} is missing: the package is not whole, install it again")
     remote = Remote(spec.file, spec.urls, spec.size, spec.sha256)
     if is_offline() if offline is None else offline:
-        raise MissingWeightsError(f"{name} is not here and downloads are off; {by_hand(remote, path.parent)}")
+        raise MissingWeightsError(
+            f"{name} is not here and downloads are off; {manual_download_hint(remote, path.parent)}"
+        )
 
     def check(file: Path) -> None:
-        if not spec.sha256 and spec.architecture in NETWORKS:
+        if not spec.sha256 and spec.architecture in ARCHITECTURES:
+            from revisage.models.build import build
+
             build(file, spec.architecture)
 
-    with transfer_bar(name) as progress:
+    with _progress_bar(name) as progress:
         return download(remote, cache_folder(), mirror=mirror(), check=check, progress=progress)
 
 
@@ -79,7 +119,7 @@ def _suggestion(name: str) -> str:
 
 
 @contextmanager
-def transfer_bar(name: str) -> Generator[Progress]:
+def _progress_bar(name: str) -> Generator[Progress]:
     """Show a bar with size, speed and remaining time on stderr while inside; nothing where stderr is no terminal.
 
     Yields:

@@ -1,4 +1,4 @@
-"""The one table of weight files that have a name. A literal; to add a model, add a row.
+"""The table of models that have a name. To add a model, add a row; nothing here imports torch.
 
 Sizes and SHA-256 sums are those of the published files as several independent projects record them; None where nobody
 does: such a file is used only after it has proved to be weights of its architecture.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 
-from revisage.models.cache import cache_folder
+from revisage.models.architectures import ARCHITECTURES, Role
 
 
 @dataclass(frozen=True)
-class Licence:
-    """Code, weights and data have licences of their own; "unknown" where their authors do not say.
+class License:
+    """Code, weights and data are licensed separately; "unknown" where their authors do not say.
 
     Attributes:
         code: of the project that published the weights; the code that runs them here is Apache-2.0.
@@ -34,25 +32,34 @@ class ModelSpec:
     """A model that has a name.
 
     Attributes:
-        architecture: key of ``architectures.recognise.NETWORKS``, or a class of ``nets`` that is no such key.
-        file: name of the weight file, in the package or in the cache.
-        role: what it does, one line.
-        parameters: numbers that were learnt.
-        licence: of code, weights and training data.
-        urls: where the file is published, the official place first; empty: it is part of the package.
+        architecture: a name of ``ARCHITECTURES``, or a class of ``nets`` that extracts features for losses and metrics.
+        file: name of the weights file, in the package or in the cache.
+        description: what the model does, one line.
+        parameters: number of learnt values.
+        license: of code, weights and training data.
+        urls: where the file is published, the official address first; empty: it is part of the package.
         size: bytes, None if unknown.
         sha256: hexadecimal, None if unknown.
     """
 
     architecture: str
     file: str
-    role: str
+    description: str
     parameters: int
-    licence: Licence
+    license: License
     urls: tuple[str, ...] = ()
     size: int | None = None
     sha256: str | None = None
 
+    @property
+    def role(self) -> Role | None:
+        """Role of the architecture; None for feature extractors of losses and metrics."""
+        row = ARCHITECTURES.get(self.architecture)
+        return row and row.role
+
+
+DEFAULT_PARSER = "parsenet"
+"""The face parser that is used if its file is in the cache and none is named."""
 
 _GFPGAN = "https://github.com/TencentARC/GFPGAN/releases/download"
 _FACEXLIB = "https://github.com/xinntao/facexlib/releases/download"
@@ -60,23 +67,23 @@ _CODEFORMER = "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0"
 _REAL_ESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _RESTOREFORMER = "https://github.com/wzhouxiff/RestoreFormerPlusPlus/releases/download/v1.0.0"
 
-_OURS = Licence("Apache-2.0", "Apache-2.0", "US House portraits (MIT repository) and SFHQ-T2I synthetic faces (MIT)")
+_OURS = License("Apache-2.0", "Apache-2.0", "US House portraits (MIT repository) and SFHQ-T2I synthetic faces (MIT)")
 _FFHQ = "FFHQ (CC BY-NC-SA 4.0)"
-_STYLEGAN = Licence("Apache-2.0; parts NVIDIA non-commercial", "Apache-2.0; NVIDIA non-commercial parts", _FFHQ)
-_STYLEGAN_MORE = Licence(_STYLEGAN.code, _STYLEGAN.weights, f"{_FFHQ} and more, not told")
-_FORMER = Licence("Apache-2.0", "Apache-2.0", _FFHQ)
-_DETECTOR = Licence("MIT", "MIT", "WIDER FACE (research only)")
-_PARSER = Licence("MIT", "MIT", "CelebAMask-HQ (research only)")
-_UPSCALER = Licence("BSD-3-Clause", "BSD-3-Clause", "DF2K and OST (research only)")
+_STYLEGAN = License("Apache-2.0; parts NVIDIA non-commercial", "Apache-2.0; NVIDIA non-commercial parts", _FFHQ)
+_STYLEGAN_MORE = License(_STYLEGAN.code, _STYLEGAN.weights, f"{_FFHQ} and more, undisclosed")
+_FORMER = License("Apache-2.0", "Apache-2.0", _FFHQ)
+_DETECTOR = License("MIT", "MIT", "WIDER FACE (research only)")
+_PARSER = License("MIT", "MIT", "CelebAMask-HQ (research only)")
+_UPSCALER = License("BSD-3-Clause", "BSD-3-Clause", "DF2K and OST (research only)")
 
 _RESTORES = "restores aligned 512-pixel faces"
-_FINDS = "finds faces and five landmarks"
+_DETECTS = "detects faces and five landmarks"
 
 MODELS: Mapping[str, ModelSpec] = {
     "embedded": ModelSpec("CoarseToFineUNet", "restorer.safetensors", _RESTORES, 7_334_392, _OURS),
-    "embedded-detector": ModelSpec("RetinaFace", "detector.safetensors", _FINDS, 426_608, _OURS),
+    "embedded-detector": ModelSpec("RetinaFace", "detector.safetensors", _DETECTS, 426_608, _OURS),
     "embedded-identity": ModelSpec(
-        "FaceEmbedder", "identity.safetensors", "tells whether a restored face is still the same", 608_080, _OURS
+        "FaceEmbedder", "identity.safetensors", "compares a restored face with the original", 608_080, _OURS
     ),
     "gfpgan-1": ModelSpec(
         "GFPGANv1",
@@ -108,7 +115,7 @@ MODELS: Mapping[str, ModelSpec] = {
     "gfpgan-1.4": ModelSpec(
         "GFPGANv1Clean",
         "GFPGANv1.4.pth",
-        f"{_RESTORES}: more detail and likeness than 1.3",
+        f"{_RESTORES}: more detail and identity than 1.3",
         86_444_252,
         _STYLEGAN_MORE,
         (f"{_GFPGAN}/v1.3.0/GFPGANv1.4.pth", f"{_GFPGAN}/v1.3.4/GFPGANv1.4.pth"),
@@ -145,7 +152,7 @@ MODELS: Mapping[str, ModelSpec] = {
     "retinaface-resnet50": ModelSpec(
         "RetinaFace",
         "detection_Resnet50_Final.pth",
-        _FINDS,
+        _DETECTS,
         27_293_600,
         _DETECTOR,
         (f"{_FACEXLIB}/v0.1.0/detection_Resnet50_Final.pth", f"{_CODEFORMER}/detection_Resnet50_Final.pth"),
@@ -155,7 +162,7 @@ MODELS: Mapping[str, ModelSpec] = {
     "retinaface-mobilenet": ModelSpec(
         "RetinaFace",
         "detection_mobilenet0.25_Final.pth",
-        _FINDS,
+        _DETECTS,
         426_608,
         _DETECTOR,
         (f"{_FACEXLIB}/v0.1.0/detection_mobilenet0.25_Final.pth", f"{_CODEFORMER}/detection_mobilenet0.25_Final.pth"),
@@ -185,7 +192,7 @@ MODELS: Mapping[str, ModelSpec] = {
     "realesrgan-x2plus": ModelSpec(
         "RRDBNet",
         "RealESRGAN_x2plus.pth",
-        "doubles pictures, for backgrounds",
+        "enlarges backgrounds twice",
         16_703_171,
         _UPSCALER,
         (f"{_REAL_ESRGAN}/v0.2.1/RealESRGAN_x2plus.pth",),
@@ -195,9 +202,9 @@ MODELS: Mapping[str, ModelSpec] = {
     "realesr-general-x4v3": ModelSpec(
         "SRVGGNetCompact",
         "realesr-general-x4v3.pth",
-        "quadruples pictures, for backgrounds; small",
+        "enlarges backgrounds four times; small",
         1_213_296,
-        Licence("BSD-3-Clause", "BSD-3-Clause", "unknown"),
+        License("BSD-3-Clause", "BSD-3-Clause", "unknown"),
         (f"{_REAL_ESRGAN}/v0.2.5.0/realesr-general-x4v3.pth",),
         4_885_111,
         "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
@@ -205,15 +212,15 @@ MODELS: Mapping[str, ModelSpec] = {
     "arcface-resnet18": ModelSpec(
         "ResNetArcFace",
         "arcface_resnet18.pth",
-        "tells identities apart, for training and metrics",
+        "compares identities, for training and metrics",
         25_627_081,
-        Licence("Apache-2.0", "unknown", "unknown"),
+        License("Apache-2.0", "unknown", "unknown"),
         (f"{_GFPGAN}/v0.1.0/arcface_resnet18.pth",),
     ),
     "stylegan2-ffhq-512": ModelSpec(
         "StyleGAN2Generator",
         "StyleGAN2_512_Cmul1_FFHQ_B12G4_scratch_800k.pth",
-        "invents faces; what GFPGANv1's decoder begins training with",
+        "generates faces; initial weights of GFPGANv1's decoder",
         24_860_935,
         _STYLEGAN,
         (f"{_GFPGAN}/v0.1.0/StyleGAN2_512_Cmul1_FFHQ_B12G4_scratch_800k.pth",),
@@ -221,9 +228,9 @@ MODELS: Mapping[str, ModelSpec] = {
     "vgg19": ModelSpec(
         "VGG19Features",
         "vgg19-dcbb9e9d.pth",
-        "features of pictures, for the perceptual loss",
+        "image features for the perceptual loss",
         143_667_240,
-        Licence("BSD-3-Clause", "BSD-3-Clause", "ImageNet (research only)"),
+        License("BSD-3-Clause", "BSD-3-Clause", "ImageNet (research only)"),
         ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",),
         574_673_361,
         "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
@@ -231,22 +238,11 @@ MODELS: Mapping[str, ModelSpec] = {
     "inception-fid": ModelSpec(
         "InceptionV3",
         "pt_inception-2015-12-05-6726825d.pth",
-        "features of pictures, for the Frechet distance",
+        "image features for the Frechet inception distance",
         23_850_960,
-        Licence("Apache-2.0", "Apache-2.0", "ImageNet (research only)"),
+        License("Apache-2.0", "Apache-2.0", "ImageNet (research only)"),
         ("https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",),
         95_628_359,
         "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     ),
 }
-
-
-def path_of(name: str) -> Path:
-    """Where the file of a name of MODELS lies, or would lie: in the package, or in the cache."""
-    spec = MODELS[name]
-    return cache_folder() / spec.file if spec.urls else Path(str(files("revisage") / "weights" / spec.file))
-
-
-def present() -> list[str]:
-    """The names of MODELS whose files are on this machine."""
-    return [name for name in MODELS if path_of(name).is_file()]

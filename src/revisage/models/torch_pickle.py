@@ -14,11 +14,21 @@ import pickletools
 import re
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from revisage.errors import CheckpointError
+from revisage.errors import CheckpointError, MissingWeightsError
+from revisage.files import atomic_write
+from revisage.models.checkpoint import ParameterSet, read_weights, to_stored
+
+if TYPE_CHECKING:
+    import torch
+
+_TRAINERS = ("pytorch_lightning.", "lightning.", "omegaconf.")
+"""Packages whose objects lie beside the weights in ``.ckpt`` files: notes of a training run, not looked at."""
+_TRAINING_ONLY = re.compile(r"loss\.|vqvae\.quantize\.utility_counter$")
+"""Keys of a Lightning module that wraps a RestoreFormer which are no weights of the network."""
 
 Allowed: TypeAlias = Sequence[tuple[Callable[..., Any], str]]
 """What stands in for names in a pickle: (function or class, full name)."""
@@ -43,6 +53,100 @@ class _Inert:
 
     def __init__(self, *values: object, **named: object) -> None:
         pass
+
+
+def read_torch_weights(path: Path, parameter_set: ParameterSet | None = None) -> dict[str, torch.Tensor]:
+    """Read the weights of a PyTorch file -> flat state dict on the CPU; large files are mapped, not read.
+
+    Understood are ``{"params_ema": weights, "params": weights}``, either alone, ``{"state_dict": weights, ...}`` and
+    plain state dicts. Keys lose a leading ``module.`` (of parallel training); those of a Lightning module that wraps a
+    network as ``vqvae`` lose that; its losses (``loss.``) and its count of dictionary entries in use are dropped.
+
+    Args:
+        path: a file that ``torch.save`` wrote, in its present or its older form.
+        parameter_set: which of two sets; None: the averaged one, "params_ema", where there is one.
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: not a whole PyTorch file, or one that holds anything but tensors under names (such a file is
+            never unpickled), or not the set asked for.
+    """
+    if not path.is_file():
+        raise MissingWeightsError(f"no weights file at {path}")
+    weights = _weights(unpickle(path, passed_over=_TRAINERS), path, parameter_set)
+    odd = [(key, value) for key, value in weights.items() if not _is_weight(key, value)]
+    if odd:
+        key, value = odd[0]
+        raise CheckpointError(f"{path} is not a dictionary of weights: {key!r} is a {type(value).__name__}, no tensor")
+    if not weights:
+        raise CheckpointError(f"{path} holds no weights")
+    for key, value in weights.items():
+        if value.nbytes > value.untyped_storage().nbytes():  # one number that is repeated without end, say
+            raise CheckpointError(f"{path} is refused: it holds fewer numbers than {key} has")
+    return plain_keys({key: value.detach() for key, value in weights.items()})
+
+
+def save_torch_weights(
+    path: Path,
+    state: Mapping[str, torch.Tensor],
+    parameter_set: ParameterSet | None = "params_ema",
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a state dict as the published files are, atomically.
+
+    Args:
+        path: a ``.pth`` file.
+        state: official key -> tensor; tensors may live on any device.
+        parameter_set: the name the state dict goes under; None: the file is the state dict itself.
+        dtype: floating-point tensors are stored in this format; None keeps theirs.
+
+    Raises:
+        OutputError: the file cannot be written; an earlier one is intact.
+    """
+    import torch
+
+    # Cloned: a view would drag all of its storage into the file.
+    tensors = {key: stored.clone() for key, stored in to_stored(state, dtype).items()}
+    with atomic_write(path) as temporary:
+        torch.save({parameter_set: tensors} if parameter_set else tensors, temporary)
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a ``.safetensors`` file, or of one that ``torch.save`` wrote, see ``read_torch_weights``.
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: it is damaged, or holds anything but tensors under names.
+    """
+    return read_weights(path)[0] if path.suffix.lower() == ".safetensors" else read_torch_weights(path)
+
+
+def plain_keys(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors without the prefixes of parallel and Lightning training, see ``read_torch_weights``."""
+    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    if any(key.startswith("vqvae.") for key in plain):
+        plain = {key.removeprefix("vqvae."): value for key, value in plain.items() if not _TRAINING_ONLY.match(key)}
+    return plain
+
+
+def _weights(content: object, path: Path, parameter_set: ParameterSet | None) -> Mapping[Any, Any]:
+    """The dictionary of tensors inside a file's content."""
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a dictionary of weights")
+    sets = {name: content[name] for name in ("params_ema", "params") if isinstance(content.get(name), Mapping)}
+    if parameter_set and parameter_set not in sets:
+        held = " and ".join(sets) or "one unnamed set"
+        raise CheckpointError(f"{path} has no weights named {parameter_set}; it holds {held}")
+    if sets:
+        return sets[parameter_set or next(iter(sets))]
+    inner = content.get("state_dict")
+    return inner if isinstance(inner, Mapping) else content
+
+
+def _is_weight(key: object, value: object) -> bool:
+    import torch
+
+    return isinstance(key, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided
 
 
 def unpickle(path: Path, allowed: Allowed = (), passed_over: tuple[str, ...] = ()) -> Any:

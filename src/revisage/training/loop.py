@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
         log = Log(run, training.images, tensorboard=training.tensorboard, quiet=not world.first)
 
         def keep(name: str) -> None:
-            header = task.header() | {"recipe": recipe.name, "images": state.images}
+            header = replace(task.header(), notes={"recipe": recipe.name, "images": state.images})
             save_weights(run / name, state.average.network.state_dict(), header, getattr(torch, training.weights))
 
         def save() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from revisage.models.checkpoint import Header
 from revisage.training.distributed import World
 
 OptimizerStep = tuple[str, dict[str, Tensor]]
@@ -71,8 +72,8 @@ class Task(Protocol):
         """Validate ``network`` (the EMA, in eval mode), on a shard of the samples in each process of ``world``."""
         ...
 
-    def header(self) -> dict[str, Any]:
-        """``architecture`` and ``arguments`` for the header of the weight file."""
+    def header(self) -> Header:
+        """The header of the weights file."""
         ...
 
     def image_grid(self, batch: Any) -> NDArray[np.uint8]:

@@ -78,8 +78,8 @@ def test_restorations_belong_to_the_crops_by_name(settings, faces, tmp_path):
 def test_a_run_leaves_weights_that_are_known_by_their_header(settings, tmp_path):
     training = {"images": 8, "batch": 4, "workers": 0, "validate_every": 8, "save_every": 8, "weights": "float16"}
     recipe = Recipe.model_validate({"name": "tiny", "task": settings, "training": training})
-    network, config = build(train(recipe, tmp_path / "run"))
-    assert config["architecture"] == "FaceEmbedder"
+    network, header = build(train(recipe, tmp_path / "run"))
+    assert header.architecture == "FaceEmbedder"
     assert network(torch.zeros(2, 3, 40, 40)).shape == (2, 16)
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert "pairs/eer" in last["validation"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from revisage.errors import RecipeError
-from revisage.models.checkpoint import save_weights
+from revisage.models.checkpoint import Header, save_weights
 from revisage.models.nets.retinaface import RetinaFace, anchors, encode
 from revisage.training.distributed import World
 from revisage.training.embedded.detector import DetectorConfig
@@ -133,7 +133,7 @@ def test_an_examination_has_figures_and_a_sheet(config):
     found = task.validate(task.network, World())
     assert 0 <= found.metrics["recall"] <= 1
     assert found.image_grid.shape[2] == 3
-    assert task.header() == {"architecture": "RetinaFace", "arguments": {"network_name": "mobile0.25"}}
+    assert task.header() == Header("RetinaFace", {"network_name": "mobile0.25"})
 
 
 def test_people_kept_aside_are_not_learnt(config):
@@ -155,7 +155,7 @@ def test_a_run_can_start_from_weights(config, tmp_path, name):
     if name.endswith(".pth"):
         torch.save(network.state_dict(), tmp_path / name)
     else:
-        save_weights(tmp_path / name, network.state_dict(), {})
+        save_weights(tmp_path / name, network.state_dict())
     task = config.model_copy(update={"initial_weights": tmp_path / name}).build(seed=5)
     assert torch.equal(task.network.state_dict()["fpn.merge1.0.weight"], network.state_dict()["fpn.merge1.0.weight"])
 

@@ -78,7 +78,7 @@ def test_vgg19_is_read_up_to_the_last_layer_asked_for(tmp_path):
 
 def test_vgg19_may_be_kept_as_safetensors(tmp_path):
     state = golden_state(VGG19Features(("conv1_1",)).state_dict())
-    save_weights(tmp_path / "vgg19.safetensors", state, {})
+    save_weights(tmp_path / "vgg19.safetensors", state)
     assert_holds(read_vgg19(tmp_path / "vgg19.safetensors", SETTING, layers=("conv1_1",)), state)
 
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.evaluation.arrays import read_arrays
 from revisage.models.checkpoint import check_fit
-from revisage.models.legacy import read_state
 from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.face_descriptor import FaceDescriptor
 from revisage.models.nets.inception import InceptionV3
 from revisage.models.nets.vgg import IMAGENET_MEAN, IMAGENET_STD, STAGES, VGG16Features
+from revisage.models.torch_pickle import read_state
 
 Network = TypeVar("Network", bound=nn.Module)
 

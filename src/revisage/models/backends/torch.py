@@ -51,8 +51,7 @@ def open_weights(path: Path, device: DeviceConfig, architecture: str | None = No
         MissingWeightsError: there is no such file.
         CheckpointError: damaged, unsafe, of no known network, or of another than asked for.
     """
-    network, config = build(path, architecture)
-    header = Header(config["architecture"], config.get("arguments", {}), config.get("size"))
+    network, header = build(path, architecture)
     network = retinaface.fused(network) if isinstance(network, RetinaFace) else network
     module = inference_module(network).to(device.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return TorchNetwork(header, device, module)

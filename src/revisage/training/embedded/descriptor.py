@@ -19,6 +19,7 @@ from torch.utils.data import default_collate
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.metrics.verification import verification
 from revisage.images.pixels import to_float, to_tensor
+from revisage.models.checkpoint import Header
 from revisage.models.nets.face_embedder import CANVAS, FaceEmbedder
 from revisage.training.config import Strict
 from revisage.training.data.crops import read_crops
@@ -118,9 +119,9 @@ class IdentityEmbedderTask:
             figures |= {f"{name}/{key}": value for key, value in _figures(found).items()}
         return ValidationResult(figures)
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Header:
         """The network's class and constructor arguments."""
-        return {"architecture": self.config.network.type, "arguments": constructor_arguments(self.config.network)}
+        return Header(self.config.network.type, constructor_arguments(self.config.network))
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         """A column for each sample: two views of a face, two of another."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from revisage.boxes import without_overlaps
 from revisage.errors import RecipeError
 from revisage.evaluation.metrics.detection import Tally
+from revisage.models.checkpoint import Header
 from revisage.models.nets.retinaface import NetworkName, RetinaFace, anchors, preprocess, propose
 from revisage.training.config import Strict
 from revisage.training.distributed import World
@@ -141,9 +142,9 @@ class DetectorTask:
         shown = [drawn(pixels.permute(1, 2, 0).numpy(), boxes, points) for pixels, (boxes, points, _) in scenes]
         return _grid(shown[:12]) if len(shown) >= 4 else np.hstack(shown)
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Header:
         """The network's class and constructor arguments."""
-        return {"architecture": "RetinaFace", "arguments": {"network_name": self.config.network_name}}
+        return Header("RetinaFace", {"network_name": self.config.network_name})
 
 
 def _grid(shown: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

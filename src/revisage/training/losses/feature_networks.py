@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from revisage.errors import RecipeError, WeightsError
 from revisage.evaluation.metrics import networks
 from revisage.models.checkpoint import load_strictly
-from revisage.models.legacy import plain_keys, read_state
 from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.face_descriptor import FaceDescriptor
 from revisage.models.nets.vgg import VGG16Features, VGG19Features
+from revisage.models.torch_pickle import plain_keys, read_state
 from revisage.training.losses.perceptual import VGG19_WEIGHTS
 
 Weights = TypeVar("Weights", bound=nn.Module | list[Tensor])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch.utils.data import default_collate
 
 from revisage.evaluation.metrics.image import RGB8, psnr, ssim
 from revisage.images.pixels import to_float, to_tensor
+from revisage.models.checkpoint import Header
 from revisage.models.nets.restoreformer import VQVAEGAN
 from revisage.training.config import Strict
 from revisage.training.distributed import World
@@ -107,7 +108,7 @@ class VQGANTask:
             for face, _ in read_pairs(PairsConfig(gt=folder, lq=folder, limit=self.config.limit), self.config.size)
         ]
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Header:
         """The network's class and constructor arguments, and the side of a face."""
         return restorer_header(self.config.network, self.config.size)
 

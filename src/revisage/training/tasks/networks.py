@@ -10,8 +10,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from revisage.errors import RecipeError, WeightsError
-from revisage.models.checkpoint import load_strictly
-from revisage.models.legacy import read_state
+from revisage.models.checkpoint import Header, load_strictly
 from revisage.models.nets.coarse_to_fine import COARSE, FINE, CoarseToFineUNet
 from revisage.models.nets.discriminators import StyleGAN2Discriminator
 from revisage.models.nets.gfpgan import GFPGANv1Clean
@@ -22,6 +21,7 @@ from revisage.models.nets.restoration_unet import RestorationUNet
 from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.models.nets.stylegan2_fir import StyleGAN2Generator
+from revisage.models.torch_pickle import read_state
 from revisage.training.config import Strict
 
 _NO_ARGUMENTS = {"type", "decoder_weights", "coarse_weights", "fine_weights"}
@@ -253,9 +253,9 @@ def restorer_header(
     | VQVAEGANConfig
     | RestoreFormerConfig,
     size: int,
-) -> dict[str, Any]:
-    """What goes into the header of a restorer's weight file: class, constructor arguments, side of a face."""
-    return {"architecture": network.type, "arguments": constructor_arguments(network), "size": size}
+) -> Header:
+    """The header of a restorer's weights file."""
+    return Header(network.type, constructor_arguments(network), size)
 
 
 def read_initial_weights(path: Path, setting: str) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
@@ -15,6 +15,7 @@ from revisage.errors import RecipeError, WeightsError
 from revisage.evaluation.metrics.fid import frechet_distance, inception_features, read_statistics, statistics
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.metrics.networks import read_inception
+from revisage.models.checkpoint import Header
 from revisage.models.nets.stylegan2_core import StyleGAN2Core
 from revisage.training.config import Strict
 from revisage.training.distributed import World, present
@@ -187,9 +188,9 @@ class StyleGAN2Task:
         drawn = torch.cat([_face(generator, self.seed, index) for index in range(self.config.samples)])
         return ValidationResult(metrics, image_grid(*drawn.split(4)) if len(drawn) % 4 == 0 else image_grid(drawn))
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Header:
         """The generator's class and constructor arguments."""
-        return {"architecture": self.config.network.type, "arguments": constructor_arguments(self.config.network)}
+        return Header(self.config.network.type, constructor_arguments(self.config.network))
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         """The originals."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from revisage.evaluation.metrics.image import RGB8
-from revisage.models.checkpoint import load_strictly
+from revisage.models.checkpoint import Header, load_strictly
 from revisage.models.nets.restoreformer import RestoreFormer
 from revisage.training.config import Strict
 from revisage.training.distributed import World
@@ -83,7 +83,7 @@ class RestoreFormerTask:
         """All figures of every set of pairs, beside the input's."""
         return self._pairs.examine(network, world)
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Header:
         """The network's class and constructor arguments, and the side of a face."""
         return restorer_header(self.config.network, self.config.size)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from revisage.evaluation.metrics.image import RGB8
+from revisage.models.checkpoint import Header
 from revisage.models.nets.coarse_to_fine import CoarseToFineUNet, parts
 from revisage.models.nets.gfpgan import GFPGANCore
 from revisage.training.config import Strict
@@ -198,7 +199,7 @@ class RestorerTask:
         """All figures of every set of pairs, beside the input's."""
         return self._pairs.examine(network, world)
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Header:
         """The network's class and constructor arguments, and the side of a face."""
         return restorer_header(self.config.network, self.config.size)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from revisage.errors import CheckpointError
-from revisage.models.architectures import FAMILIES, NETWORKS, recognise
+from revisage.models.architectures import ARCHITECTURES, detect_architecture, lookalikes, network_class
 
 GFPGAN = {"num_style_feat": 8, "num_mlp": 2, "narrow": 0.0625}
 LATENT = {"input_is_latent": True, "different_w": True}
@@ -65,7 +65,7 @@ PUBLISHED = [
 
 def built(name: str, arguments: dict) -> nn.Module:
     with torch.device("meta"):
-        return NETWORKS[name](**arguments)
+        return network_class(name)(**arguments)
 
 
 def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -73,37 +73,36 @@ def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize(("name", "arguments"), [*SMALL, *PUBLISHED], ids=lambda value: str(value)[:40])
-def test_the_recognised_network_has_the_same_keys_and_shapes(name, arguments):
+def test_the_detected_network_has_the_same_keys_and_shapes(name, arguments):
     expected = shapes_of(built(name, arguments))
-    config = recognise(expected, "w.pth", name)
-    assert config["architecture"] == name
-    assert shapes_of(built(name, config["arguments"])) == expected
+    header = detect_architecture(expected, "w.pth", name)
+    assert header.architecture == name
+    assert shapes_of(built(name, header.arguments)) == expected
 
 
 def test_every_network_is_tried():
-    assert {name for name, _ in SMALL + PUBLISHED} == set(NETWORKS)
+    assert {name for name, _ in SMALL + PUBLISHED} == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize(("name", "arguments"), [*SMALL, *PUBLISHED], ids=lambda value: str(value)[:40])
-def test_no_other_family_claims_the_weights(name, arguments):
+def test_no_other_network_claims_the_weights(name, arguments):
     shapes = shapes_of(built(name, arguments))
-    others = [family.networks[0].__name__ for family in FAMILIES if NETWORKS[name] not in family.networks]
-    for other in others:
+    for other in ARCHITECTURES.keys() - set(lookalikes(name)):
         with pytest.raises(CheckpointError, match=f"not of a {other}"):
-            recognise(shapes, "w.pth", other)
+            detect_architecture(shapes, "w.pth", other)
 
 
 @pytest.mark.parametrize(("name", "arguments"), PUBLISHED[:4], ids=lambda value: str(value)[:40])
 def test_arguments_of_published_restorers_are_the_published_ones(name, arguments):
-    config = recognise(shapes_of(built(name, arguments)), "w.pth")
-    assert config["size"] == 512
+    header = detect_architecture(shapes_of(built(name, arguments)), "w.pth")
+    assert header.size == 512
     defaults = {"num_style_feat": 512, "num_mlp": 8, "narrow": 1} if name.startswith("GFPGAN") else {}
     for argument, value in {**defaults, **arguments}.items():
-        assert config["arguments"][argument] == value
+        assert header.arguments[argument] == value
     if name == "RestoreFormer":
-        assert config["arguments"]["head_size"] == arguments.get("head_size", 8)
-        assert config["arguments"]["ch_mult"] == [1, 2, 2, 4, 4, 8]
-        assert config["arguments"]["attn_resolutions"] == [16]
+        assert header.arguments["head_size"] == arguments.get("head_size", 8)
+        assert header.arguments["ch_mult"] == [1, 2, 2, 4, 4, 8]
+        assert header.arguments["attn_resolutions"] == [16]
 
 
 @pytest.mark.parametrize(("name", "arguments"), PUBLISHED + SMALL[-7:-1], ids=lambda value: str(value)[:40])
@@ -119,33 +118,33 @@ def test_all_tensors_of_a_network_are_in_its_file(name, arguments):
 )
 def test_of_two_that_look_alike_the_published_one_is_meant(default, other):
     shapes = shapes_of(built(other, {"out_size": 32} | GFPGAN))
-    assert recognise(shapes, "w.pth")["architecture"] == default
-    assert recognise(shapes, "w.pth", other)["architecture"] == other
+    assert detect_architecture(shapes, "w.pth").architecture == default
+    assert detect_architecture(shapes, "w.pth", other).architecture == other
 
 
 def test_what_restores_no_faces_has_no_face_size():
-    assert "size" not in recognise(shapes_of(built("RetinaFace", {})), "w.pth")
+    assert detect_architecture(shapes_of(built("RetinaFace", {})), "w.pth").size is None
 
 
 def test_weights_of_nothing_known_are_refused():
     with pytest.raises(CheckpointError, match=r"w\.pth holds weights of no known network .*begin with fc\.weight"):
-        recognise({"fc.weight": (3, 2)}, "w.pth")
+        detect_architecture({"fc.weight": (3, 2)}, "w.pth")
 
 
 def test_another_architecture_than_asked_for_is_refused():
     shapes = shapes_of(built("RetinaFace", {}))
     with pytest.raises(CheckpointError, match="weights of a RetinaFace, not of a BiSeNet"):
-        recognise(shapes, "w.pth", "BiSeNet")
+        detect_architecture(shapes, "w.pth", "BiSeNet")
 
 
 def test_a_missing_key_is_named():
     shapes = shapes_of(built("GFPGANv1Clean", {"out_size": 32} | GFPGAN))
     del shapes["final_linear.weight"]
     with pytest.raises(CheckpointError, match=r"looks like a GFPGANv1Clean but lacks final_linear\.weight"):
-        recognise(shapes, "w.pth")
+        detect_architecture(shapes, "w.pth")
 
 
 def test_shapes_that_make_no_sense_are_refused():
     shapes = shapes_of(built("RRDBNet", {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 1}))
     with pytest.raises(CheckpointError, match="no sizes fit"):
-        recognise(shapes | {"conv_first.weight": (8,)}, "w.pth")
+        detect_architecture(shapes | {"conv_first.weight": (8,)}, "w.pth")

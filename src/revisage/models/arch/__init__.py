@@ -1,1 +1,0 @@
-"""What the files of each network look like, and which network a file's weights belong to."""
