@@ -15,7 +15,7 @@ sys.path.append(str(LocalPath(__file__).parent / "src"))  # cog installs require
 
 import revisage
 from revisage.compat import strength_of
-from revisage.images.formats import FORMATS
+from revisage.images import FORMATS
 from revisage.models.fetch import is_offline
 
 VERSIONS = {

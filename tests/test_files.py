@@ -9,7 +9,7 @@ import torch
 
 from revisage.errors import ImageError, InputError, MissingWeightsError, RecipeError
 from revisage.files import atomic_write, safe_read
-from revisage.images.images import read_image
+from revisage.images import read_image
 from revisage.models.checkpoint import read_weights, save_weights
 from revisage.models.torch_pickle import read_torch_weights, save_torch_weights
 from revisage.training.data.sources import read_crop

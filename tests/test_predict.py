@@ -21,7 +21,7 @@ import yaml
 
 from locations import ROOT
 from revisage.errors import ImageError, InputError, MissingWeightsError
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.models.nets.restoreformer import RestoreFormer
 
@@ -146,7 +146,7 @@ def test_weight_acts(predict, head):
 class TestErrors:
     def test_of_the_picture(self, predict):
         Path("text.jpg").write_text("no picture")
-        with pytest.raises(ImageError, match=r"cannot read text\.jpg: not a picture"):
+        with pytest.raises(ImageError, match=r"cannot read text\.jpg: not an image"):
             predict(Path("text.jpg"))
 
     def test_of_the_weights(self, predict):

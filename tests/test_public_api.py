@@ -44,4 +44,4 @@ def test_keyword_arguments_of_load_and_call():
     assert {"device", "dtype"} <= set(inspect.signature(revisage.load).parameters)
     assert {"scale", "strength", "aligned", "only_center_face"} <= set(Choices.__annotations__)
     assert "profile" in inspect.signature(revisage.Restorer.__call__).parameters
-    assert {"like", "quality", "keep_time"} <= set(inspect.signature(revisage.write_image).parameters)
+    assert {"like", "quality", "preserve_mtime"} <= set(inspect.signature(revisage.write_image).parameters)

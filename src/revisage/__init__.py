@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         UnknownModelError,
         WeightsError,
     )
-    from revisage.images.images import read_image, read_profile, write_image
+    from revisage.images import read_image, read_profile, write_image
     from revisage.loading import load
     from revisage.restore.pipeline import Restorer
     from revisage.restore.select import Selection
@@ -71,9 +71,9 @@ _MODULES = {
     "load": "loading",
     "Restorer": "restore.pipeline",
     "Selection": "restore.select",
-    "read_image": "images.images",
-    "read_profile": "images.images",
-    "write_image": "images.images",
+    "read_image": "images",
+    "read_profile": "images",
+    "write_image": "images",
     **dict.fromkeys(("AlignedFace", "Face", "FaceStatus", "Image", "Restoration", "RestoredFace"), "types"),
 }
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from revisage.batch import Options, Source, restore_files
-from revisage.images.images import write_image
+from revisage.images import write_image
 from revisage.types import FaceStatus, Restoration, RestoredFace
 
 BOX, LANDMARKS = np.zeros(4, np.float32), np.zeros((5, 2), np.float32)

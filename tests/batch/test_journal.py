@@ -12,7 +12,7 @@ from revisage.batch import Entry, Options, Status, collect, entries, restore_fil
 from revisage.batch.journal import opened
 from revisage.batch.options import settings_of
 from revisage.errors import InputError, OutputError
-from revisage.images.images import read_image
+from revisage.images import read_image
 from revisage.restore.controls import Controls
 from revisage.restore.select import Selection
 from revisage.types import FaceStatus
@@ -50,7 +50,7 @@ def test_rows_say_what_became_of_each_photo(tmp_path, album):
     assert good.seconds > 0
     assert good.result_size == (tmp_path / "out" / "10.png").stat().st_size
     assert bad.status == Status.FAILED
-    assert "not a picture" in bad.reason
+    assert "not an image" in bad.reason
 
 
 @pytest.mark.usefixtures("album")

@@ -10,7 +10,7 @@ import pytest
 from plain_restorer import UNCHANGED, counting, digests_of, paths_of, run
 
 from revisage.batch import Status, collect, entries
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 PHOTOS = 40

@@ -10,7 +10,7 @@ from plain_restorer import UNCHANGED, paths_of, photo, run
 from revisage.batch import Options, Source, collect, plan
 from revisage.batch.journal import opened
 from revisage.errors import InputError
-from revisage.images.images import read_image
+from revisage.images import read_image
 
 
 def jobs_of(paths, **options):

@@ -7,7 +7,7 @@ from plain_restorer import digests_of, paths_of, photo, run
 
 from revisage.batch import collect
 from revisage.batch.originals import Originals
-from revisage.images.images import read_image
+from revisage.images import read_image
 
 REFUSED = "would replace an original"
 

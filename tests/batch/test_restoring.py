@@ -9,7 +9,7 @@ from plain_restorer import as_restorer, digests_of, face, paths_of, photo, run
 
 from revisage.batch import Options, collect
 from revisage.errors import DeviceError, InputError, OutputError
-from revisage.images.images import read_image, read_with_profile, write_image
+from revisage.images import read_image, read_with_profile, write_image
 from revisage.jobs.ahead import ahead
 from revisage.restore.controls import Controls
 from revisage.types import FaceStatus, Restoration

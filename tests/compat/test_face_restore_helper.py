@@ -6,7 +6,7 @@ from stand_ins import face_at
 
 from revisage.compat import FaceRestoreHelper
 from revisage.errors import ImageError, InputError
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
 SIDE = 64
 

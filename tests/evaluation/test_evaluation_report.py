@@ -13,7 +13,7 @@ from revisage.evaluation.examine import Row
 from revisage.evaluation.metrics.fid import Statistics, write_statistics
 from revisage.evaluation.pairs import Pair
 from revisage.evaluation.report import Report, fid_measure
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 from revisage.models.nets.inception import InceptionV3
 
 

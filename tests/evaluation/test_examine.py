@@ -8,7 +8,7 @@ import pytest
 from revisage.errors import InputError, RevisageError
 from revisage.evaluation.examine import central_landmarks, eight_bit, examine, resized, restoring
 from revisage.evaluation.pairs import Pair
-from revisage.images.images import write_image
+from revisage.images import write_image
 from revisage.types import Face, FaceStatus, Restoration, RestoredFace
 
 

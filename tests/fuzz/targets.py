@@ -17,8 +17,7 @@ from revisage.errors import DownloadError, RecipeError
 from revisage.evaluation.metrics.fid import read_statistics
 from revisage.evaluation.metrics.networks import read_channel_weights
 from revisage.evaluation.metrics.niqe import read_model
-from revisage.images import images
-from revisage.images.images import read_image, write_image
+from revisage.images import read, read_image, write_image
 from revisage.models import download
 from revisage.models.architectures import detect_architecture
 from revisage.models.build import build, construct_empty, read_checkpoint
@@ -62,7 +61,7 @@ def rewritten_picture(data: bytes, folder: Path) -> None:
     source = put(folder, "input.bin", data)
     end = (".png", ".jpg", ".tiff", ".webp")[len(data) % 4]
     depth = (np.uint8, np.uint16)[len(data) // 4 % 2]
-    with mock.patch.object(images, "MAX_PIXELS", PIXELS):
+    with mock.patch.object(read, "MAX_PIXELS", PIXELS):
         write_image(folder / f"output{end}", seeds.gradient(dtype=depth), like=source)
     assert read_image(folder / f"output{end}").shape == (seeds.SIDE, seeds.SIDE, 3)
 

@@ -10,7 +10,7 @@ import pytest
 
 import revisage
 from revisage.errors import ImageError
-from revisage.images.images import read_image, read_profile, write_image
+from revisage.images import read_image, read_profile, write_image
 
 PICTURE = np.tile(np.arange(0, 240, 4, np.uint8)[:, None, None], (1, 40, 3))
 
@@ -37,7 +37,7 @@ def test_a_photo_of_any_name(tmp_path, name, extension):
     if len(os.fsencode(path.name)) > 255 or (os.name == "nt" and name == NAMES["wildcards"]):
         pytest.skip("not a name on this system")
     write_image(path, PICTURE)
-    write_image(path, read_image(path), like=path, keep_time=True)
+    write_image(path, read_image(path), like=path, preserve_mtime=True)
     assert [os.fsencode(entry.name) for entry in tmp_path.iterdir()] == [os.fsencode(path.name)]
     assert np.abs(read_image(path).astype(int) - PICTURE).mean() < 2
     assert read_profile(path) == b""
@@ -50,7 +50,7 @@ def test_a_name_that_is_no_text(tmp_path):
     assert [os.fsencode(entry.name) for entry in tmp_path.iterdir()] == [b"caf\xe9 \xff.png"]
     assert np.array_equal(read_image(path), PICTURE)
     path.write_bytes(b"nothing")
-    with pytest.raises(ImageError, match="not a picture"):
+    with pytest.raises(ImageError, match="not an image"):
         read_image(path)
 
 

@@ -1,4 +1,4 @@
-"""Pictures on disk: what can be read, what survives a rewrite, and one clear line for everything else."""
+"""Images on disk: what can be read, what survives a rewrite, and one clear line for everything else."""
 
 import contextlib
 import functools
@@ -18,9 +18,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
 from revisage.errors import ImageError, OutputError
-from revisage.images import tiff
-from revisage.images.formats import FORMATS
-from revisage.images.images import read_image, write_image
+from revisage.images import FORMATS, read_image, tiff, write_image
 from revisage.images.metadata import Metadata
 
 WRITABLE = sorted({entry.name: extension for extension, entry in FORMATS.items() if entry.writable}.values())
@@ -28,7 +26,7 @@ LOSSLESS = [".png", ".tiff", ".bmp"]
 
 
 def smooth(height=40, width=60, dtype=np.uint8):
-    """A colour gradient: little enough detail that lossy formats keep it."""
+    """A color gradient: little enough detail that lossy formats keep it."""
     top = np.iinfo(dtype).max
     rows, columns = np.mgrid[0:height, 0:width]
     red, green = rows / max(height - 1, 1), columns / max(width - 1, 1)
@@ -108,12 +106,12 @@ class TestReading:
         palette.save(tmp_path / "a.png", transparency=3)
         assert np.abs(read_image(tmp_path / "a.png").astype(int) - smooth()).mean() < 8
 
-    def test_transparency_leaves_the_colours_alone(self, tmp_path):
+    def test_transparency_leaves_the_colors_alone(self, tmp_path):
         rgba = np.dstack([noise(), np.zeros((40, 60), np.uint8)])
         PIL.Image.fromarray(rgba).save(tmp_path / "a.png")
         assert np.array_equal(read_image(tmp_path / "a.png"), noise())
 
-    def test_cmyk_jpeg_has_the_colours_of_the_rgb(self, tmp_path):
+    def test_cmyk_jpeg_has_the_colors_of_the_rgb(self, tmp_path):
         PIL.Image.fromarray(smooth()).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
         assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - smooth()).mean() < 4
 
@@ -123,7 +121,7 @@ class TestReading:
 
     @pytest.mark.parametrize("extension", [".gif", ".webp", ".png"])
     def test_animation_gives_its_first_frame(self, tmp_path, extension):
-        frames = [PIL.Image.new("RGB", (9, 7), colour) for colour in ((200, 0, 0), (0, 200, 0))]
+        frames = [PIL.Image.new("RGB", (9, 7), color) for color in ((200, 0, 0), (0, 200, 0))]
         frames[0].save(tmp_path / f"a{extension}", save_all=True, append_images=frames[1:], duration=50)
         red, green, _ = read_image(tmp_path / f"a{extension}")[3, 4].tolist()
         assert red > 190
@@ -210,7 +208,7 @@ class TestRefusals:
 
     def test_not_an_image(self, tmp_path):
         (tmp_path / "a.jpg").write_text("hello, I am a shopping list")
-        assert "not a picture" in error_of(tmp_path / "a.jpg")
+        assert "not an image" in error_of(tmp_path / "a.jpg")
 
     @pytest.mark.parametrize("extension", [*WRITABLE, ".gif"])
     @pytest.mark.parametrize("part", [0.05, 0.5, 0.9])
@@ -268,13 +266,13 @@ class TestRefusals:
         def refuse(path):
             raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr("revisage.images.decode.safe_read", refuse)
+        monkeypatch.setattr("revisage.images.read.safe_read", refuse)
         assert "Permission denied" in error_of(tmp_path / "a.png")
 
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
-    def test_damaged_files_give_a_picture_or_an_image_error(self, tmp_path, data):
+    def test_damaged_files_give_an_image_or_an_image_error(self, tmp_path, data):
         extension = data.draw(st.sampled_from([".jpg", ".png", ".tiff", ".webp", ".bmp"]))
         depth = data.draw(st.sampled_from([np.uint8, np.uint16]))
         source, path = tmp_path / f"source{extension}", tmp_path / "damaged"
@@ -318,11 +316,11 @@ class TestWriting:
             write_image(tmp_path / name, noise())
 
     def test_too_wide_for_the_format(self, tmp_path):
-        with pytest.raises(OutputError, match="WEBP holds no sides over 16383"):
+        with pytest.raises(OutputError, match="WEBP holds at most 16383 pixels a side"):
             write_image(tmp_path / "a.webp", smooth(2, 16_384))
 
-    def test_not_a_picture(self, tmp_path):
-        with pytest.raises(ValueError, match="a picture is"):
+    def test_not_an_image(self, tmp_path):
+        with pytest.raises(ValueError, match="an image is"):
             write_image(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
 
     def test_folder_in_the_way(self, tmp_path):
@@ -363,7 +361,7 @@ class TestWriting:
 
 
 class TestLikeTheSource:
-    """``like`` carries over what the source file says besides its colours."""
+    """``like`` carries over what the source file says besides its colors."""
 
     @pytest.fixture(params=[".jpg", ".png", ".tiff", ".webp", ".avif"])
     def source(self, request, tmp_path):
@@ -450,20 +448,20 @@ class TestLikeTheSource:
     def test_gray_with_alpha_in_16_bit(self, tmp_path):
         gray = PIL.Image.fromarray(smooth()[:, :, 1])
         PIL.Image.merge("LA", [gray, gray]).save(tmp_path / "source.png")
-        deep = np.repeat(smooth(dtype=np.uint16)[:, :, 1:2], 3, 2)
-        write_image(tmp_path / "target.png", deep, like=tmp_path / "source.png")
+        image16 = np.repeat(smooth(dtype=np.uint16)[:, :, 1:2], 3, 2)
+        write_image(tmp_path / "target.png", image16, like=tmp_path / "source.png")
         write_image(tmp_path / "again.png", read_image(tmp_path / "target.png"), like=tmp_path / "target.png")
         assert (tmp_path / "again.png").read_bytes()[25] == 4  # the PNG header's word for gray with alpha
-        assert np.array_equal(read_image(tmp_path / "again.png"), deep)
+        assert np.array_equal(read_image(tmp_path / "again.png"), image16)
         assert (tmp_path / "again.png").read_bytes() == (tmp_path / "target.png").read_bytes()
 
     def test_float_takes_the_depth_of_the_source(self, tmp_path):
-        deep = noise(dtype=np.uint16)
-        write_image(tmp_path / "source.png", deep)
+        image16 = noise(dtype=np.uint16)
+        write_image(tmp_path / "source.png", image16)
         write_image(
-            tmp_path / "target.png", (deep / np.float32(65535)).astype(np.float32), like=tmp_path / "source.png"
+            tmp_path / "target.png", (image16 / np.float32(65535)).astype(np.float32), like=tmp_path / "source.png"
         )
-        assert np.array_equal(read_image(tmp_path / "target.png"), deep)
+        assert np.array_equal(read_image(tmp_path / "target.png"), image16)
 
     def test_cmyk_profile_does_not_go_onto_rgb(self, tmp_path):
         profile = bytearray(srgb_profile())

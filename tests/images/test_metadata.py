@@ -1,4 +1,4 @@
-"""What goes along from the source into the restored file, and what must not: previews of the old picture."""
+"""What goes along from the source into the restored file, and what must not: previews of the old image."""
 
 import os
 import struct
@@ -12,26 +12,29 @@ from hypothesis import strategies as st
 from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
-from revisage.images import exif, tiff, xmp
-from revisage.images import iptc as photoshop
-from revisage.images.icc.chromaticities import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, SRGB_PRIMARIES, rgb_profile
-from revisage.images.icc.space import colour_space
-from revisage.images.images import read_image, read_profile, write_image
+from revisage.images import exif, metadata, read_image, read_profile, tiff, write_image
+from revisage.images.icc import (
+    ADOBE_RGB_GAMMA,
+    ADOBE_RGB_PRIMARIES,
+    SRGB_PRIMARIES,
+    make_rgb_profile,
+    parse_color_space,
+)
 from revisage.images.metadata import Metadata
 
 NOTE = b"Maker\0" + bytes(range(256))
 NOTE_AT = 300
 OLD_FACE = b"\xff\xd8" + b"old face" * 50 + b"\xff\xd9"
-ADOBE_RGB = rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
+ADOBE_RGB = make_rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
 
 
-def picture():
+def sample():
     rows, columns = np.mgrid[0:40, 0:60]
     return np.dstack([rows * 6, columns * 4, 255 - rows * 6]).astype(np.uint8)
 
 
 def larger():
-    return picture().repeat(2, 0).repeat(2, 1)
+    return sample().repeat(2, 0).repeat(2, 1)
 
 
 def camera_exif(order="<", preview_at=1300, interoperability=b"R98\0"):
@@ -74,7 +77,7 @@ def segments(path):
 
 
 def save(path, **options):
-    PIL.Image.fromarray(picture()).save(path, **options)
+    PIL.Image.fromarray(sample()).save(path, **options)
     return path
 
 
@@ -116,21 +119,21 @@ class TestExif:
     @pytest.mark.parametrize("order", ["<", ">"])
     def test_nothing_in_the_block_moves(self, order):
         """Maker's notes refer to places counted from the block's beginning."""
-        before, after = camera_exif(order), exif.upright(camera_exif(order), (80, 120))
+        before, after = camera_exif(order), exif.set_upright(camera_exif(order), (80, 120))
         changed = [i for i in range(len(after)) if before[i] != after[i]]
         assert len(changed) <= 16
         assert after[NOTE_AT : NOTE_AT + len(NOTE)] == NOTE
 
     @pytest.mark.parametrize("preview_at", [1300, 620])
     def test_the_old_preview_is_gone_wherever_it_lies(self, preview_at):
-        after = exif.upright(camera_exif(preview_at=preview_at), (80, 120))
+        after = exif.set_upright(camera_exif(preview_at=preview_at), (80, 120))
         assert b"old face" not in after
         assert struct.unpack_from("<L", after, 8 + 2 + 4 * 12) == (0,)  # no second directory
         assert after[580:600] == b"2001:02:03 04:05:06\0"
 
-    def test_side_over_65535_fits(self):
+    def test_size_over_65535_fits(self):
         tags = PIL.Image.Exif()
-        tags.load(exif.upright(camera_exif(), (70_000, 3)))
+        tags.load(exif.set_upright(camera_exif(), (70_000, 3)))
         assert tags.get_ifd(IFD.Exif)[Base.ExifImageWidth] == 70_000
 
     @given(st.data())
@@ -139,7 +142,7 @@ class TestExif:
         for _ in range(data.draw(st.integers(1, 5))):
             block[data.draw(st.integers(0, 260))] = data.draw(st.integers(0, 255))
         cut = data.draw(st.integers(0, len(block)))
-        assert len(exif.upright(bytes(block[:cut]), (80, 120))) <= cut
+        assert len(exif.set_upright(bytes(block[:cut]), (80, 120))) <= cut
 
     def test_block_too_long_for_jpeg_loses_its_bulk_only(self, tmp_path):
         tags = PIL.Image.Exif()
@@ -154,7 +157,7 @@ class TestExif:
     def test_layers_of_a_tiff_do_not_come_along(self, tmp_path):
         tags = PIL.Image.Exif()
         tags[Base.Make], tags[37724] = "Scanner B", b"old layers" * 10_000
-        PIL.Image.fromarray(picture()).save(tmp_path / "a.tif", tiffinfo=tags)
+        PIL.Image.fromarray(sample()).save(tmp_path / "a.tif", tiffinfo=tags)
         for extension in (".jpg", ".tif", ".png"):
             assert restored(tmp_path / "a.tif", tmp_path / f"b{extension}").getexif()[Base.Make] == "Scanner B"
             assert b"old layers" not in (tmp_path / f"b{extension}").read_bytes()
@@ -173,16 +176,17 @@ class TestXmp:
         )
 
     def test_values_fit_the_result(self):
-        packet = xmp.upright(self.packet(), (80, 120))
+        packet = metadata.set_xmp_upright(self.packet(), (80, 120))
         wanted = b'tiff:Orientation="1"', b'tiff:ImageWidth="80"', b'exif:PixelYDimension="120"', b'dc:title="Mum"'
         assert all(value in packet for value in wanted)
 
-    def test_the_film_behind_a_phone_photo_is_no_longer_announced(self):
-        assert b'GCamera:MotionPhoto="0"' in xmp.upright(self.packet(), (80, 120))
+    def test_the_video_behind_a_phone_photo_is_no_longer_announced(self):
+        assert b'GCamera:MotionPhoto="0"' in metadata.set_xmp_upright(self.packet(), (80, 120))
 
     def test_old_preview_is_gone(self):
         preview = b"<xmp:Thumbnails><rdf:Alt><xmpGImg:image>/9j/4AAQ</xmpGImg:image></rdf:Alt></xmp:Thumbnails>"
-        assert xmp.upright(self.packet(preview), (80, 120)) == xmp.upright(self.packet(), (80, 120))
+        plain = metadata.set_xmp_upright(self.packet(), (80, 120))
+        assert metadata.set_xmp_upright(self.packet(preview), (80, 120)) == plain
 
     def test_extended_packet_stays_with_a_jpeg(self, tmp_path):
         extension = b"http://ns.adobe.com/xmp/extension/\0" + b"G" * 32 + struct.pack(">LL", 5, 0) + b"<x/>!"
@@ -203,16 +207,16 @@ class TestIptcAndComments:
 
     def blocks(self):
         old = b"8BIM" + struct.pack(">HHL", 1036, 0, len(OLD_FACE)) + OLD_FACE
-        return photoshop.iptc_block(self.caption) + old + b"8BIM\x04\x0b\0\0" + struct.pack(">L", 3) + b"url\0"
+        return metadata.make_iptc_block(self.caption) + old + b"8BIM\x04\x0b\0\0" + struct.pack(">L", 3) + b"url\0"
 
     def jpeg(self, path):
-        content = photoshop.MARK + self.blocks()
+        content = metadata.IPTC_MARK + self.blocks()
         segment = b"\xff\xed" + struct.pack(">H", len(content) + 2) + content
         return save(path, extra=segment, comment=b"for Grandma")
 
     def test_iptc_stays_and_its_preview_goes(self, tmp_path):
         result = restored(self.jpeg(tmp_path / "a.jpg"), tmp_path / "b.jpg")
-        assert result.info["photoshop"][photoshop.IPTC] == self.caption
+        assert result.info["photoshop"][metadata.IPTC] == self.caption
         assert 1036 not in result.info["photoshop"]
         assert b"old face" not in (tmp_path / "b.jpg").read_bytes()
 
@@ -220,22 +224,22 @@ class TestIptcAndComments:
         restored(self.jpeg(tmp_path / "a.jpg"), tmp_path / "b.tif")
         assert self.caption in PIL.Image.open(tmp_path / "b.tif").tag_v2[34377]
         back = restored(tmp_path / "b.tif", tmp_path / "c.jpg")
-        assert back.info["photoshop"][photoshop.IPTC] == self.caption
+        assert back.info["photoshop"][metadata.IPTC] == self.caption
 
     def test_blocks_longer_than_a_segment(self, tmp_path):
-        long = photoshop.iptc_block(b"\x1c\x02\x78" + b"x" * 100_000)
+        long = metadata.make_iptc_block(b"\x1c\x02\x78" + b"x" * 100_000)
         tags = PIL.Image.Exif()
         tags[34377] = long
-        PIL.Image.fromarray(picture()).save(tmp_path / "a.tif", tiffinfo=tags)
+        PIL.Image.fromarray(sample()).save(tmp_path / "a.tif", tiffinfo=tags)
         restored(tmp_path / "a.tif", tmp_path / "b.jpg")
         parts = [content for marker, content in segments(tmp_path / "b.jpg") if marker == 0xED]
         assert len(parts) == 2
-        assert b"".join(part.removeprefix(photoshop.MARK) for part in parts) == long
+        assert b"".join(part.removeprefix(metadata.IPTC_MARK) for part in parts) == long
 
     @given(st.binary(max_size=60))
     def test_damaged_blocks_never_fail(self, junk):
-        sound = photoshop.iptc_block(self.caption)
-        assert photoshop.without_previews(sound + junk).startswith(sound)
+        sound = metadata.make_iptc_block(self.caption)
+        assert metadata.drop_iptc_previews(sound + junk).startswith(sound)
 
     def test_comment_of_a_jpeg(self, tmp_path):
         assert restored(self.jpeg(tmp_path / "a.jpg"), tmp_path / "b.jpg").info["comment"] == b"for Grandma"
@@ -272,7 +276,7 @@ class TestProfile:
     def test_inks_are_read_as_srgb_and_have_none(self, tmp_path):
         inks = bytearray(ADOBE_RGB)
         inks[16:20] = b"CMYK"
-        PIL.Image.fromarray(picture()).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=bytes(inks))
+        PIL.Image.fromarray(sample()).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=bytes(inks))
         assert read_profile(tmp_path / "a.jpg") == b""
 
     def test_cameras_that_say_adobe_rgb_without_a_profile(self, tmp_path):
@@ -294,20 +298,20 @@ class TestProfile:
             body += len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
         (tmp_path / "a.png").write_bytes(data[:33] + body + data[33:])
         assert (read_profile(tmp_path / "a.png") == b"") is srgb
-        assert (colour_space(read_profile(tmp_path / "a.png")) is None) is srgb
+        assert (parse_color_space(read_profile(tmp_path / "a.png")) is None) is srgb
         restored(tmp_path / "a.png", tmp_path / "b.jpg")
         assert read_profile(tmp_path / "b.jpg") == read_profile(tmp_path / "a.png")
 
 
-class TestDeepTiff:
+class TestTiff16:
     """Of a 16-bit TIFF Pillow sees the bytes only; the metadata is none the worse for it."""
 
     def test_its_metadata_goes_along(self, tmp_path):
         packet = TestXmp().packet()
         tags = PIL.Image.Exif()
-        tags[Base.Make], tags[34377] = "Scanner B", photoshop.iptc_block(TestIptcAndComments.caption)
+        tags[Base.Make], tags[34377] = "Scanner B", metadata.make_iptc_block(TestIptcAndComments.caption)
         tags[IFD.Exif] = {Base.DateTimeOriginal: "2001:02:03 04:05:06"}
-        known = Metadata(exif.MARK + tags.tobytes(), ADOBE_RGB, packet, dpi=(600, 600), photoshop=tags[34377])
+        known = Metadata(exif.MARK + tags.tobytes(), ADOBE_RGB, packet, dpi=(600, 600), iptc=tags[34377])
         (tmp_path / "a.tif").write_bytes(tiff.encode(larger().astype(np.uint16) * 257, known))
         written = restored(tmp_path / "a.tif", tmp_path / "b.jpg")
         assert written.getexif()[Base.Make] == "Scanner B"
@@ -315,7 +319,7 @@ class TestDeepTiff:
         assert written.info["icc_profile"] == ADOBE_RGB
         assert b"Mum" in written.info["xmp"]
         assert written.info["dpi"] == pytest.approx((600, 600), abs=0.1)
-        assert written.info["photoshop"][photoshop.IPTC] == TestIptcAndComments.caption
+        assert written.info["photoshop"][metadata.IPTC] == TestIptcAndComments.caption
         assert written.size == (240, 160)
 
 
@@ -323,11 +327,11 @@ class TestTime:
     def test_is_kept_when_asked_for(self, tmp_path):
         source = save(tmp_path / "a.jpg")
         os.utime(source, ns=(1_000_000_000_000_000_000, 981_173_106_000_000_000))
-        write_image(tmp_path / "b.jpg", larger(), like=source, keep_time=True)
+        write_image(tmp_path / "b.jpg", larger(), like=source, preserve_mtime=True)
         write_image(tmp_path / "c.jpg", larger(), like=source)
         assert (tmp_path / "b.jpg").stat().st_mtime_ns == 981_173_106_000_000_000
         assert (tmp_path / "c.jpg").stat().st_mtime > 1_700_000_000
 
     def test_of_nothing_cannot_be_kept(self, tmp_path):
-        with pytest.raises(ValueError, match="keep_time"):
-            write_image(tmp_path / "b.jpg", larger(), keep_time=True)
+        with pytest.raises(ValueError, match="preserve_mtime"):
+            write_image(tmp_path / "b.jpg", larger(), preserve_mtime=True)

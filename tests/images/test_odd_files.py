@@ -1,4 +1,4 @@
-"""Picture files that are right but rare: every layout of 16-bit TIFF, odd JPEG and PNG, previews, planes, inks."""
+"""Image files that are right but rare: every layout of 16-bit TIFF, odd JPEG and PNG, previews, planes, inks."""
 
 import contextlib
 import io
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL.ExifTags import Base
 
 from revisage.errors import ImageError
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
-DEEP = np.random.default_rng(0).integers(0, 65536, (37, 53, 4), np.uint16)
+PIXELS16 = np.random.default_rng(0).integers(0, 65536, (37, 53, 4), np.uint16)
 NONE, DEFLATE, PACKBITS = 1, 8, 32773
 
 
@@ -98,74 +98,75 @@ def read_bytes(tmp_path, data, name="a"):
     return read_image(tmp_path / name)
 
 
-class TestDeepTiff:
+class TestTiff16:
     @pytest.mark.parametrize("order", ["<", ">"])
     @pytest.mark.parametrize("planar", [False, True])
     @pytest.mark.parametrize("tile", [None, 16])
     @pytest.mark.parametrize(("compression", "predictor"), [(NONE, 0), (PACKBITS, 0), (DEFLATE, 0), (DEFLATE, 1)])
     def test_every_layout(self, tmp_path, order, planar, tile, compression, predictor):
-        rgb = DEEP[:, :, :3]
+        rgb = PIXELS16[:, :, :3]
         data = tiff(rgb, order=order, planar=planar, tile=tile, compression=compression, predictor=bool(predictor))
         assert np.array_equal(read_bytes(tmp_path, data), rgb)
 
     @pytest.mark.parametrize("planar", [False, True])
     def test_big_tiff(self, tmp_path, planar):
-        assert np.array_equal(read_bytes(tmp_path, tiff(DEEP[:, :, :3], big=True, planar=planar)), DEEP[:, :, :3])
+        rgb = PIXELS16[:, :, :3]
+        assert np.array_equal(read_bytes(tmp_path, tiff(rgb, big=True, planar=planar)), rgb)
 
     def test_big_tiff_of_the_other_byte_order_is_refused_by_name(self, tmp_path):
         """Pillow takes it for a plain TIFF."""
         with pytest.raises(ImageError, match="big-endian BigTIFF"):
-            read_bytes(tmp_path, tiff(DEEP[:, :, :3], order=">", big=True))
+            read_bytes(tmp_path, tiff(PIXELS16[:, :, :3], order=">", big=True))
 
     def test_lzw(self, tmp_path):
-        data = cv2.imencode(".tiff", DEEP[:, :, 2::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1].tobytes()
-        assert np.array_equal(read_bytes(tmp_path, data), DEEP[:, :, :3])
+        data = cv2.imencode(".tiff", PIXELS16[:, :, 2::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1].tobytes()
+        assert np.array_equal(read_bytes(tmp_path, data), PIXELS16[:, :, :3])
 
     def test_gray_white_is_zero(self, tmp_path):
-        data = tiff(DEEP[:, :, :1], photometric=0)
-        assert np.array_equal(read_bytes(tmp_path, data)[:, :, 1], 65535 - DEEP[:, :, 0])
+        data = tiff(PIXELS16[:, :, :1], photometric=0)
+        assert np.array_equal(read_bytes(tmp_path, data)[:, :, 1], 65535 - PIXELS16[:, :, 0])
 
     @pytest.mark.parametrize("planar", [False, True])
     def test_gray_with_alpha_stays_that(self, tmp_path, planar):
-        image = read_bytes(tmp_path, tiff(DEEP[:, :, :2], photometric=1, extra=[2], planar=planar))
-        assert np.array_equal(image, np.repeat(DEEP[:, :, :1], 3, 2))
+        image = read_bytes(tmp_path, tiff(PIXELS16[:, :, :2], photometric=1, extra=[2], planar=planar))
+        assert np.array_equal(image, np.repeat(PIXELS16[:, :, :1], 3, 2))
         write_image(tmp_path / "b.tif", image, like=tmp_path / "a")
         write_image(tmp_path / "c.png", read_image(tmp_path / "b.tif"), like=tmp_path / "b.tif")
         stored = cv2.imdecode(np.fromfile(tmp_path / "c.png", np.uint8), cv2.IMREAD_UNCHANGED)
-        assert np.array_equal(stored[:, :, [0, 3]], DEEP[:, :, :2])
+        assert np.array_equal(stored[:, :, [0, 3]], PIXELS16[:, :, :2])
 
     @pytest.mark.parametrize(("extra", "alpha"), [([2], True), ([0], False), ([], True), ([2, 0], True)])
     def test_extra_channels(self, tmp_path, extra, alpha):
-        pixels = np.dstack([DEEP, DEEP[:, :, :1]]) if len(extra) == 2 else DEEP
-        assert np.array_equal(read_bytes(tmp_path, tiff(pixels, extra=extra)), DEEP[:, :, :3])
-        write_image(tmp_path / "b.png", DEEP[:, :, :3], like=tmp_path / "a")
+        pixels = np.dstack([PIXELS16, PIXELS16[:, :, :1]]) if len(extra) == 2 else PIXELS16
+        assert np.array_equal(read_bytes(tmp_path, tiff(pixels, extra=extra)), PIXELS16[:, :, :3])
+        write_image(tmp_path / "b.png", PIXELS16[:, :, :3], like=tmp_path / "a")
         stored = cv2.imdecode(np.fromfile(tmp_path / "b.png", np.uint8), cv2.IMREAD_UNCHANGED)
         assert stored.shape[2] == (4 if alpha else 3)
-        assert not alpha or np.array_equal(stored[:, :, 3], DEEP[:, :, 3])
+        assert not alpha or np.array_equal(stored[:, :, 3], PIXELS16[:, :, 3])
 
     def test_alpha_that_was_multiplied_in(self, tmp_path):
         alpha = np.full((37, 53, 1), 32768, np.uint16)
-        multiplied = np.rint(DEEP[:, :, :3] * (alpha / 65535)).astype(np.uint16)
+        multiplied = np.rint(PIXELS16[:, :, :3] * (alpha / 65535)).astype(np.uint16)
         image = read_bytes(tmp_path, tiff(np.dstack([multiplied, alpha]), extra=[1]))
-        assert np.abs(image.astype(int) - DEEP[:, :, :3]).max() <= 1
+        assert np.abs(image.astype(int) - PIXELS16[:, :, :3]).max() <= 1
 
     @pytest.mark.parametrize("order", ["<", ">"])
     def test_orientation(self, tmp_path, order):
-        data = tiff(DEEP[:, :, :3], order=order, tags={274: 6}, planar=True)
-        assert np.array_equal(read_bytes(tmp_path, data), np.rot90(DEEP[:, :, :3], -1))
+        data = tiff(PIXELS16[:, :, :3], order=order, tags={274: 6}, planar=True)
+        assert np.array_equal(read_bytes(tmp_path, data), np.rot90(PIXELS16[:, :, :3], -1))
 
-    @pytest.mark.parametrize("pixels", [DEEP[:, :, :3], (DEEP[:, :, :3] >> 8).astype(np.uint8)])
-    def test_preview_before_the_picture(self, tmp_path, pixels):
+    @pytest.mark.parametrize("pixels", [PIXELS16[:, :, :3], (PIXELS16[:, :, :3] >> 8).astype(np.uint8)])
+    def test_preview_before_the_image(self, tmp_path, pixels):
         small = {254: 1, 256: 2, 257: 2, 258: 8, 259: 1, 262: 1, 273: [b"1234"], 277: 1, 278: 2, 279: 4}
         assert np.array_equal(read_bytes(tmp_path, tiff(pixels, before=[small])), pixels)
 
     def test_raw_file_with_a_preview_only(self, tmp_path):
         with pytest.raises(ImageError, match="holds only a preview"):
-            read_bytes(tmp_path, tiff(DEEP[:, :, :3], tags={254: 1}))
+            read_bytes(tmp_path, tiff(PIXELS16[:, :, :3], tags={254: 1}))
 
     def test_directories_in_a_circle(self, tmp_path):
         small = {254: 1, 256: 2, 257: 2, 258: 8, 259: 1, 262: 1, 273: [b"1234"], 277: 1, 278: 2, 279: 4}
-        data = bytearray(tiff(DEEP[:, :, :3], before=[small], tags={254: 1}))
+        data = bytearray(tiff(PIXELS16[:, :, :3], before=[small], tags={254: 1}))
         data[-4:] = data[4:8]
         with pytest.raises(ImageError, match="holds only a preview"):
             read_bytes(tmp_path, bytes(data))
@@ -176,22 +177,22 @@ class TestDeepTiff:
     )
     def test_other_numbers_are_refused_by_name(self, tmp_path, kind, sample_format, words):
         with pytest.raises(ImageError, match=words):
-            read_bytes(tmp_path, tiff(DEEP[:, :, :3].astype(kind), tags={339: [sample_format] * 3}))
+            read_bytes(tmp_path, tiff(PIXELS16[:, :, :3].astype(kind), tags={339: [sample_format] * 3}))
 
     def test_inks_come_down_to_8_bit(self, tmp_path):
-        assert read_bytes(tmp_path, tiff(DEEP, photometric=5)).dtype == np.uint8
+        assert read_bytes(tmp_path, tiff(PIXELS16, photometric=5)).dtype == np.uint8
 
     def test_bomb(self, tmp_path):
-        data = tiff(DEEP[:, :, :3], tags={256: 300_000, 257: 300_000})
+        data = tiff(PIXELS16[:, :, :3], tags={256: 300_000, 257: 300_000})
         with pytest.raises(ImageError, match="300000 x 300000 pixels"):
             read_bytes(tmp_path, data)
 
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
-    def test_damaged_tags_give_a_picture_or_an_image_error(self, tmp_path, data):
+    def test_damaged_tags_give_an_image_or_an_image_error(self, tmp_path, data):
         choice = data.draw(st.sampled_from([{"planar": True}, {"tile": 16, "big": True}, {"order": ">", "extra": [2]}]))
-        whole = bytearray(tiff(DEEP[:11, :9], **{"extra": [2]} | choice))
+        whole = bytearray(tiff(PIXELS16[:11, :9], **{"extra": [2]} | choice))
         for _ in range(data.draw(st.integers(1, 4))):
             place = data.draw(st.integers(max(len(whole) - 400, 0), len(whole) - 1))
             whole[place] = data.draw(st.integers(0, 255))
@@ -215,7 +216,7 @@ class TestJpeg:
         baseline = read_bytes(tmp_path, self.written(image))
         assert np.array_equal(read_bytes(tmp_path, self.written(image, progressive=True)), baseline)
 
-    def test_of_a_phone_with_more_pictures_behind(self, tmp_path):
+    def test_of_a_phone_with_more_images_behind(self, tmp_path):
         image, other = (PIL.Image.fromarray(pixels) for pixels in (self.rgb(), self.rgb()[::-1]))
         data = self.written(image, "MPO", save_all=True, append_images=[other])
         assert np.array_equal(read_bytes(tmp_path, data), read_bytes(tmp_path, self.written(image), "b"))
@@ -224,7 +225,7 @@ class TestJpeg:
         assert result.format == "JPEG"
         assert b"MPF\0" not in (tmp_path / "c.jpg").read_bytes()
 
-    def test_ycck_has_the_colours_of_the_rgb(self, tmp_path):
+    def test_ycck_has_the_colors_of_the_rgb(self, tmp_path):
         """Adobe's JPEG of inks, stored inverted, as YCbCr and black."""
         inks = PIL.Image.fromarray(self.rgb()).convert("CMYK")
         data = bytearray(self.written(inks))
@@ -245,7 +246,7 @@ class TestJpeg:
 
 
 class TestPng:
-    def png(self, colour_type, pixels, *chunks):
+    def png(self, color_type, pixels, *chunks):
         """16 bits a channel."""
 
         def chunk(kind, content):
@@ -253,29 +254,29 @@ class TestPng:
 
         height, width = pixels.shape[:2]
         rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-        header = chunk(b"IHDR", struct.pack(">LLBBBBB", width, height, 16, colour_type, 0, 0, 0))
+        header = chunk(b"IHDR", struct.pack(">LLBBBBB", width, height, 16, color_type, 0, 0, 0))
         body = b"".join(chunk(*one) for one in chunks) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
         return b"\x89PNG\r\n\x1a\n" + header + body
 
     def test_16_bit_gray_with_a_transparent_value(self, tmp_path):
-        key = int(DEEP[3, 4, 0])
-        image = read_bytes(tmp_path, self.png(0, DEEP[:, :, 0], (b"tRNS", struct.pack(">H", key))))
+        key = int(PIXELS16[3, 4, 0])
+        image = read_bytes(tmp_path, self.png(0, PIXELS16[:, :, 0], (b"tRNS", struct.pack(">H", key))))
         write_image(tmp_path / "b.png", image, like=tmp_path / "a")
         stored = cv2.imdecode(np.fromfile(tmp_path / "b.png", np.uint8), cv2.IMREAD_UNCHANGED)
-        assert np.array_equal(stored[:, :, 3] == 0, DEEP[:, :, 0] == key)
-        assert np.array_equal(stored[:, :, 0], DEEP[:, :, 0])
+        assert np.array_equal(stored[:, :, 3] == 0, PIXELS16[:, :, 0] == key)
+        assert np.array_equal(stored[:, :, 0], PIXELS16[:, :, 0])
 
-    def test_16_bit_colour_with_a_transparent_one(self, tmp_path):
-        key = struct.pack(">3H", *DEEP[3, 4, :3].tolist())
-        image = read_bytes(tmp_path, self.png(2, DEEP[:, :, :3], (b"tRNS", key)))
-        assert np.array_equal(image, DEEP[:, :, :3])
+    def test_16_bit_color_with_a_transparent_one(self, tmp_path):
+        key = struct.pack(">3H", *PIXELS16[3, 4, :3].tolist())
+        image = read_bytes(tmp_path, self.png(2, PIXELS16[:, :, :3], (b"tRNS", key)))
+        assert np.array_equal(image, PIXELS16[:, :, :3])
         write_image(tmp_path / "b.tif", image, like=tmp_path / "a")
         assert PIL.Image.open(tmp_path / "b.tif").getpixel((4, 3))[3] == 0
 
     @pytest.mark.parametrize(("mode", "kept"), [("P", "RGBA"), ("L", "LA"), ("1", "LA")])
     def test_transparent_entry_stays_transparent(self, tmp_path, mode, kept):
-        picture = PIL.Image.fromarray((DEEP[:, :, :3] >> 8).astype(np.uint8)).convert(mode)
-        picture.save(tmp_path / "a.png", transparency=int(np.asarray(picture)[3, 4]))
+        image = PIL.Image.fromarray((PIXELS16[:, :, :3] >> 8).astype(np.uint8)).convert(mode)
+        image.save(tmp_path / "a.png", transparency=int(np.asarray(image)[3, 4]))
         theirs = np.asarray(PIL.Image.open(tmp_path / "a.png").convert("RGBA"))[:, :, 3]
         write_image(tmp_path / "b.png", read_image(tmp_path / "a.png"), like=tmp_path / "a.png")
         written = PIL.Image.open(tmp_path / "b.png")
@@ -290,8 +291,8 @@ class TestPng:
         digits = exif.tobytes().hex()
         text = f"\nexif\n{len(digits) // 2:8d}\n" + "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
         raw = b"Raw profile type exif\0\0" + zlib.compress(text.encode())
-        image = read_bytes(tmp_path, self.png(2, DEEP[:, :, :3], (b"zTXt", raw)))
-        assert np.array_equal(image, np.rot90(DEEP[:, :, :3], -1))
+        image = read_bytes(tmp_path, self.png(2, PIXELS16[:, :, :3], (b"zTXt", raw)))
+        assert np.array_equal(image, np.rot90(PIXELS16[:, :, :3], -1))
         write_image(tmp_path / "b.png", image, like=tmp_path / "a")
         written = PIL.Image.open(tmp_path / "b.png")
         assert written.getexif()[Base.Make] == "Camera & Co"

@@ -6,11 +6,11 @@ import PIL.Image
 import pytest
 from PIL.JpegImagePlugin import get_sampling
 
-from revisage.images.images import read_image, write_image
-from revisage.images.jpeg_tables import estimated_quality, luminance_table, quality_of
+from revisage.images import read_image, write_image
+from revisage.images.write import estimate_quality, find_nearest_quality, luminance_table
 
 
-def picture():
+def sample():
     rows, columns = np.mgrid[0:40, 0:60]
     return np.dstack([rows * 6, columns * 4, 255 - rows * 6]).astype(np.uint8)
 
@@ -27,43 +27,43 @@ def restored(source, target, **options):
 class TestJpegQuality:
     @pytest.mark.parametrize("quality", [1, 24, 50, 75, 86, 92, 95, 98, 100])
     def test_is_estimated_exactly_from_a_usual_encoder(self, tmp_path, quality):
-        PIL.Image.fromarray(picture()).save(tmp_path / "a.jpg", quality=quality)
-        assert quality_of(PIL.Image.open(tmp_path / "a.jpg")) == quality
+        PIL.Image.fromarray(sample()).save(tmp_path / "a.jpg", quality=quality)
+        assert estimate_quality(PIL.Image.open(tmp_path / "a.jpg")) == quality
 
     def test_is_estimated_from_other_tables(self):
         """Cameras have tables of their own."""
         table = np.maximum(luminance_table(90) + np.tile([-1, 0, 1, 0], 16), 1)
-        assert abs(estimated_quality(table.tolist()) - 90) <= 2
+        assert abs(find_nearest_quality(table.tolist()) - 90) <= 2
 
     @pytest.mark.parametrize(("quality", "written"), [(30, 85), (85, 85), (91, 91), (98, 98), (100, 98)])
     def test_of_the_source_is_taken_over_within_limits(self, tmp_path, quality, written):
-        PIL.Image.fromarray(picture()).save(tmp_path / "a.jpg", quality=quality)
-        assert quality_of(restored(tmp_path / "a.jpg", tmp_path / "b.jpg")) == written
+        PIL.Image.fromarray(sample()).save(tmp_path / "a.jpg", quality=quality)
+        assert estimate_quality(restored(tmp_path / "a.jpg", tmp_path / "b.jpg")) == written
 
     def test_asked_for_wins(self, tmp_path):
-        PIL.Image.fromarray(picture()).save(tmp_path / "a.jpg", quality=91)
-        assert quality_of(restored(tmp_path / "a.jpg", tmp_path / "b.jpg", quality=60)) == 60
+        PIL.Image.fromarray(sample()).save(tmp_path / "a.jpg", quality=91)
+        assert estimate_quality(restored(tmp_path / "a.jpg", tmp_path / "b.jpg", quality=60)) == 60
 
     def test_of_another_format_plays_no_role(self, tmp_path):
-        PIL.Image.fromarray(picture()).save(tmp_path / "a.png")
-        assert quality_of(restored(tmp_path / "a.png", tmp_path / "b.jpg")) == 95
+        PIL.Image.fromarray(sample()).save(tmp_path / "a.png")
+        assert estimate_quality(restored(tmp_path / "a.png", tmp_path / "b.jpg")) == 95
 
 
 class TestSubsampling:
     @pytest.mark.parametrize("subsampling", [0, 1, 2])
     @pytest.mark.parametrize("quality", [None, 90])
     def test_is_that_of_the_source(self, tmp_path, subsampling, quality):
-        PIL.Image.fromarray(picture()).save(tmp_path / "a.jpg", subsampling=subsampling)
+        PIL.Image.fromarray(sample()).save(tmp_path / "a.jpg", subsampling=subsampling)
         assert get_sampling(restored(tmp_path / "a.jpg", tmp_path / "b.jpg", quality=quality)) == subsampling
 
     def test_of_a_kind_that_is_not_written_becomes_none(self, tmp_path):
-        """4:4:0, as cameras write that turned the picture themselves."""
+        """4:4:0, as cameras write that turned the image themselves."""
         options = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440]
-        (tmp_path / "a.jpg").write_bytes(cv2.imencode(".jpg", picture(), options)[1].tobytes())
+        (tmp_path / "a.jpg").write_bytes(cv2.imencode(".jpg", sample(), options)[1].tobytes())
         assert get_sampling(restored(tmp_path / "a.jpg", tmp_path / "b.jpg")) == 0
 
     def test_there_is_none_without_a_jpeg_source(self, tmp_path):
-        PIL.Image.fromarray(picture()).save(tmp_path / "a.png")
+        PIL.Image.fromarray(sample()).save(tmp_path / "a.png")
         assert get_sampling(restored(tmp_path / "a.png", tmp_path / "b.jpg")) == 0
 
 
@@ -78,7 +78,7 @@ class TestWebp:
         assert np.array_equal(np.asarray(written), np.asarray(image))
 
     def test_animation_of_lossless_frames(self, tmp_path):
-        frames = [PIL.Image.fromarray(detailed()), PIL.Image.fromarray(picture())]
+        frames = [PIL.Image.fromarray(detailed()), PIL.Image.fromarray(sample())]
         frames[0].save(tmp_path / "a.webp", lossless=True, save_all=True, append_images=frames[1:])
         assert np.array_equal(np.asarray(restored(tmp_path / "a.webp", tmp_path / "b.webp")), detailed())
 
@@ -130,7 +130,7 @@ class TestGray:
         assert (image == image[:, :, :1]).all()
         assert image.std() > 40 * 257
 
-    def test_almost_gray_keeps_its_colours(self, tmp_path):
+    def test_almost_gray_keeps_its_colors(self, tmp_path):
         """A sepia tone is no gray."""
         PIL.Image.fromarray(self.tinted()).save(tmp_path / "a.png")
         assert np.array_equal(np.asarray(restored(tmp_path / "a.png", tmp_path / "b.png")), self.tinted())

@@ -3,7 +3,7 @@
 import numpy as np
 
 from locations import PORTRAIT
-from revisage.images.images import read_image
+from revisage.images import read_image
 
 
 def head():

@@ -7,7 +7,7 @@ import pytest
 from portrait import head
 
 from revisage.cli import main
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
 
 @pytest.fixture

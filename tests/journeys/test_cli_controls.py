@@ -11,7 +11,7 @@ from portrait import PORTRAIT, head
 from revisage import RevisageError, load
 from revisage.cli import app
 from revisage.errors import InputError
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 from revisage.models.nets.srvggnet import SRVGGNetCompact
 
 

@@ -11,11 +11,11 @@ from PIL.ExifTags import IFD, Base
 from PIL.JpegImagePlugin import get_sampling
 from portrait import head
 
-from revisage.images.icc.chromaticities import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, rgb_profile
-from revisage.images.images import read_image, read_profile
-from revisage.images.jpeg_tables import quality_of
+from revisage.images import read_image, read_profile
+from revisage.images.icc import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, make_rgb_profile
+from revisage.images.write import estimate_quality
 
-ADOBE_RGB = rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
+ADOBE_RGB = make_rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
 THEN = 981_173_106
 NAMES = ["--output", "caf\u00e9", "Ame\u0301lie \U0001f469‍\U0001f467", "x" * 251]
 NAMES += [os.fsdecode(b"caf\xe9")] if sys.platform == "linux" else []
@@ -67,7 +67,7 @@ def test_the_profile_goes_along(run):
 
 def test_a_jpeg_loses_as_much_as_it_did(run):
     written = PIL.Image.open(run[0] / "mum.jpg")
-    assert (quality_of(written), get_sampling(written)) == (90, 2)
+    assert (estimate_quality(written), get_sampling(written)) == (90, 2)
 
 
 def test_gray_stays_gray(run):

@@ -12,7 +12,7 @@ import pytest
 from command import COMMAND, revisage
 from portrait import PORTRAIT
 
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
 SETTINGS = ["--min-width", "60", "--size", "256"]
 REJECTED = {

@@ -14,7 +14,7 @@ from command import COMMAND, revisage
 from PIL.ExifTags import Base
 from portrait import head
 
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
 
 def gradient(height=30, width=40):
@@ -40,11 +40,11 @@ GOOD = {  # name of the photo -> name of its result
     "rotated.jpg": None,
 }
 BAD = {  # name of the photo -> what the line says
-    "text.jpg": "not a picture",
+    "text.jpg": "not an image",
     "empty.jpg": "the file is empty",
     "truncated.jpg": "truncated or damaged",
     "truncated.png": "truncated or damaged",
-    "video.tif": "not a picture",
+    "video.tif": "not an image",
 }
 
 

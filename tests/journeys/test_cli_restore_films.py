@@ -12,7 +12,7 @@ import pytest
 from command import COMMAND, revisage
 from portrait import head
 
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
 av = pytest.importorskip("av", reason="films need PyAV")
 

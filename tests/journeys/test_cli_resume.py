@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from command import revisage
 
-from revisage.images.images import write_image
+from revisage.images import write_image
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_status_counts_and_says_what_failed(runs):
     said = revisage("status", runs[0] / "out")
     assert said.returncode == 0
     bad, counts = said.stdout.splitlines()
-    assert bad.startswith(f"cannot read {runs[0]}/album/bad.png: not a picture")
+    assert bad.startswith(f"cannot read {runs[0]}/album/bad.png: not an image")
     assert counts == "5 photos: 4 done, 1 failed"
 
 

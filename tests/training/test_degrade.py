@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from revisage.cli import app
 from revisage.errors import ImageError, InputError
 from revisage.evaluation.metrics.image import psnr
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 from revisage.training.degrade import CELL, SEVERITIES, STRIP, contact_sheet, degrade_files, resized
 from revisage.training.recipe import read_recipe
 

@@ -17,7 +17,7 @@ from revisage.batch import Source, collect
 from revisage.cli.prepare import prepare
 from revisage.errors import InputError, OutputError
 from revisage.geometry import magnification
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 from revisage.restore.align import OUTSIDE, TEMPLATE, align
 from revisage.training.data.components import read_components, write_components
 from revisage.training.data.lmdb_source import LmdbSource

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locations import PORTRAIT
-from revisage.images.images import read_image
+from revisage.images import read_image
 from revisage.restore.align import TEMPLATE, align
 from revisage.training.prepare import quality
 from revisage.training.prepare.quality import Limits, Measures

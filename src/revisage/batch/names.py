@@ -10,7 +10,7 @@ from pathlib import Path
 
 from revisage.batch.journal import Entry, Journal, Status
 from revisage.batch.options import FOLDERS, Options
-from revisage.images.formats import FORMATS
+from revisage.images import FORMATS
 from revisage.jobs.sources import Source
 
 

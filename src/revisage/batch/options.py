@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from revisage.errors import InputError
-from revisage.images.formats import FORMATS, WRITABLE
+from revisage.images import FORMATS, WRITABLE
 from revisage.restore.controls import Controls
 
 FOLDERS = ("restored_imgs", "cropped_faces", "restored_faces", "cmp")

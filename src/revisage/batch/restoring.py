@@ -24,7 +24,7 @@ from revisage.batch.outcome import Outcome
 from revisage.batch.saved_faces import write_faces
 from revisage.errors import OutputError, fault_of
 from revisage.files import is_disk_full, remove_temporary_files
-from revisage.images.images import read_with_profile, write_image
+from revisage.images import read_with_profile, write_image
 from revisage.jobs.ahead import BYTES, ahead
 from revisage.jobs.sources import Source, Sources
 from revisage.restore.pipeline import Restorer
@@ -156,7 +156,7 @@ class _Run:
         job, options = begun.job, self._options
         if options.save_faces:
             write_faces(result.faces, job.stem, options)
-        kept = {"overwrite": begun.overwrite, "keep_time": options.keep_time}
+        kept = {"overwrite": begun.overwrite, "preserve_mtime": options.keep_time}
         write_image(job.target, result.image, like=job.source.path, **kept)
 
     def _attempt(self, begun: Begun, step: Callable[[], Done]) -> tuple[Begun, Done] | Outcome:

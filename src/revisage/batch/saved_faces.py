@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from revisage.batch.options import FOLDERS, Options
-from revisage.images.images import write_image
+from revisage.images import write_image
 from revisage.types import RestoredFace
 
 

@@ -30,7 +30,7 @@ def degrade(
     """
     from revisage.batch import collect
     from revisage.errors import InputError
-    from revisage.images.images import write_image
+    from revisage.images import write_image
     from revisage.training.degrade import SEVERITIES, contact_sheet, degrade_files
 
     if recipe is not None and severity is not None:

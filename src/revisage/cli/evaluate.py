@@ -64,7 +64,7 @@ def evaluate(
     from revisage.evaluation.examine import central_landmarks, examine, restoring
     from revisage.evaluation.metrics.scores import Scorer, Sources
     from revisage.evaluation.report import Report, fid_measure
-    from revisage.images.images import write_image
+    from revisage.images import write_image
     from revisage.loading import load, load_detector
     from revisage.models.device import choose
     from revisage.process import keep_freed_memory

@@ -69,7 +69,7 @@ def selection_of(
     Raises:
         InputError: what an option says makes no sense, or a photo cannot be read.
     """
-    from revisage.images.images import read_image
+    from revisage.images import read_image
     from revisage.restore.select import Selection
 
     return Selection(

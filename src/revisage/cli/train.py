@@ -42,7 +42,7 @@ def train(
 
 
 def _show_plan(recipe: Recipe, folder: Path) -> None:
-    from revisage.images.images import write_image
+    from revisage.images import write_image
     from revisage.training.dry_run import plan
 
     made = plan(recipe)

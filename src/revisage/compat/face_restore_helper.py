@@ -13,7 +13,7 @@ from revisage.compat.background import fitted
 from revisage.compat.bgr import DTYPES, bgr_of, rgb_of
 from revisage.errors import InputError
 from revisage.geometry import Affine, invert
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 from revisage.images.pixels import from_float, to_float
 from revisage.restore.align import TEMPLATE, TEMPLATE_SIZE, align, similarity_from_landmarks
 from revisage.restore.paste import paste

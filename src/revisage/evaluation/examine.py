@@ -14,7 +14,7 @@ from revisage.errors import InputError, RevisageError
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.metrics.landmarks import FindLandmarks
 from revisage.evaluation.pairs import Pair
-from revisage.images.images import read_image
+from revisage.images import read_image
 from revisage.images.pixels import from_float, to_float
 from revisage.restore.pipeline import Restorer
 from revisage.types import Array, Face, FaceStatus, Image

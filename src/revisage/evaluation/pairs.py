@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from revisage.errors import InputError
-from revisage.images.formats import has_picture_name
+from revisage.images import has_image_extension
 
 Folder: TypeAlias = Mapping[str, Path]
 """Stem -> picture."""
@@ -85,7 +85,7 @@ def pictures(folder: Path) -> Folder:
         raise InputError(f"no folder of pictures at {folder}")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if not has_picture_name(path) or path.name.startswith("."):
+        if not has_image_extension(path) or path.name.startswith("."):
             continue
         if path.stem in found:
             raise InputError(f"{found[path.stem]} and {path.name} have one name; which is meant?")
@@ -100,7 +100,7 @@ def _sets(folder: Path, originals: Folder) -> dict[str, Folder]:
     if not folder.is_dir():
         raise InputError(f"no folder of pictures at {folder}")
     below = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    here = any(has_picture_name(entry) for entry in folder.iterdir() if entry.is_file())
+    here = any(has_image_extension(entry) for entry in folder.iterdir() if entry.is_file())
     chosen = below if below and not here else [folder]
     return {entry.resolve().name: _partners(entry, originals) for entry in chosen}
 

@@ -26,7 +26,7 @@ from revisage.evaluation.metrics.networks import read_inception
 from revisage.evaluation.metrics.scores import METRICS, means
 from revisage.evaluation.pairs import pictures
 from revisage.files import atomic_write
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
 Embed: TypeAlias = Callable[[RGB8], NDArray[np.floating]]
 """Picture -> feature vector."""

@@ -1,1 +1,15 @@
-"""The only readers and writers of files on the way from a photo to a restored photo."""
+"""Image files in and out: pixels, and everything else that a photo file holds."""
+
+from revisage.images.formats import FORMATS, WRITABLE, has_image_extension
+from revisage.images.read import read_image, read_profile, read_with_profile
+from revisage.images.write import write_image
+
+__all__ = [
+    "FORMATS",
+    "WRITABLE",
+    "has_image_extension",
+    "read_image",
+    "read_profile",
+    "read_with_profile",
+    "write_image",
+]

@@ -1,4 +1,4 @@
-"""Which picture formats can be read and written, and what each can hold. One literal table."""
+"""Image formats that can be read and written, and what each can hold: one literal table."""
 
 from __future__ import annotations
 
@@ -11,46 +11,41 @@ from revisage.errors import OutputError
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A picture format.
+    """An image format.
 
     Attributes:
-        name: what Pillow calls it.
-        writable: whether results can be written in it; GIF holds 256 colours, too few for a photo.
-        alpha: whether it holds transparency.
-        deep: whether it holds more than 8 bits a channel.
-        longest: pixels that a side may have at most.
-        quality: default for formats that lose something, 1..100; None for the lossless ones.
+        name: Pillow's name of it.
+        writable: whether results can be written in it; GIF holds 256 colors, too few for a photo.
+        has_alpha: whether it holds transparency.
+        has_uint16: whether it holds more than 8 bits a channel.
+        max_size: limit to width and height, in pixels.
+        quality: default of a lossy format, 1..100; None for a lossless one.
     """
 
     name: str
     writable: bool = True
-    alpha: bool = True
-    deep: bool = False
-    longest: int = 2**31 - 1
+    has_alpha: bool = True
+    has_uint16: bool = False
+    max_size: int = 2**31 - 1
     quality: int | None = None
 
 
-JPEG = Format("JPEG", alpha=False, longest=65_500, quality=95)
-PNG = Format("PNG", deep=True)
-TIFF = Format("TIFF", deep=True)
-WEBP = Format("WEBP", longest=16_383, quality=95)
-AVIF = Format("AVIF", longest=65_536, quality=90)
-BMP = Format("BMP", alpha=False)
-HEIF = Format("HEIF", deep=True, longest=16_384, quality=90)
+JPEG = Format("JPEG", has_alpha=False, max_size=65_500, quality=95)
+PNG = Format("PNG", has_uint16=True)
+TIFF = Format("TIFF", has_uint16=True)
+WEBP = Format("WEBP", max_size=16_383, quality=95)
+AVIF = Format("AVIF", max_size=65_536, quality=90)
+BMP = Format("BMP", has_alpha=False)
+HEIF = Format("HEIF", has_uint16=True, max_size=16_384, quality=90)
 GIF = Format("GIF", writable=False)
 
 FORMATS: Mapping[str, Format] = {
-    ".jpg": JPEG,
-    ".jpeg": JPEG,
-    ".jfif": JPEG,
+    **dict.fromkeys((".jpg", ".jpeg", ".jfif"), JPEG),
     ".png": PNG,
-    ".tif": TIFF,
-    ".tiff": TIFF,
+    **dict.fromkeys((".tif", ".tiff"), TIFF),
     ".webp": WEBP,
     ".avif": AVIF,
-    ".heic": HEIF,
-    ".heif": HEIF,
-    ".hif": HEIF,
+    **dict.fromkeys((".heic", ".heif", ".hif"), HEIF),
     ".bmp": BMP,
     ".gif": GIF,
 }
@@ -61,13 +56,13 @@ WRITABLE = ", ".join(extension[1:] for extension, entry in FORMATS.items() if en
 """Extensions that results can have, for messages."""
 
 
-def has_picture_name(path: Path) -> bool:
-    """Whether the extension is one of a picture that can be read; the content is not looked at."""
+def has_image_extension(path: Path) -> bool:
+    """Whether the extension is one of an image that can be read; the content is not looked at."""
     return path.suffix.lower() in FORMATS
 
 
-def output_format(path: Path) -> Format:
-    """The format that the extension of ``path`` asks for.
+def resolve_output_format(path: Path) -> Format:
+    """Find the format of the extension of ``path``.
 
     Raises:
         OutputError: the extension is not that of a format that can be written.

@@ -1,4 +1,4 @@
-"""HEIC and HEIF pictures, by way of the optional package ``pillow-heif``."""
+"""HEIC and HEIF images, by way of the optional package ``pillow-heif``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import PIL.Image
 
 from revisage.types import Array
 
-MISSING = "HEIC pictures need one more package: pip install 'revisage[heif]'"
 _BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -30,8 +29,8 @@ def is_heif(data: bytes) -> bool:
     return bool(brands & _BRANDS) and not brands & _AVIF_BRANDS
 
 
-def opened(data: bytes) -> PIL.Image.Image:
-    """Header and metadata of a HEIF file; its pixels come upright.
+def open_heif(data: bytes) -> PIL.Image.Image:
+    """Read header and metadata of a HEIF file; its pixels come upright.
 
     Raises:
         HeifMissingError: the package is not there.
@@ -40,13 +39,13 @@ def opened(data: bytes) -> PIL.Image.Image:
     return _library().HeifImageFile(io.BytesIO(data), "")
 
 
-def is_deep(picture: PIL.Image.Image) -> bool:
-    """Whether an opened HEIF file has more than 8 bits a channel."""
-    return picture.info.get("bit_depth", 8) > 8
+def is_over_8_bits(opened: PIL.Image.Image) -> bool:
+    """Whether an open HEIF file has more than 8 bits a channel."""
+    return opened.info.get("bit_depth", 8) > 8
 
 
-def decode_deep(data: bytes) -> Array:
-    """(H, W, 1..4) uint16 of a file with 10 or 12 bits a channel: gray, gray and alpha, RGB or RGBA.
+def decode16(data: bytes) -> Array:
+    """Decode a file of 10 or 12 bits a channel -> (H, W, 1..4) uint16: gray, gray and alpha, RGB or RGBA.
 
     Raises:
         HeifMissingError: the package is not there.
@@ -62,18 +61,17 @@ def encode(pixels: Array, quality: int, subsampling: str, **metadata: Any) -> by
     Args:
         pixels: gray, gray and alpha, RGB or RGBA.
         quality: 1..100.
-        subsampling: of the colours, ``4:4:4``, ``4:2:2`` or ``4:2:0``.
+        subsampling: of the colors, ``4:4:4``, ``4:2:2`` or ``4:2:0``.
         **metadata: ``exif``, ``xmp``, ``icc_profile``: bytes, as Pillow's ``save`` takes them.
 
     Raises:
         HeifMissingError: the package is not there.
-        OSError, ValueError, RuntimeError: it cannot write such a picture, or has no encoder.
+        OSError, ValueError, RuntimeError: it cannot write such an image, or has no encoder.
     """
     height, width, channels = pixels.shape
-    mode = _MODES[channels] + (";16" if pixels.dtype == np.uint16 else "")
     file = io.BytesIO()
     _library().encode(
-        mode,
+        _MODES[channels] + (";16" if pixels.dtype == np.uint16 else ""),
         (width, height),
         np.ascontiguousarray(pixels).tobytes(),
         file,
@@ -88,5 +86,5 @@ def _library() -> ModuleType:
     try:
         import pillow_heif
     except ImportError as error:
-        raise HeifMissingError(MISSING) from error
+        raise HeifMissingError("HEIC images need one more package: pip install 'revisage[heif]'") from error
     return pillow_heif

@@ -1,10 +1,11 @@
-"""What a picture file carries beside its pixels, and how it goes along into the restored file."""
+"""What an image file carries besides its pixels (EXIF, XMP, IPTC, profile, texts), made to fit the restored image."""
 
 from __future__ import annotations
 
 import math
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +13,32 @@ import numpy as np
 import PIL.Image
 from PIL.ExifTags import IFD, Base
 
-from revisage.images import exif, xmp
-from revisage.images import iptc as photoshop
-from revisage.images.icc.chromaticities import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, D65, SRGB_PRIMARIES, rgb_profile
+from revisage.images import exif
+from revisage.images.icc import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, D65, SRGB_PRIMARIES, make_rgb_profile
 
 TIFF_LAYOUT_TAGS = frozenset(
     {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 280, 281, 282, 283, 284, 290, 291, 296, 297}
     | {301, 317, 318, 319, 320, 321, 322, 323, 324, 325, 330, 332, 333, 334, 336, 338, 339, 340, 341, 347}
     | {513, 514, 529, 530, 531, 532, 700, 33723, 34377, 34675, 37724}
 )
-"""TIFF tags that say how the old file's pixels lie, or that travel on their own (resolution, XMP, IPTC, ICC), or hold
-the old picture once more (Photoshop's layers)."""
+"""TIFF tags of the old file's pixel layout, of what travels on its own (resolution, XMP, IPTC, ICC), and of what holds
+the old image once more (Photoshop's layers)."""
+IPTC_MARK = b"Photoshop 3.0\0"
+"""Stands before Photoshop's image resource blocks, in which IPTC data travels, in a JPEG segment."""
+IPTC = 1028
+"""Number of the block that holds IPTC records."""
 _IPTC_TAG, _PHOTOSHOP_TAG = 33723, 34377
+_IPTC_PREVIEWS = frozenset({1033, 1036})
+_BLOCK_MARK = b"8BIM"
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
-_RAW_PROFILE = "Raw profile type "
 _XMP_KEYWORD = "XML:com.adobe.xmp"
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))[2-8]")
+_XMP_WIDTH = re.compile(rb"((?:tiff:ImageWidth|exif:PixelXDimension)(?:\s*=\s*[\"']|>))\d+")
+_XMP_HEIGHT = re.compile(rb"((?:tiff:ImageLength|exif:PixelYDimension)(?:\s*=\s*[\"']|>))\d+")
+_XMP_PREVIEWS = re.compile(rb"<(xmp|xap):Thumbnails\b[^>]*>.*?</\1:Thumbnails>", re.DOTALL)
+_XMP_VIDEO = re.compile(rb"(Camera:(?:MotionPhoto|MicroVideo)(?:\s*=\s*[\"']|>))1")
+"""A phone's mark that a short video lies behind the photo; it is not copied."""
+_RAW_PROFILE = "Raw profile type "
 _MALFORMED = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error, OSError)
 
 
@@ -36,13 +48,13 @@ class Metadata:
 
     Attributes:
         exif: as in a JPEG segment, with the ``Exif`` mark before it; orientation 1 (upright); empty if there is none.
-        icc: colour profile that fits the written channels, or empty.
+        icc: color profile that fits the written channels, or empty.
         xmp: XML packet with orientation 1, or empty.
-        xmp_extension: what of the XMP a JPEG file holds in segments of its own, as these segments' contents.
+        xmp_extension: contents of the segments in which a JPEG file holds the rest of its XMP.
         dpi: horizontal and vertical resolution, or None.
-        photoshop: image resource blocks, among them IPTC data, or empty.
+        iptc: image resource blocks, IPTC records among them, or empty.
         comment: that of a JPEG or GIF file, or empty.
-        texts: keyword and text of a PNG file's remarks.
+        texts: keyword and text of a PNG file's text chunks.
     """
 
     exif: bytes = b""
@@ -50,53 +62,52 @@ class Metadata:
     xmp: bytes = b""
     xmp_extension: tuple[bytes, ...] = ()
     dpi: tuple[float, float] | None = None
-    photoshop: bytes = b""
+    iptc: bytes = b""
     comment: bytes = b""
     texts: tuple[tuple[str, str], ...] = ()
 
 
-def metadata_of(opened: PIL.Image.Image, size: tuple[int, int], gray: bool) -> Metadata:
-    """Metadata of an open picture, made to fit the picture that will be written.
+def read_metadata(opened: PIL.Image.Image, size: tuple[int, int], gray: bool) -> Metadata:
+    """Read the metadata of an open image and make them fit the image that will be written.
 
     Malformed EXIF is left out: there is nothing in it to keep.
 
     Args:
         opened: as Pillow opened it, decoded.
-        size: width and height of the picture to be written, in pixels.
-        gray: whether it will be written in gray; a colour profile must be of the same kind.
+        size: width and height of the image to be written, in pixels.
+        gray: whether it will be written in gray; a color profile must be of the same kind.
     """
     info: dict[Any, Any] = opened.info
     packet = info.get("xmp") or _raw_profile(info, "xmp")
-    segments = [content for marker, content in getattr(opened, "applist", ()) if marker == "APP1"]
-    icc = profile_of(opened)
+    icc = find_profile(opened)
     block = _upright_exif(opened, size)
     return Metadata(
         exif=exif.MARK + block if block else b"",
-        # Bytes 16..19 of a profile name the colour space that it describes (ICC.1:2022, 7.2.6).
+        # Bytes 16..19 of a profile name the color space that it describes (ICC.1:2022, 7.2.6).
         icc=icc if icc[16:20] == (b"GRAY" if gray else b"RGB ") else b"",
-        xmp=xmp.upright(packet.encode() if isinstance(packet, str) else packet, size),
-        xmp_extension=tuple(content for content in segments if content.startswith(_XMP_EXTENSION)),
+        xmp=set_xmp_upright(packet.encode() if isinstance(packet, str) else packet, size),
+        xmp_extension=tuple(part for part in _jpeg_segments(opened, "APP1") if part.startswith(_XMP_EXTENSION)),
         dpi=_dpi(info.get("dpi")),
-        photoshop=photoshop.without_previews(_photoshop_blocks(opened)),
+        iptc=drop_iptc_previews(_iptc(opened)),
         comment=info.get("comment") or b"",
         texts=_texts(opened),
     )
 
 
-def profile_of(opened: PIL.Image.Image) -> bytes:
-    """The ICC profile of an open picture, or one that says what it states in other words; empty if there is none."""
+def find_profile(opened: PIL.Image.Image) -> bytes:
+    """Find the ICC profile of an open image, or make one of what it states in other words; empty if there is none."""
     info: dict[Any, Any] = opened.info
     if icc := info.get("icc_profile"):
         return icc
     if opened.mode not in ("RGB", "RGBA", "P", "YCbCr"):
         return b""
     if exif.is_adobe_rgb(info.get("exif") or b""):
-        return rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
+        return make_rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
     return _png_profile(info)
 
 
-def orientation_of(opened: PIL.Image.Image) -> int:
-    """EXIF (or XMP) orientation 1..8; 1 if there is none or it makes no sense."""
+def read_orientation(opened: PIL.Image.Image) -> int:
+    """Read the EXIF (or XMP) orientation 1..8; 1 if there is none or it makes no sense."""
     try:
         orientation = opened.getexif().get(Base.Orientation, 1)
     except _MALFORMED:
@@ -104,28 +115,67 @@ def orientation_of(opened: PIL.Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
+def set_xmp_upright(packet: bytes, size: tuple[int, int]) -> bytes:
+    """Set an XMP packet (ISO 16684-1) to orientation 1 and the new size; previews of the old image are taken out.
+
+    Args:
+        packet: UTF-8 XML.
+        size: width and height of the new image.
+    """
+    width, height = (str(pixels).encode() for pixels in size)
+    packet = _XMP_ORIENTATION.sub(rb"\g<1>1", packet)
+    packet = _XMP_WIDTH.sub(rb"\g<1>" + width, packet)
+    packet = _XMP_HEIGHT.sub(rb"\g<1>" + height, packet)
+    return _XMP_VIDEO.sub(rb"\g<1>0", _XMP_PREVIEWS.sub(b"", packet))
+
+
+def drop_iptc_previews(blocks: bytes) -> bytes:
+    """Leave out the image resource blocks that hold a small version of the old image, and all that is damaged."""
+    return b"".join(whole for identifier, whole in _iterate_blocks(blocks) if identifier not in _IPTC_PREVIEWS)
+
+
+def make_iptc_block(records: bytes) -> bytes:
+    """Wrap bare IPTC records (as TIFF has them) in an image resource block."""
+    padding = b"\0" * (len(records) % 2)
+    return _BLOCK_MARK + struct.pack(">HHL", IPTC, 0, len(records)) + records + padding
+
+
+def _iterate_blocks(blocks: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield identifier and bytes of every whole block (Adobe, Photoshop File Formats, "Image Resources")."""
+    start = 0
+    while blocks[start : start + 4] == _BLOCK_MARK and start + 12 <= len(blocks):
+        identifier, name = struct.unpack_from(">HB", blocks, start + 4)
+        content = start + 6 + (name + 2) // 2 * 2  # the name and its length fill pairs of bytes
+        if content + 4 > len(blocks):
+            return
+        (size,) = struct.unpack_from(">L", blocks, content)
+        end = content + 4 + size + size % 2
+        if content + 4 + size > len(blocks):
+            return
+        yield identifier, blocks[start:end].ljust(end - start, b"\0")
+        start = end
+
+
 def _png_profile(info: Mapping[Any, Any]) -> bytes:
-    """From the chunks gAMA and cHRM, unless a chunk says that they are those of sRGB (ISO 15948, 11.3.3)."""
+    """Make a profile of the chunks gAMA and cHRM, unless a chunk says that they are sRGB's (ISO 15948, 11.3.3)."""
     if "gamma" not in info or "chromaticity" not in info or "srgb" in info or not info["gamma"]:
         return b""
-    white, red, green, blue = zip(*[iter(info["chromaticity"])] * 2, strict=True)
-    if abs(info["gamma"] - 1 / 2.2) < 0.001 and np.allclose(
-        (white, red, green, blue), (D65, *SRGB_PRIMARIES), atol=0.002
-    ):
+    white, *primaries = zip(*[iter(info["chromaticity"])] * 2, strict=True)
+    if abs(info["gamma"] - 1 / 2.2) < 0.001 and np.allclose((white, *primaries), (D65, *SRGB_PRIMARIES), atol=0.002):
         return b""  # how many programs say sRGB
     try:
-        return rgb_profile("PNG chromaticities", 1 / info["gamma"], white, (red, green, blue))
+        return make_rgb_profile("PNG chromaticities", 1 / info["gamma"], white, tuple(primaries))
     except ValueError:
         return b""
 
 
 def _upright_exif(opened: PIL.Image.Image, size: tuple[int, int]) -> bytes:
     block = opened.info.get("exif") or _raw_profile(opened.info, "exif") or _raw_profile(opened.info, "APP1")
-    return exif.upright(block or _tiff_exif(opened), size) if block or opened.format == "TIFF" else b""
+    return exif.set_upright(block or _tiff_exif(opened), size) if block or opened.format == "TIFF" else b""
 
 
 def _tiff_exif(opened: PIL.Image.Image) -> bytes:
-    """The block that a JPEG file would have, from the tags of a TIFF file."""
+    """Build the block that a JPEG file would have from the tags of a TIFF file."""
     try:
         tags = opened.getexif()
         for tag in TIFF_LAYOUT_TAGS & set(tags):
@@ -140,19 +190,24 @@ def _tiff_exif(opened: PIL.Image.Image) -> bytes:
         return b""
 
 
-def _photoshop_blocks(opened: PIL.Image.Image) -> bytes:
-    segments = [content for marker, content in getattr(opened, "applist", ()) if marker == "APP13"]
-    blocks = b"".join(content.removeprefix(photoshop.MARK) for content in segments if photoshop.MARK in content[:14])
+def _iptc(opened: PIL.Image.Image) -> bytes:
+    """Collect the image resource blocks of a JPEG, TIFF or PNG file."""
+    segments = [part for part in _jpeg_segments(opened, "APP13") if IPTC_MARK in part[:14]]
+    blocks = b"".join(part.removeprefix(IPTC_MARK) for part in segments)
     tags = getattr(opened, "tag_v2", {})
     if isinstance(found := tags.get(_PHOTOSHOP_TAG), bytes):
         blocks += found
     elif isinstance(found := tags.get(_IPTC_TAG), bytes):
-        blocks += photoshop.iptc_block(found)
+        blocks += make_iptc_block(found)
     return blocks or _raw_profile(opened.info, "iptc") or _raw_profile(opened.info, "8bim")
 
 
+def _jpeg_segments(opened: PIL.Image.Image, marker: str) -> list[bytes]:
+    return [content for name, content in getattr(opened, "applist", ()) if name == marker]
+
+
 def _raw_profile(info: Mapping[Any, Any], kind: str) -> bytes:
-    """What ImageMagick writes into PNG: a line with the name, one with the length, and hexadecimal digits."""
+    """Read ImageMagick's form of metadata in PNG: a line with the name, one with the length, and hexadecimal digits."""
     text = info.get(_RAW_PROFILE + kind)
     if not isinstance(text, str):
         return b""

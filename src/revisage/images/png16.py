@@ -1,4 +1,4 @@
-"""PNG files of 16 bits a channel in colour, which Pillow neither reads nor writes."""
+"""PNG files of 16 bits a channel in color, which Pillow neither reads nor writes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from revisage.types import Array
 
-_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-"""Channels -> colour type in a PNG header."""
+_COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+"""Channels -> color type in a PNG header."""
 
 
-def decode(data: bytes, transparent: int | None = None) -> Array | None:
+def decode16(data: bytes, transparent: int | None = None) -> Array | None:
     """PNG bytes -> (H, W, 1..4) uint16 as stored: gray, gray and alpha, RGB or RGBA.
 
     Args:
@@ -30,17 +30,17 @@ def decode(data: bytes, transparent: int | None = None) -> Array | None:
     if pixels.ndim == 2:
         opaque = [np.where(pixels == transparent, 0, 65535).astype(np.uint16)] if transparent is not None else []
         return np.dstack([pixels, *opaque])
-    gray_with_alpha = data[25] == _COLOUR_TYPES[2]  # OpenCV made colours of it
+    gray_with_alpha = data[25] == _COLOR_TYPES[2]  # OpenCV made colors of it
     order = [0, 3] if gray_with_alpha else [2, 1, 0, 3][: pixels.shape[2]]
     return np.ascontiguousarray(pixels[:, :, order])
 
 
-def encode(pixels: Array, carrier: bytes) -> bytes:
+def encode16(pixels: Array, carrier: bytes) -> bytes:
     """(H, W, 1..4) uint16 -> PNG bytes (ISO 15948).
 
     Args:
         pixels: gray, gray and alpha, RGB or RGBA.
-        carrier: a PNG file of any picture; its metadata is taken over.
+        carrier: a PNG file of any image; its metadata is taken over.
     """
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
@@ -48,7 +48,7 @@ def encode(pixels: Array, carrier: bytes) -> bytes:
     filtered[:, 0] = 1  # each row begins with its filter; 1 is the difference to the pixel on the left
     filtered[:, 1:] = rows
     filtered[:, 1 + channels * 2 :] -= rows[:, : -channels * 2]
-    header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, _COLOR_TYPES[channels], 0, 0, 0)
     body = _chunk(b"IHDR", header) + _metadata_chunks(carrier) + _chunk(b"IDAT", zlib.compress(filtered.data, 4))
     return carrier[:8] + body + _chunk(b"IEND", b"")
 
@@ -58,7 +58,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _metadata_chunks(data: bytes) -> bytes:
-    """Whole chunks of a PNG file that hold EXIF, colour profile, text and resolution."""
+    """Collect the chunks of a PNG file that hold EXIF, color profile, text and resolution."""
     found, start = b"", 8
     while start < len(data):
         end = start + 12 + struct.unpack_from(">I", data, start)[0]

@@ -1,4 +1,4 @@
-"""The tag directories of a TIFF file (TIFF 6.0, section 2, and BigTIFF), as they stand in its bytes."""
+"""Tag directories of TIFF files and EXIF blocks (TIFF 6.0, section 2, and BigTIFF), as they stand in the bytes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""How a file begins: byte order, then whether offsets have 4 or 8 bytes."""
+"""First bytes of a file: byte order, then whether offsets have 4 or 8 bytes."""
 MAX_DIRECTORIES = 10_000
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
-"""Field type -> its letter in ``struct``, for fields that hold integers without a sign."""
+"""Field type -> its letter in ``struct``, for fields that hold unsigned integers."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _REDUCED, _OLD_REDUCED = 254, 255
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How numbers lie in a file.
+    """Layout of the numbers in a file.
 
     Attributes:
         order: ``<`` or ``>``, as in ``struct``.
@@ -39,25 +39,25 @@ class Form:
 
     @property
     def entry(self) -> str:
-        """Tag, type, count, and value or its place, for ``struct``."""
+        """Tag, type, count, and value or its offset, for ``struct``."""
         return self.order + ("HHQ8s" if self.big else "HHL4s")
 
     @property
     def first(self) -> int:
-        """Where a file says where its first directory lies."""
+        """Position of the first directory's offset."""
         return 8 if self.big else 4
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One picture of a TIFF file: its tags.
+    """The tags of one image of a TIFF file.
 
     Attributes:
         data: the whole file.
-        form: how numbers lie in it.
-        offset: where the directory begins.
-        entries: tag -> (type, count, the 4 or 8 bytes that hold the value or say where it lies).
-        following: where the next directory begins, 0 for none.
+        form: layout of its numbers.
+        offset: start of the directory.
+        entries: tag -> (type, count, the 4 or 8 bytes that hold the value or its offset).
+        following: offset of the next directory, 0 for none.
     """
 
     data: bytes = field(repr=False)
@@ -67,7 +67,7 @@ class Directory:
     following: int
 
     def numbers(self, tag: int, default: Sequence[int] = ()) -> tuple[int, ...]:
-        """The integers of a tag; ``default`` if it is not there.
+        """Read the integers of a tag; ``default`` if it is not there.
 
         Raises:
             ValueError: the tag holds something else, or lies outside the file.
@@ -83,29 +83,29 @@ class Directory:
         return struct.unpack_from(f"{self.form.order}{count}{_INTEGERS[kind]}", source, start)
 
     def number(self, tag: int, default: int) -> int:
-        """The first integer of a tag."""
+        """Read the first integer of a tag."""
         return (self.numbers(tag) or (default,))[0]
 
     @property
     def end(self) -> int:
-        """Where the entries end and the place of the next directory stands."""
+        """End of the entries, where the offset of the next directory stands."""
         (count,) = struct.unpack_from(self.form.count, self.data, self.offset)
         return self.offset + struct.calcsize(self.form.count) + count * struct.calcsize(self.form.entry)
 
-    def place_of(self, tag: int) -> int:
-        """Where the entry of a tag begins in the file; the tag must be there."""
+    def entry_offset(self, tag: int) -> int:
+        """Find the start of the entry of a tag in the file; the tag must be there."""
         size = struct.calcsize(self.form.entry)
         starts = range(self.end - size, self.offset, -size)  # of two entries with one tag the last one counts
         return next(start for start in starts if struct.unpack_from(self.form.order + "H", self.data, start)[0] == tag)
 
     @property
     def is_preview(self) -> bool:
-        """Whether the file calls this picture a smaller version of another one."""
+        """Whether the file calls this image a smaller version of another one."""
         return bool(self.number(_REDUCED, 0) & 1) or self.number(_OLD_REDUCED, 1) == 2
 
 
-def form_of(data: bytes) -> Form:
-    """How numbers lie in a TIFF file.
+def detect_form(data: bytes) -> Form:
+    """Find the layout of the numbers of a TIFF file.
 
     Raises:
         ValueError: not a TIFF file.
@@ -115,72 +115,69 @@ def form_of(data: bytes) -> Form:
     return Form("<" if data[:1] == b"I" else ">", b"+" in data[:4])
 
 
-def directories(data: bytes) -> Iterator[Directory]:
-    """The pictures of a TIFF file in order; a circle of directories is gone through once.
+def iterate_directories(data: bytes) -> Iterator[Directory]:
+    """Yield the directories of a TIFF file in order; a circle of them is gone through once.
 
     Raises:
         ValueError, struct.error: the file is damaged or truncated.
     """
-    form = form_of(data)
+    form = detect_form(data)
     (offset,) = struct.unpack_from(form.word, data, form.first)
     seen: set[int] = set()
     while offset and offset not in seen and len(seen) < MAX_DIRECTORIES:
         seen.add(offset)
-        directory = directory_at(data, form, offset)
+        directory = read_directory(data, form, offset)
         yield directory
         offset = directory.following
 
 
-def main_directory(data: bytes) -> Directory | None:
-    """The first picture that is no preview of another one; None if there are only previews.
+def find_main_directory(data: bytes) -> Directory | None:
+    """Find the first image that is no preview of another one; None if there are only previews.
 
     Raises:
         ValueError, struct.error: the file is damaged or truncated.
     """
-    return next((directory for directory in directories(data) if not directory.is_preview), None)
+    return next((directory for directory in iterate_directories(data) if not directory.is_preview), None)
 
 
-def with_numbers(directory: Directory, replaced: Mapping[int, Sequence[int]], dropped: frozenset[int]) -> bytes:
-    """The file with one more directory, which comes first: this one with some tags changed or left out.
-
-    Args:
-        directory: what to change.
-        replaced: tag -> its new integers.
-        dropped: tags that are left out.
-    """
-    form = directory.form
-    start = len(directory.data) + len(directory.data) % 2
-    entries = {tag: entry for tag, entry in directory.entries.items() if tag not in dropped}
-    head, size = struct.calcsize(form.count), struct.calcsize(form.entry)
-    place = start + head + size * len(entries.keys() | replaced.keys()) + struct.calcsize(form.word)
-    values = b""
-    for tag, numbers in replaced.items():
-        packed = struct.pack(f"{form.word[0]}{len(numbers)}{form.word[1]}", *numbers)
-        inline = packed if len(numbers) == 1 else struct.pack(form.word, place + len(values))
-        values += packed if len(numbers) > 1 else b""
-        entries[tag] = (16 if form.big else 4, len(numbers), inline)
-    body = b"".join(struct.pack(form.entry, tag, *entries[tag]) for tag in sorted(entries))
-    body = struct.pack(form.count, len(entries)) + body + struct.pack(form.word, 0) + values
-    width = struct.calcsize(form.word)
-    front = directory.data[: form.first] + struct.pack(form.word, start) + directory.data[form.first + width :]
-    return front.ljust(start, b"\0") + body
-
-
-def directory_at(data: bytes, form: Form, offset: int) -> Directory:
-    """The tags at a place of a file.
+def read_directory(data: bytes, form: Form, offset: int) -> Directory:
+    """Read the directory at an offset.
 
     Raises:
         ValueError, struct.error: the file is damaged or truncated.
     """
     (count,) = struct.unpack_from(form.count, data, offset)
-    start, size = offset + struct.calcsize(form.count), struct.calcsize(form.entry)
-    if start + count * size > len(data):
+    start = offset + struct.calcsize(form.count)
+    end = start + count * struct.calcsize(form.entry)
+    if end > len(data):
         raise ValueError("the tags are truncated")
-    entries = {tag: (kind, number, value) for tag, kind, number, value in _entries(data, form, start, count)}
-    end = start + count * size
+    entries = {tag: (kind, n, value) for tag, kind, n, value in struct.iter_unpack(form.entry, data[start:end])}
     following = struct.unpack_from(form.word, data, end)[0] if end + struct.calcsize(form.word) <= len(data) else 0
     return Directory(data, form, offset, entries, following)
 
 
-def _entries(data: bytes, form: Form, start: int, count: int) -> Iterator[tuple[int, int, int, bytes]]:
-    yield from struct.iter_unpack(form.entry, data[start : start + count * struct.calcsize(form.entry)])
+def prepend_directory(
+    directory: Directory, replaced: Mapping[int, Sequence[int]], dropped: frozenset[int] = frozenset()
+) -> bytes:
+    """Build the file with one more directory, which comes first: ``directory`` with some tags changed or left out.
+
+    Args:
+        directory: the one to copy.
+        replaced: tag -> its new integers.
+        dropped: tags to leave out.
+    """
+    form = directory.form
+    start = len(directory.data) + len(directory.data) % 2
+    entries = {tag: entry for tag, entry in directory.entries.items() if tag not in dropped}
+    head, size, width = (struct.calcsize(layout) for layout in (form.count, form.entry, form.word))
+    values_start = start + head + size * len(entries.keys() | replaced.keys()) + width
+    values = b""
+    for tag, numbers in replaced.items():
+        packed = struct.pack(f"{form.word[0]}{len(numbers)}{form.word[1]}", *numbers)
+        inline = packed if len(numbers) == 1 else struct.pack(form.word, values_start + len(values))
+        values += packed if len(numbers) > 1 else b""
+        entries[tag] = (16 if form.big else 4, len(numbers), inline)
+    body = b"".join(struct.pack(form.entry, tag, *entries[tag]) for tag in sorted(entries))
+    body = struct.pack(form.count, len(entries)) + body + struct.pack(form.word, 0) + values
+    front = directory.data[: form.first] + struct.pack(form.word, start) + directory.data[form.first + width :]
+    return front.ljust(start, b"\0") + body

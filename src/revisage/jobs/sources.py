@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from revisage.errors import InputError
-from revisage.images.formats import has_picture_name
+from revisage.images import has_image_extension
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Sources:
             if not below or any(part.startswith(".") for part in Path(below).parts):
                 continue
             left_out = self.leave_out and _below(real, self.leave_out) and not _is_in(folder, self.leave_out)
-            if has_picture_name(Path(real)) and not left_out:
+            if has_image_extension(Path(real)) and not left_out:
                 return True
         return False
 
@@ -112,7 +112,7 @@ def _matches(path: str | Path) -> list[Path]:
     if not found:
         what = "nothing matches" if glob.has_magic(str(path)) else "no such file or folder:"
         raise InputError(f"{what} {path}")
-    return [match for match in map(Path, found) if match.is_dir() or has_picture_name(match)]
+    return [match for match in map(Path, found) if match.is_dir() or has_image_extension(match)]
 
 
 def _walk(folder: Path, below: Path, entered: set[str], is_new: Callable[[str, bool], bool]) -> Iterator[Source]:
@@ -141,7 +141,7 @@ def _listed(folder: Path, is_new: Callable[[str, bool], bool]) -> tuple[list[str
                 continue
             if entry.is_dir():
                 folders.append(entry.name)
-            elif has_picture_name(Path(entry.name)) and is_new(entry.name, entry.is_symlink()):
+            elif has_image_extension(Path(entry.name)) and is_new(entry.name, entry.is_symlink()):
                 files.append(entry.name)
     return sorted(files), sorted(folders)
 

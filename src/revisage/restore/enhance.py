@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from revisage.images.icc.space import ColourSpace
+from revisage.images.icc import ColorSpace
 from revisage.types import FloatImage
 
 Enhance = Callable[[Sequence[FloatImage]], list[FloatImage | None]]
 """Aligned faces (S, S, 3) in [0, 1] -> restored ones; None for what cannot be restored."""
 
 
-def in_srgb(enhance: Enhance, spaces: Sequence[ColourSpace | None]) -> Enhance:
+def in_srgb(enhance: Enhance, spaces: Sequence[ColorSpace | None]) -> Enhance:
     """The same for faces that lie in colour spaces of their own.
 
     Args:
@@ -24,7 +24,7 @@ def in_srgb(enhance: Enhance, spaces: Sequence[ColourSpace | None]) -> Enhance:
     def managed(crops: Sequence[FloatImage]) -> list[FloatImage | None]:
         seen = [crop if space is None else space.to_srgb(crop) for crop, space in zip(crops, spaces, strict=True)]
         return [
-            after if after is None or space is None else space.restored(before, shown, after)
+            after if after is None or space is None else space.apply_correction(before, shown, after)
             for before, shown, after, space in zip(crops, seen, enhance(seen), spaces, strict=True)
         ]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from revisage.errors import InputError
 from revisage.geometry import compose, invert, magnification, resizing
-from revisage.images.icc.space import ColourSpace, colour_space
+from revisage.images.icc import ColorSpace, parse_color_space
 from revisage.images.pixels import from_tensor, to_float, to_tensor
 from revisage.models.device import evaluate
 from revisage.restore.align import align, cut_out
@@ -124,7 +124,7 @@ class Restorer:
             WeightsError: a control needs a network that is not there.
         """
         controls = self.settled(controls)
-        spaces = [colour_space(icc) for icc in ([b""] * len(pictures) if profiles is None else profiles)]
+        spaces = [parse_color_space(icc) for icc in ([b""] * len(pictures) if profiles is None else profiles)]
         if controls.aligned:
             return self._restore_aligned(pictures, controls, spaces)
         return self._restore_photos(pictures, controls, faces, enhance or self.enhance, spaces)
@@ -169,7 +169,7 @@ class Restorer:
         controls: Controls,
         faces: Sequence[list[Face]] | None,
         enhance: Enhance,
-        spaces: Sequence[ColourSpace | None],
+        spaces: Sequence[ColorSpace | None],
     ) -> list[Restoration]:
         backgrounds = [self.upscale(picture, controls.scale) for picture in pictures]
         detected = [self.detect(picture) for picture in pictures] if faces is None else faces
@@ -225,7 +225,7 @@ class Restorer:
         return replace(face, crop=cut_out(background, crop_from_background, self.size).crop)
 
     def _restore_aligned(
-        self, pictures: Sequence[Image], controls: Controls, spaces: Sequence[ColourSpace | None]
+        self, pictures: Sequence[Image], controls: Controls, spaces: Sequence[ColorSpace | None]
     ) -> list[Restoration]:
         fitted = [fit(to_float(picture), self.size) for picture in pictures]
         ratios = [self.size / max(picture.shape[:2]) for picture in pictures]

@@ -15,7 +15,7 @@ import PIL.ImageFont
 from numpy.typing import NDArray
 
 from revisage.errors import InputError
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 from revisage.images.pixels import from_float, to_float
 from revisage.training.data.crops import resized
 from revisage.training.data.degradations.blur import Blur

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from locations import PORTRAIT
 from revisage.errors import RecipeError
-from revisage.images.images import read_image
+from revisage.images import read_image
 from revisage.training.data.augmentation import ExtendedAugmentation, Mirror, Translate
 from revisage.training.data.components import boxes_of
 from revisage.training.data.degradations.ffhq_degradation import FFHQOptions

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from straightforward_degradation import straightforward
 
 from locations import PORTRAIT
-from revisage.images.images import read_image
+from revisage.images import read_image
 from revisage.images.pixels import to_float
 from revisage.training.data.degradations.colour import to_gray
 from revisage.training.data.degradations.extended_degradation import UnevenDegradation

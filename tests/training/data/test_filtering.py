@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locations import PORTRAIT
-from revisage.images.images import read_image
+from revisage.images import read_image
 from revisage.images.pixels import to_float
 from revisage.training.data.degradations.filtering import blurred_at, coarsening, trimmed
 from revisage.training.data.degradations.kernels import gaussian_kernel, noisy_kernel, plateau_kernel, sinc_kernel

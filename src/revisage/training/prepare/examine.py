@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from revisage.errors import ImageError, InputError, fault_of
 from revisage.geometry import Affine, compose, invert, magnification, shift
-from revisage.images.images import read_image
+from revisage.images import read_image
 from revisage.images.pixels import from_float
 from revisage.restore.align import align, similarity_from_landmarks
 from revisage.training.prepare import quality

@@ -1,4 +1,4 @@
-"""Photos of other colour spaces: the network sees sRGB, the photo keeps its own values wherever nothing changes."""
+"""Photos of other color spaces: the network sees sRGB, the photo keeps its own values wherever nothing changes."""
 
 import os
 from types import SimpleNamespace
@@ -9,21 +9,20 @@ import pytest
 import torch
 
 from revisage.batch import Options, Source, restore_files
-from revisage.images.icc.chromaticities import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, rgb_profile
-from revisage.images.icc.space import colour_space
-from revisage.images.images import read_image, read_profile, write_image
+from revisage.images import read_image, read_profile, write_image
+from revisage.images.icc import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, make_rgb_profile, parse_color_space
 from revisage.restore.align import TEMPLATE
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face
 
-ADOBE_RGB = rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
-PROPHOTO = rgb_profile("ROMM RGB", 1.8, (0.3457, 0.3585), ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001)))
+ADOBE_RGB = make_rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
+PROPHOTO = make_rgb_profile("ROMM RGB", 1.8, (0.3457, 0.3585), ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001)))
 SPACES = pytest.mark.parametrize("icc", [ADOBE_RGB, PROPHOTO], ids=["Adobe RGB", "ProPhoto"])
 
 
 def sensitive(crops):
-    """A network whose result depends on the colour, strongly and unevenly; it acts in the middle of the face."""
+    """A network whose result depends on the color, strongly and unevenly; it acts in the middle of the face."""
     red, green, blue = crops.unbind(1)
     changed = torch.stack([red * 0.8 + 0.1, green - 0.3 * (red > 0.1), blue * blue * 0.9], 1).clamp(-0.9, 0.9)
     places = torch.linspace(-1, 1, crops.shape[-1])
@@ -39,7 +38,7 @@ def restorer(network=sensitive):
 
 
 def photo():
-    """Smooth colours in sRGB, (120, 160, 3) float32."""
+    """Smooth colors in sRGB, (120, 160, 3) float32."""
     rows, columns = np.mgrid[0:120, 0:160] / 160
     return np.dstack([0.2 + 0.6 * rows, 0.3 + 0.4 * columns, 0.7 - 0.5 * rows]).astype(np.float32)
 
@@ -51,7 +50,7 @@ def face_of(image, scale=1):
 @SPACES
 @pytest.mark.parametrize("scale", [1, 2])
 def test_the_result_looks_as_if_the_photo_had_been_srgb(icc, scale):
-    space = colour_space(icc)
+    space = parse_color_space(icc)
     wanted = restorer()(photo(), scale=scale).image
     result = space.to_srgb(restorer()(space.from_srgb(photo()), scale=scale, profile=icc).image)
     assert np.abs(result - wanted).max() < 2e-3
@@ -61,7 +60,7 @@ def test_the_result_looks_as_if_the_photo_had_been_srgb(icc, scale):
 
 @SPACES
 def test_without_its_profile_it_would_not(icc):
-    space = colour_space(icc)
+    space = parse_color_space(icc)
     unmanaged = restorer()(space.from_srgb(photo()), scale=1).image
     assert np.abs(face_of(space.to_srgb(unmanaged)) - face_of(restorer()(photo(), scale=1).image)).mean() > 0.005
 
@@ -78,29 +77,29 @@ def test_away_from_the_face_every_bit_stays(icc, dtype):
 @SPACES
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_network_that_changes_nothing_leaves_the_photo_as_it_is(icc, dtype):
-    """Colours that sRGB does not have included."""
+    """Colors that sRGB does not have included."""
     noise = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (120, 160, 3), dtype, endpoint=True)
     assert np.array_equal(restorer(lambda crops: crops)(noise, scale=1, profile=icc).image, noise)
 
 
 @SPACES
 def test_an_aligned_face(icc):
-    space, crop = colour_space(icc), photo()[:64, :64]
+    space, crop = parse_color_space(icc), photo()[:64, :64]
     wanted = restorer()(crop, aligned=True).image
     result = restorer()(space.from_srgb(crop), aligned=True, profile=icc).image
     assert np.abs(space.to_srgb(result) - wanted).max() < 2e-3
 
 
 def test_photos_of_several_spaces_share_a_batch():
-    spaces = [colour_space(ADOBE_RGB), None, colour_space(PROPHOTO)]
-    pictures = [photo() if space is None else space.from_srgb(photo()) for space in spaces]
-    together = restorer().restore(pictures, Controls(scale=1), profiles=[ADOBE_RGB, b"", PROPHOTO])
-    for picture, icc, result in zip(pictures, (ADOBE_RGB, b"", PROPHOTO), together, strict=True):
-        assert np.array_equal(result.image, restorer()(picture, scale=1, profile=icc).image)
+    spaces = [parse_color_space(ADOBE_RGB), None, parse_color_space(PROPHOTO)]
+    images = [photo() if space is None else space.from_srgb(photo()) for space in spaces]
+    together = restorer().restore(images, Controls(scale=1), profiles=[ADOBE_RGB, b"", PROPHOTO])
+    for image, icc, result in zip(images, (ADOBE_RGB, b"", PROPHOTO), together, strict=True):
+        assert np.array_equal(result.image, restorer()(image, scale=1, profile=icc).image)
 
 
 def test_a_pillow_image_brings_its_profile():
-    pixels = np.rint(colour_space(ADOBE_RGB).from_srgb(photo()) * 255).astype(np.uint8)
+    pixels = np.rint(parse_color_space(ADOBE_RGB).from_srgb(photo()) * 255).astype(np.uint8)
     image = PIL.Image.fromarray(pixels)
     image.info["icc_profile"] = ADOBE_RGB
     assert np.array_equal(restorer()(image).image, restorer()(pixels, profile=ADOBE_RGB).image)
@@ -108,7 +107,7 @@ def test_a_pillow_image_brings_its_profile():
 
 
 def test_files_are_restored_by_their_profile(tmp_path):
-    pixels = np.rint(colour_space(ADOBE_RGB).from_srgb(photo()) * 255).astype(np.uint8)
+    pixels = np.rint(parse_color_space(ADOBE_RGB).from_srgb(photo()) * 255).astype(np.uint8)
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=ADOBE_RGB)
     options = Options(output=tmp_path / "out", controls=Controls(scale=1))
     (outcome,) = restore_files(restorer(), [Source(tmp_path / "a.png")], options)

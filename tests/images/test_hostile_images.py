@@ -1,4 +1,4 @@
-"""Picture files made to harm: little memory is taken, and one line says what is wrong."""
+"""Image files made to harm: little memory is taken, and one line says what is wrong."""
 
 import struct
 import tracemalloc
@@ -11,7 +11,7 @@ import PIL.PngImagePlugin
 import pytest
 
 from revisage.errors import ImageError
-from revisage.images.images import read_image, write_image
+from revisage.images import read_image, write_image
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 MEMORY = 64e6
@@ -63,7 +63,7 @@ def refused(path, data):
 
 
 def read_or_refused(path):
-    """Whether the picture of 8 x 8 pixels was read."""
+    """Whether the image of 8 x 8 pixels was read."""
     try:
         shape = read_image(path).shape
     except ImageError as refusal:
@@ -91,10 +91,10 @@ def test_a_png_of_no_size_is_refused(tmp_path, size):
         lambda: chunk(b"iTXt", b"x\0\1\0\0\0" + zeros()),
         lambda: chunk(b"tEXt", b"x\0y") * 10_000,
     ],
-    ids=["colour profile", "text", "international text", "many texts"],
+    ids=["color profile", "text", "international text", "many texts"],
 )
 def test_metadata_that_unpack_to_gigabytes_take_no_memory(tmp_path, peak, extra):
-    """The picture may be read all the same, or the file refused."""
+    """The image may be read all the same, or the file refused."""
     (tmp_path / "a.png").write_bytes(png(extra()))
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]
@@ -156,15 +156,15 @@ def test_tags_of_a_tiff_that_follow_one_another_in_a_circle_end(tmp_path):
         ("a.avif", b"\x00\x00\x00\x1cftypavif\0\0\0\0avifmif1miaf" + b"\xff\xff\xff\xffmeta" + bytes(40)),
     ],
 )
-def test_headers_of_enormous_pictures_without_pixels_are_refused(tmp_path, peak, name, data):
+def test_headers_of_enormous_images_without_pixels_are_refused(tmp_path, peak, name, data):
     refused(tmp_path / name, data)
     assert peak() < MEMORY
 
 
 def test_a_file_that_is_cut_short_while_it_is_read_is_refused(tmp_path, monkeypatch):
     """All bytes are taken at once: what happens to the file afterwards plays no role."""
-    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    PIL.Image.fromarray(picture).save(tmp_path / "a.png")
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    PIL.Image.fromarray(image).save(tmp_path / "a.png")
     factory, accepts = PIL.Image.OPEN["PNG"]
 
     def cut_first(*arguments):
@@ -172,7 +172,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_refused(tmp_path, monkeypa
         return factory(*arguments)
 
     monkeypatch.setitem(PIL.Image.OPEN, "PNG", (cut_first, accepts))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), image)
     assert "empty" in refused(tmp_path / "a.png", b"")
 
 

@@ -1,4 +1,4 @@
-"""Colour spaces of photos against Little CMS, an independent reader of the same profiles."""
+"""Color spaces of photos against Little CMS, an independent reader of the same profiles."""
 
 import io
 import struct
@@ -10,25 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revisage.images.icc.chromaticities import (
+from revisage.images.icc import (
     ADOBE_RGB_GAMMA,
     ADOBE_RGB_PRIMARIES,
     D65,
+    SRGB_CURVE,
     SRGB_PRIMARIES,
-    adapted_matrix,
-    rgb_profile,
+    XYZ_FROM_SRGB,
+    make_rgb_profile,
+    parse_color_space,
+    read_curve,
+    sample_transforms,
+    xyz_from_rgb,
 )
-from revisage.images.icc.curves import SRGB, read_curve
-from revisage.images.icc.grid import between_srgb
-from revisage.images.icc.space import XYZ_FROM_SRGB, colour_space
 
-ADOBE_RGB = rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
-PROPHOTO = rgb_profile("ROMM RGB", 1.8, (0.3457, 0.3585), ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001)))
-DISPLAY_P3 = rgb_profile("Display P3", 2.2, primaries=((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)))
+ADOBE_RGB = make_rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
+PROPHOTO = make_rgb_profile("ROMM RGB", 1.8, (0.3457, 0.3585), ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001)))
+DISPLAY_P3 = make_rgb_profile("Display P3", 2.2, primaries=((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)))
 SPACES = pytest.mark.parametrize("icc", [ADOBE_RGB, PROPHOTO, DISPLAY_P3], ids=["Adobe RGB", "ProPhoto", "Display P3"])
 
 
-def colours(count=4000):
+def colors(count=4000):
     return np.random.default_rng(0).integers(0, 256, (1, count, 3), np.uint8)
 
 
@@ -70,7 +72,7 @@ def gray_profile(gamma):
 
 
 def table_profile(icc):
-    """The same colours as tables alone, as scanners and printers have them: mft2, 17 colours a side, in Lab."""
+    """The same colors as tables alone, as scanners and printers have them: mft2, 17 colors a side, in Lab."""
     lab = PIL.ImageCms.createProfile("LAB")
     steps = np.rint(np.linspace(0, 255, 17)).astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(1, -1, 3)
@@ -100,43 +102,43 @@ def table_profile(icc):
 class TestProfilesOfPrimaries:
     @SPACES
     def test_to_srgb_as_little_cms_has_it(self, icc):
-        ours = colour_space(icc).to_srgb(as_float(colours())) * 255
-        theirs = by_little_cms(colours(), opened(icc), PIL.ImageCms.createProfile("sRGB"))
+        ours = parse_color_space(icc).to_srgb(as_float(colors())) * 255
+        theirs = by_little_cms(colors(), opened(icc), PIL.ImageCms.createProfile("sRGB"))
         assert np.abs(ours - theirs).max() < 1  # theirs is rounded, and not to the nearest
 
     @SPACES
     def test_from_srgb_as_little_cms_has_it(self, icc):
-        ours = colour_space(icc).from_srgb(as_float(colours())) * 255
-        theirs = by_little_cms(colours(), PIL.ImageCms.createProfile("sRGB"), opened(icc))
+        ours = parse_color_space(icc).from_srgb(as_float(colors())) * 255
+        theirs = by_little_cms(colors(), PIL.ImageCms.createProfile("sRGB"), opened(icc))
         # Next to black, where the curve is steep, the 16 bits that Little CMS computes with show.
         assert np.quantile(np.abs(ours - theirs), 0.999) < 1
 
     @SPACES
     def test_there_and_back(self, icc):
-        space = colour_space(icc)
-        assert np.abs(space.to_srgb(space.from_srgb(as_float(colours()))) - as_float(colours())).max() < 5e-4
+        space = parse_color_space(icc)
+        assert np.abs(space.to_srgb(space.from_srgb(as_float(colors()))) - as_float(colors())).max() < 5e-4
 
     @SPACES
     def test_gray_stays_gray(self, icc):
         gray = np.linspace(0, 1, 256, dtype=np.float32)[None, :, None].repeat(3, 2)
-        assert np.ptp(colour_space(icc).to_srgb(gray), axis=2).max() < 1e-3
+        assert np.ptp(parse_color_space(icc).to_srgb(gray), axis=2).max() < 1e-3
 
     def test_srgb_is_none(self):
-        assert colour_space(PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()) is None
-        assert colour_space(b"") is None
+        assert parse_color_space(PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()) is None
+        assert parse_color_space(b"") is None
 
     def test_gamma_2_2_is_not_srgb(self):
-        assert colour_space(rgb_profile("gamma", 2.2)) is not None
+        assert parse_color_space(make_rgb_profile("gamma", 2.2)) is not None
 
     @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
     def test_of_gray(self, gamma):
         gray = np.arange(256, dtype=np.uint8)[None]
-        ours = colour_space(gray_profile(gamma)).to_srgb(as_float(gray[..., None].repeat(3, 2)))
-        assert np.abs(ours[..., 0] - SRGB.encoded(as_float(gray).astype(float) ** gamma)).max() < 2e-3
+        ours = parse_color_space(gray_profile(gamma)).to_srgb(as_float(gray[..., None].repeat(3, 2)))
+        assert np.abs(ours[..., 0] - SRGB_CURVE.from_linear(as_float(gray).astype(float) ** gamma)).max() < 2e-3
         assert (ours == ours[..., :1]).all()
 
     def test_matrix_of_srgb(self):
-        assert np.abs(adapted_matrix(D65, SRGB_PRIMARIES) - XYZ_FROM_SRGB).max() < 3e-4
+        assert np.abs(xyz_from_rgb(D65, SRGB_PRIMARIES) - XYZ_FROM_SRGB).max() < 3e-4
 
 
 CURVES = {
@@ -154,9 +156,9 @@ CURVES = {
 class TestCurves:
     @pytest.mark.parametrize("content", CURVES.values(), ids=CURVES)
     def test_every_kind_as_little_cms_has_it(self, content):
-        icc = with_tags(rgb_profile("any", 1.0), dict.fromkeys([b"rTRC", b"gTRC", b"bTRC"], content))
+        icc = with_tags(make_rgb_profile("any", 1.0), dict.fromkeys([b"rTRC", b"gTRC", b"bTRC"], content))
         gray = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
-        ours = colour_space(icc)
+        ours = parse_color_space(icc)
         theirs = by_little_cms(gray, opened(icc), PIL.ImageCms.createProfile("sRGB"))
         ours = as_float(gray) if ours is None else ours.to_srgb(as_float(gray))
         assert np.abs(ours * 255 - theirs).max() < 1.5
@@ -164,7 +166,7 @@ class TestCurves:
     @pytest.mark.parametrize("content", CURVES.values(), ids=CURVES)
     def test_back_is_the_inverse(self, content):
         curve, stored = read_curve(content), np.linspace(0.12, 1, 500)
-        assert np.abs(curve.encoded(curve.linear(stored)) - stored).max() < 1e-3
+        assert np.abs(curve.from_linear(curve.to_linear(stored)) - stored).max() < 1e-3
 
     @pytest.mark.parametrize(
         "content",
@@ -180,48 +182,48 @@ class TestCurves:
         ],
     )
     def test_unusable_curves_are_left_alone(self, content):
-        assert colour_space(with_tags(ADOBE_RGB, {b"gTRC": content})) is None
+        assert parse_color_space(with_tags(ADOBE_RGB, {b"gTRC": content})) is None
 
 
 class TestTables:
     def test_profile_without_primaries_goes_through_a_grid(self):
         icc = table_profile(ADOBE_RGB)
-        ours, exact = colour_space(icc), colour_space(ADOBE_RGB)
-        pixels = as_float(colours())
-        theirs = by_little_cms(colours(), opened(icc), PIL.ImageCms.createProfile("sRGB"))
+        ours, exact = parse_color_space(icc), parse_color_space(ADOBE_RGB)
+        pixels = as_float(colors())
+        theirs = by_little_cms(colors(), opened(icc), PIL.ImageCms.createProfile("sRGB"))
         assert np.abs(ours.to_srgb(pixels) * 255 - theirs).mean() < 1
         assert np.abs(ours.to_srgb(pixels) - exact.to_srgb(pixels)).mean() * 255 < 3  # the table itself is coarse
         assert np.abs(ours.to_srgb(ours.from_srgb(pixels)) - pixels).mean() * 255 < 3
 
     @SPACES
     def test_grid_comes_near_the_exact_way(self, icc):
-        pixels, exact = as_float(colours()), colour_space(icc)
-        there, back = between_srgb(icc)
+        pixels, exact = as_float(colors()), parse_color_space(icc)
+        there, back = sample_transforms(icc)
         assert np.abs(there(pixels) - exact.to_srgb(pixels)).mean() * 255 < 0.5
         assert np.abs(back(pixels) - exact.from_srgb(pixels)).mean() * 255 < 0.5
 
     def test_scanner_profile_without_a_way_back_is_left_alone(self):
-        assert colour_space(with_tags(table_profile(ADOBE_RGB), {b"B2A0": None})) is None
+        assert parse_color_space(with_tags(table_profile(ADOBE_RGB), {b"B2A0": None})) is None
 
 
 class TestCorrection:
     @SPACES
     def test_none_leaves_every_bit(self, icc):
-        space, before = colour_space(icc), as_float(colours())
+        space, before = parse_color_space(icc), as_float(colors())
         seen = space.to_srgb(before)
-        assert np.array_equal(space.restored(before, seen, seen), before)
+        assert np.array_equal(space.apply_correction(before, seen, seen), before)
 
     @SPACES
     def test_within_srgb_the_result_is_the_networks(self, icc):
         """What the network returns is what the photo shows, translated."""
-        space = colour_space(icc)
-        before, after = space.from_srgb(as_float(colours())), as_float(colours())[:, ::-1].copy()
-        result = space.restored(before, space.to_srgb(before), after)
+        space = parse_color_space(icc)
+        before, after = space.from_srgb(as_float(colors())), as_float(colors())[:, ::-1].copy()
+        result = space.apply_correction(before, space.to_srgb(before), after)
         assert np.abs(space.to_srgb(result) - after).max() < 2e-3
 
     def test_result_is_within_range(self):
-        space, before = colour_space(PROPHOTO), as_float(colours())
-        result = space.restored(before, space.to_srgb(before), as_float(colours())[:, ::-1].copy())
+        space, before = parse_color_space(PROPHOTO), as_float(colors())
+        result = space.apply_correction(before, space.to_srgb(before), as_float(colors())[:, ::-1].copy())
         assert result.dtype == np.float32
         assert result.min() >= 0
         assert result.max() <= 1
@@ -232,7 +234,7 @@ def test_damaged_profiles_are_left_alone(data):
     icc = bytearray(data.draw(st.sampled_from([ADOBE_RGB, gray_profile(1.8)])))
     for _ in range(data.draw(st.integers(1, 6))):
         icc[data.draw(st.integers(0, len(icc) - 1))] = data.draw(st.integers(0, 255))
-    space = colour_space(bytes(icc[: data.draw(st.integers(0, len(icc)))]))
+    space = parse_color_space(bytes(icc[: data.draw(st.integers(0, len(icc)))]))
     if space is not None:
         with np.errstate(all="ignore"):
-            assert np.isfinite(space.from_srgb(space.to_srgb(as_float(colours(50))))).all()
+            assert np.isfinite(space.from_srgb(space.to_srgb(as_float(colors(50))))).all()

@@ -1,0 +1,235 @@
+"""Image files -> upright pixels, with everything that makes a file hard to read told in one line."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageCms
+
+from revisage.errors import ImageError
+from revisage.files import safe_read
+from revisage.images import formats, heif, metadata, png16, tiff, tiff_directory
+from revisage.types import Array, Image
+
+MAX_PIXELS = 500_000_000
+"""Images of more pixels are refused. The largest film scans have fewer (8 x 10 inches at 2400 dpi: 460 million)."""
+_GRAY_MODES = frozenset({"1", "L", "LA", "La"})
+_UNSUPPORTED_MODES = frozenset({"I", "F", "LAB", "HSV", "I;16", "I;16B", "I;16L"})
+# What decoders raise on damaged files, besides OSError.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, RuntimeError, OverflowError),
+    *(struct.error, zlib.error),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageFile:
+    """An image file whose header has been read.
+
+    Attributes:
+        path: the file, for messages.
+        data: its bytes.
+        opened: Pillow's view of it; of a 16-bit TIFF it shows the bytes of the samples, see ``tiff.decode16``.
+        tiff: the tags of a TIFF file's image, else None.
+        is_tiff16: whether it is a 16-bit TIFF.
+    """
+
+    path: Path
+    data: bytes = field(repr=False)
+    opened: PIL.Image.Image
+    tiff: tiff_directory.Directory | None = None
+    is_tiff16: bool = False
+
+
+def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
+    """Read an image, upright.
+
+    JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF and HEIC (the latter with the extra ``heif``), told by their content, in gray,
+    palette, RGB or CMYK (converted by its profile). The values are those of the file, in its own color space; see
+    :func:`read_profile`. Transparency is left out, animations give their first frame.
+
+    Args:
+        path: a file.
+        max_pixels: larger images are refused before they are decoded.
+
+    Returns:
+        (H, W, 3) RGB; uint16 if the file holds more than 8 bits a channel, else uint8.
+
+    Raises:
+        ImageError: the file cannot be read, is no image, damaged, or too large. One line that names it.
+    """
+    return _to_rgb(decode(open_image(Path(path), max_pixels)))
+
+
+def read_profile(path: str | Path) -> bytes:
+    """Read the ICC profile of the pixels that ``read_image`` returns.
+
+    Returns:
+        A profile for RGB or gray; empty if the file has none, which means sRGB.
+
+    Raises:
+        ImageError: the file cannot be read or is no image. One line that names it.
+    """
+    return _usable_profile(open_image(Path(path)))
+
+
+def read_with_profile(path: str | Path) -> tuple[Image, bytes]:
+    """Read a file once -> the results of ``read_image`` and ``read_profile``.
+
+    Raises:
+        ImageError: the file cannot be read, is no image, damaged, or too large. One line that names it.
+    """
+    file = open_image(Path(path))
+    profile = _usable_profile(file)
+    return _to_rgb(decode(file)), profile
+
+
+def open_image(path: Path, max_pixels: int | None = None) -> ImageFile:
+    """Read a file and the header of its image.
+
+    Raises:
+        ImageError: no image, damaged, or of more pixels than ``max_pixels`` (None: ``MAX_PIXELS``).
+    """
+    data = _read_bytes(path)
+    name = _detect_format(data, path)
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
+    try:
+        file = _open_tiff(path, data) if data[:4] in tiff_directory.MARKS else ImageFile(path, data, _open(data, name))
+        width, height = tiff.read_size(file.tiff) if file.tiff else file.opened.size
+    except heif.HeifMissingError as error:
+        raise ImageError(f"cannot read {path}: {error}") from error
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageError(f"cannot read {path}: more pixels than the decoder of {name} takes") from error
+    except _DAMAGE as error:
+        raise ImageError(f"cannot read {path}: the {name} file is truncated or damaged") from error
+    if width * height > max_pixels:
+        raise ImageError(
+            f"cannot read {path}: {width} x {height} pixels are more than the limit of {max_pixels / 1e6:g} million"
+        )
+    return file
+
+
+def decode(file: ImageFile) -> Array:
+    """Decode upright pixels (H, W, 1..4), uint8 or uint16: gray, gray and alpha, RGB, or RGBA.
+
+    Raises:
+        ImageError: damaged, or of a kind that cannot be restored.
+    """
+    path, opened = file.path, file.opened
+    try:
+        orientation = tiff.read_orientation(file.tiff) if file.tiff else metadata.read_orientation(opened)
+        if not file.is_tiff16:
+            opened.load()  # finds damage in 16-bit PNG files too, of which OpenCV would return a part
+        pixels = _decode_stored(file)
+    except MemoryError as error:
+        raise ImageError(f"cannot read {path}: not enough memory for {opened.size} pixels") from error
+    except (*_DAMAGE, PIL.Image.DecompressionBombError) as error:
+        raise ImageError(f"cannot read {path}: the file is truncated or damaged") from error
+    if pixels is None:
+        raise ImageError(f"cannot read {path}: pixels of the kind {opened.mode} cannot be restored; save it as RGB")
+    return _orient(pixels, orientation)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise ImageError(f"cannot read {path}: it is a folder")
+        data = safe_read(path)
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+    if not data:
+        raise ImageError(f"cannot read {path}: the file is empty")
+    return data
+
+
+def _detect_format(data: bytes, path: Path) -> str:
+    """Find Pillow's name of the format by the first bytes."""
+    PIL.Image.init()
+    if heif.is_heif(data):
+        return formats.HEIF.name
+    for name in dict.fromkeys(entry.name for entry in formats.FORMATS.values()):
+        _, accepts = PIL.Image.OPEN.get(name, (None, None))
+        if accepts is not None and accepts(data[:16]) is True:
+            return name
+    raise ImageError(f"cannot read {path}: not an image in one of the formats {formats.READABLE}")
+
+
+def _open(data: bytes, name: str) -> PIL.Image.Image:
+    """Open by the format's own class: Pillow's ``open`` has a limit on pixels that is one for the whole process."""
+    if name == formats.HEIF.name:
+        return heif.open_heif(data)
+    factory, _ = PIL.Image.OPEN[name]
+    return factory(io.BytesIO(data), "")
+
+
+def _open_tiff(path: Path, data: bytes) -> ImageFile:
+    if tiff_directory.detect_form(data) == tiff_directory.Form(">", big=True):
+        raise ImageError(f"cannot read {path}: big-endian BigTIFF cannot be read; save it as TIFF")
+    directory = tiff_directory.find_main_directory(data)
+    if directory is None:
+        raise ImageError(f"cannot read {path}: it holds only a preview, as raw files of cameras do; develop it first")
+    is_tiff16 = tiff.can_decode16(directory)
+    if not is_tiff16 and (kind := tiff.find_unsupported_kind(directory)):
+        raise ImageError(f"cannot read {path}: {kind} cannot be restored; save it with 8 or 16 bits as RGB")
+    view = tiff.make_byte_view(directory) if is_tiff16 else tiff.make_upright_view(directory)
+    return ImageFile(path, data, tiff.UnlimitedTiff(io.BytesIO(view), ""), directory, is_tiff16)
+
+
+def _decode_stored(file: ImageFile) -> Array | None:
+    """Decode the pixels as stored, not yet upright; None for a kind that cannot be restored."""
+    opened = file.opened
+    if file.tiff and file.is_tiff16:
+        return tiff.decode16(file.tiff)
+    if opened.format == "PNG" and file.data[24] == 16:  # the first chunk is always IHDR: width, height, depth
+        return png16.decode16(file.data, opened.info.get("transparency"))
+    if opened.format == "HEIF" and heif.is_over_8_bits(opened):
+        return heif.decode16(file.data)
+    return None if opened.mode in _UNSUPPORTED_MODES else _decode8(opened)
+
+
+def _decode8(opened: PIL.Image.Image) -> Array:
+    if opened.mode == "CMYK":
+        opened = _cmyk_to_rgb(opened)
+    gray, alpha = opened.mode in _GRAY_MODES, opened.has_transparency_data
+    mode = ("LA" if alpha else "L") if gray else ("RGBA" if alpha else "RGB")
+    pixels = np.asarray(opened.convert(mode))
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _cmyk_to_rgb(opened: PIL.Image.Image) -> PIL.Image.Image:
+    """Convert by the file's own profile; by the plain formula if it has none, or one that cannot be used."""
+    profile = opened.info.get("icc_profile")
+    try:
+        inks = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+        screen = PIL.ImageCms.createProfile("sRGB")
+        converted = PIL.ImageCms.profileToProfile(opened, inks, screen, outputMode="RGB")
+    except (PIL.ImageCms.PyCMSError, OSError):
+        converted = None
+    return converted or opened.convert("RGB")
+
+
+def _orient(pixels: Array, orientation: int) -> Array:
+    """Undo the EXIF orientation 1..8 (EXIF 2.32, 4.6.4), which says where the first stored row and column belong."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _to_rgb(pixels: Array) -> Image:
+    rgb = pixels[:, :, [0, 0, 0]] if pixels.shape[2] <= 2 else pixels[:, :, :3]
+    return np.ascontiguousarray(rgb)
+
+
+def _usable_profile(file: ImageFile) -> bytes:
+    icc = metadata.find_profile(file.opened)
+    return icc if icc[16:20] in (b"RGB ", b"GRAY") else b""
