@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 
 import revisage
-from revisage.evaluation.metrics.flicker import flicker
-from revisage.evaluation.metrics.image import psnr
+from revisage.evaluation.metrics.image import flicker, psnr
 from revisage.restore.controls import Controls
 from revisage.video.faces import restored_frames
 from revisage.video.pixels import Colours, frame_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import revisage
-from revisage.evaluation.metrics.verification import equal_error, roc_auc, threshold_at
+from revisage.evaluation.metrics.faces import equal_error, roc_auc, threshold_at
 from revisage.images.pixels import to_float
 from revisage.loading import load_descriptor
 from revisage.models.device import choose

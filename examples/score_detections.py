@@ -1,6 +1,6 @@
 """How well detections agree with true faces: score_detections.py truth.json faces.json.
 
-Truth: ``{"name.jpg": {"faces": [{"box": [x1, y1, x2, y2], "landmarks": [[x, y] * 5]}]}}`` in pixels of the picture;
+Truth: ``{"name.jpg": {"faces": [{"box": [x1, y1, x2, y2], "landmarks": [[x, y] * 5]}]}}`` in pixels of the image;
 detections as ``detect_faces.py`` writes them.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from revisage.evaluation.metrics.detection import Tally
+from revisage.evaluation.metrics.faces import DetectionEvaluator
 
 
 def arrays(faces: list[dict]) -> tuple[np.ndarray, np.ndarray]:
@@ -20,12 +20,12 @@ def arrays(faces: list[dict]) -> tuple[np.ndarray, np.ndarray]:
 
 def main(truth: str, detections: str) -> None:
     found = json.loads(Path(detections).read_text())
-    tally = Tally()
+    evaluator = DetectionEvaluator()
     for name, entry in json.loads(Path(truth).read_text()).items():
         boxes, landmarks = arrays(entry["faces"])
-        tally.add(boxes, landmarks, np.ones(len(boxes), bool), *arrays(found.get(name, [])))
-    for name, figure in tally.metrics().items():
-        print(f"{name:20} {figure:.4f}")
+        evaluator.add(boxes, landmarks, np.ones(len(boxes), bool), *arrays(found.get(name, [])))
+    for name, value in evaluator.metrics().items():
+        print(f"{name:20} {value:.4f}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ RULES = {
     "loading": {*LOW, "images", "models", "models.nets", "models.backends", "restore"},
     "process": set(),
     "jobs": {*LOW, "images"},
-    "evaluation": {*LOW, "images", "models", "models.nets", "restore"},
+    "evaluation": {*LOW, "images", "models", "models.nets"},
     "training": {*LOW, "images", "models", "models.nets", "evaluation", "process"},
     "training.prepare": {*LOW, "images", "restore", "jobs", "training"},
     "__init__": {"types", "errors", "images", "restore", "loading"},

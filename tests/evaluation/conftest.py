@@ -1,4 +1,4 @@
-"""Reference figures, the pictures that they are of, and weight files as people have them."""
+"""Reference figures, the images that they are of, and weight files as people have them."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from golden_weights import golden_state
-from metric_pictures import softened, texture
+from metric_images import softened, texture
 
 from locations import GOLDEN
 from revisage.models.nets.arcface import ResNetArcFace
@@ -17,15 +17,15 @@ from revisage.models.nets.vgg import STAGES, VGG16Features
 @pytest.fixture
 def pair():
     """(original, its softened version), (96, 128, 3)."""
-    picture = texture(1, 96, 128)
-    return picture, softened(picture)
+    image = texture(1, 96, 128)
+    return image, softened(image)
 
 
 @pytest.fixture(scope="session")
 def aligned_pair():
     """Likewise, square."""
-    picture = texture(2, 128, 128)
-    return picture, softened(picture)
+    image = texture(2, 128, 128)
+    return image, softened(image)
 
 
 @pytest.fixture(scope="session")

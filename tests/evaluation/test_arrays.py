@@ -34,7 +34,7 @@ def test_objects_are_never_unpickled(tmp_path, monkeypatch):
 
 def test_a_file_that_unpacks_to_more_than_any_use_is_refused(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(100_000))
-    monkeypatch.setattr(arrays, "LARGEST", 800_000)
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 800_000)
     with pytest.raises(CheckpointError, match="refused: it unpacks to"):
         read_arrays(tmp_path / "a.npz")
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from metric_pictures import softened, texture
+from metric_images import softened, texture
 
 from revisage.errors import CheckpointError, InputError, MissingWeightsError
 from revisage.evaluation.metrics.niqe import NaturalModel, block_features, fit, niqe, read_model, write_model
@@ -21,9 +21,9 @@ def model():
 
 
 def test_distance_equals_the_reference(model, references):
-    picture = texture(3, 220, 310)
-    assert niqe(picture, model) == pytest.approx(references["niqe"], rel=1e-4)
-    assert niqe(softened(picture), model) == pytest.approx(references["niqe_softened"], rel=1e-4)
+    image = texture(3, 220, 310)
+    assert niqe(image, model) == pytest.approx(references["niqe"], rel=1e-4)
+    assert niqe(softened(image), model) == pytest.approx(references["niqe_softened"], rel=1e-4)
 
 
 def test_heavier_tails_have_a_smaller_shape(model):
@@ -39,17 +39,17 @@ def test_heavier_tails_have_a_smaller_shape(model):
 
 
 def test_only_whole_blocks_count(model):
-    picture = texture(4, 192, 192)
-    wider = np.pad(picture, ((0, 50), (0, 95), (0, 0)), mode="reflect")
-    inner = block_features(picture, model.window)[0]
+    image = texture(4, 192, 192)
+    wider = np.pad(image, ((0, 50), (0, 95), (0, 0)), mode="reflect")
+    inner = block_features(image, model.window)[0]
     assert block_features(wider, model.window)[0].shape == inner.shape
 
 
-def test_a_flat_picture_has_no_figure(model):
+def test_a_flat_image_has_no_metric(model):
     assert math.isnan(niqe(np.full((192, 192, 3), 90, np.uint8), model))
 
 
-def test_a_picture_below_a_block_is_refused(model):
+def test_a_image_below_a_block_is_refused(model):
     with pytest.raises(ValueError, match="96 x 96"):
         niqe(texture(1, 95, 200), model)
 
@@ -60,16 +60,16 @@ def fitted():
 
 
 class TestFit:
-    def test_good_pictures_lie_near_their_model(self, fitted):
-        picture = texture(20, 384, 384)
-        assert niqe(picture, fitted) < 0.6 * niqe(softened(picture), fitted)
+    def test_good_images_lie_near_their_model(self, fitted):
+        image = texture(20, 384, 384)
+        assert niqe(image, fitted) < 0.6 * niqe(softened(image), fitted)
 
     def test_blocks_without_detail_do_not_count(self, fitted):
         half_empty = []
         for seed in range(10, 16):
-            picture = np.full((384, 768, 3), 128, np.uint8)
-            picture[:, :384] = texture(seed, 384, 384)
-            half_empty.append(picture)
+            image = np.full((384, 768, 3), 128, np.uint8)
+            image[:, :384] = texture(seed, 384, 384)
+            half_empty.append(image)
         np.testing.assert_allclose(fit(half_empty, sharpness=0.5).mean, fitted.mean, rtol=0.1, atol=0.02)
 
     def test_a_written_model_reads_the_same(self, fitted, tmp_path):
@@ -78,10 +78,10 @@ class TestFit:
         for name in ("mean", "covariance", "window"):
             np.testing.assert_array_equal(getattr(read, name), getattr(fitted, name))
 
-    @pytest.mark.parametrize("pictures", [[], [texture(1, 96, 192)]])
-    def test_too_few_blocks_are_refused(self, pictures):
+    @pytest.mark.parametrize("images", [[], [texture(1, 96, 192)]])
+    def test_too_few_blocks_are_refused(self, images):
         with pytest.raises(InputError, match="at least 37"):
-            fit(pictures)
+            fit(images)
 
 
 def test_a_missing_file_is_named(tmp_path):

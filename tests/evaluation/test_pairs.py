@@ -1,20 +1,22 @@
-"""Which pictures belong together: by stem, none left over."""
+"""Which images belong together: by stem, none left over."""
 
+import numpy as np
 import pytest
 
 from revisage.errors import InputError
-from revisage.evaluation.pairs import find_pairs
+from revisage.evaluation.pairs import Pair, data_name, find_pairs, read_sample, resize, to_uint8
+from revisage.images import write_image
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """Make empty files by path."""
+    """Make empty files by path, in a folder of data called mine."""
 
     def make(*paths):
         for path in paths:
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path).touch()
-        return tmp_path
+            (tmp_path / "mine" / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "mine" / path).touch()
+        return tmp_path / "mine"
 
     return make
 
@@ -30,12 +32,12 @@ def names(pairs, root):
 def test_pairs_are_found_by_stem_whatever_the_format(tree):
     root = tree("gt/b.png", "gt/a.jpg", "lq/a.webp", "lq/b.jpg", "lq/notes.txt", "gt/.hidden.png")
     assert names(find_pairs(root / "gt", root / "lq"), root) == [
-        ("lq", "a", "gt/a.jpg", "lq/a.webp", None),
-        ("lq", "b", "gt/b.png", "lq/b.jpg", None),
+        ("mine", "a", "gt/a.jpg", "lq/a.webp", None),
+        ("mine", "b", "gt/b.png", "lq/b.jpg", None),
     ]
 
 
-def test_each_folder_of_degraded_pictures_is_a_set(tree):
+def test_each_folder_of_degraded_images_is_a_set(tree):
     root = tree("gt/a.png", "lq/severe/a.png", "lq/mild/a.png")
     found = find_pairs(root / "gt", root / "lq")
     assert [(pair.set, pair.lq) for pair in found] == [
@@ -78,11 +80,11 @@ def test_a_limit_spreads_over_the_names(tree, limit, expected):
     [
         (("gt/a.png", "gt/b.png", "lq/a.png"), r"b\.png has no partner in .*lq"),
         (("gt/a.png", "lq/a.png", "lq/c.png"), r"c\.png has no original"),
-        (("gt/a.png", "lq/a.png", "lq/a.jpg"), r"a\.jpg and a\.png have one name"),
+        (("gt/a.png", "lq/a.png", "lq/a.jpg"), r"a\.jpg and a\.png have the same stem"),
         (("gt/a.png", "lq/a.png", "lq/a_00.png"), r"both belong to the original a\.png"),
-        (("gt/a.png", "lq/notes.txt"), "no pictures in .*lq"),
-        (("gt/a.png",), "no folder of pictures at .*lq"),
-        (("lq/a.png",), "no folder of pictures at .*gt"),
+        (("gt/a.png", "lq/notes.txt"), "no images in .*lq"),
+        (("gt/a.png",), "no folder of images at .*lq"),
+        (("lq/a.png",), "no folder of images at .*gt"),
     ],
 )
 def test_what_does_not_pair_is_named(tree, files, message):
@@ -100,3 +102,45 @@ def test_a_set_that_was_not_restored_is_named(tree):
     root = tree("gt/a.png", "lq/mild/a.png", "lq/severe/a.png", "out/mild/a.png", "out/other/a.png")
     with pytest.raises(InputError, match="the set other is only in one"):
         find_pairs(root / "gt", root / "lq", root / "out")
+
+
+@pytest.mark.parametrize(("folder", "name"), [("medium", "medium"), ("medium/lq", "medium"), ("medium/gt", "medium")])
+def test_a_single_set_is_called_after_the_folder_of_the_data(tmp_path, folder, name):
+    assert data_name(tmp_path / folder) == name
+
+
+class TestReadSample:
+    @pytest.fixture
+    def pair(self, tmp_path):
+        write_image(tmp_path / "gt.png", np.full((30, 40, 3), 100, np.uint16) * 257)
+        write_image(tmp_path / "lq.png", np.full((8, 10, 3), 50, np.uint16))
+        return Pair("set", "name", tmp_path / "gt.png", tmp_path / "lq.png", tmp_path / "gt.png")
+
+    def test_images_are_as_they_are(self, pair):
+        sample = read_sample(pair)
+        assert (sample.gt.shape, sample.gt.dtype, sample.gt_size) == ((30, 40, 3), np.uint8, (30, 40))
+        assert sample.lq.dtype == np.uint16
+        assert (sample.restored == 100).all()
+
+    @pytest.mark.parametrize(("size", "shape"), [(20, (15, 20, 3)), (80, (60, 80, 3)), (40, (30, 40, 3))])
+    def test_the_original_is_resized_to_a_longer_side(self, pair, size, shape):
+        sample = read_sample(pair, size)
+        assert (sample.gt.shape, sample.gt_size, sample.lq.shape) == (shape, (30, 40), (8, 10, 3))
+
+
+def test_enlarging_keeps_centers_of_pixels():
+    """A ramp stays a ramp: linear interpolation half a pixel in."""
+    ramp = (np.arange(8, dtype=np.uint8) * 16)[None, :, None].repeat(8, axis=0).repeat(3, axis=2)
+    wide = resize(ramp, 32, 32)[0, :, 0].astype(float)
+    inner = (np.arange(32) + 0.5) / 4 - 0.5
+    np.testing.assert_allclose(wide[2:-2], 16 * inner[2:-2], atol=0.5)
+
+
+def test_shrinking_averages():
+    stripes = np.zeros((8, 8, 3), np.uint8)
+    stripes[:, ::2] = 200
+    assert (resize(stripes, 4, 4) == 100).all()
+
+
+def test_eight_bits_are_rounded():
+    assert to_uint8(np.full((1, 1, 3), 0.5, np.float32)).tolist() == [[[128, 128, 128]]]

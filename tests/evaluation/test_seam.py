@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from metric_pictures import texture
+from metric_images import texture
 
-from revisage.evaluation.metrics.seam import SIDE, border_distance, seam
+from revisage.evaluation.metrics.image import SEAM_SIZE, border_distance, seam
 
 SIZE = 128
 CROP_FROM_IMAGE = np.array([[1.0, 0, -40], [0, 1, -30]])
@@ -21,61 +21,61 @@ def soft():
     return cv2.GaussianBlur(box(), (0, 0), 8)
 
 
-def pasted(picture, mask, change):
-    """The picture with ``mask * change`` added where the crop lies."""
-    result = picture.astype(np.float32)
+def pasted(image, mask, change):
+    """The image with ``mask * change`` added where the crop lies."""
+    result = image.astype(np.float32)
     result[30 : 30 + SIZE, 40 : 40 + SIZE] += mask[..., None] * change
     return np.clip(result, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     return cv2.GaussianBlur(texture(3, 200, 220), (0, 0), 2)
 
 
-def test_no_paste_has_no_seam(picture):
-    assert seam(picture, picture, CROP_FROM_IMAGE, box()) == 1
+def test_no_paste_has_no_seam(image):
+    assert seam(image, image, CROP_FROM_IMAGE, box()) == 1
 
 
-def test_a_hard_box_shows_and_the_more_the_brighter_it_is(picture):
-    ratios = [seam(picture, pasted(picture, box(), change), CROP_FROM_IMAGE, box()) for change in (4, 12, 36)]
+def test_a_hard_box_shows_and_the_more_the_brighter_it_is(image):
+    ratios = [seam(image, pasted(image, box(), change), CROP_FROM_IMAGE, box()) for change in (4, 12, 36)]
     assert ratios[0] > 1.1
     assert ratios == sorted(ratios)
 
 
-def test_a_soft_edge_does_not_show(picture):
-    assert seam(picture, pasted(picture, soft(), 12), CROP_FROM_IMAGE, soft()) == pytest.approx(1, abs=0.1)
+def test_a_soft_edge_does_not_show(image):
+    assert seam(image, pasted(image, soft(), 12), CROP_FROM_IMAGE, soft()) == pytest.approx(1, abs=0.1)
 
 
-def test_sharpening_within_a_soft_edge_does_not_show(picture):
-    region = picture[30 : 30 + SIZE, 40 : 40 + SIZE].astype(np.float32)
+def test_sharpening_within_a_soft_edge_does_not_show(image):
+    region = image[30 : 30 + SIZE, 40 : 40 + SIZE].astype(np.float32)
     sharper = region - cv2.GaussianBlur(region, (0, 0), 2)
-    assert seam(picture, pasted(picture, soft(), sharper), CROP_FROM_IMAGE, soft()) == pytest.approx(1, abs=0.1)
+    assert seam(image, pasted(image, soft(), sharper), CROP_FROM_IMAGE, soft()) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("scale", [0.5, 2, 3])
-def test_faces_of_all_sizes_compare(picture, scale):
-    after = pasted(picture, box(), 20)
-    expected = seam(picture, after, CROP_FROM_IMAGE, box())
-    large = [cv2.resize(one, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for one in (picture, after)]
+def test_faces_of_all_sizes_compare(image, scale):
+    after = pasted(image, box(), 20)
+    expected = seam(image, after, CROP_FROM_IMAGE, box())
+    large = [cv2.resize(one, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for one in (image, after)]
     matrix = CROP_FROM_IMAGE.copy()
     matrix[:, :2] /= scale
     matrix[:, 2] -= matrix[:, :2].sum(axis=1) * (scale - 1) / 2
     assert seam(*large, matrix, box()) == pytest.approx(expected, rel=0.25)
 
 
-def test_a_border_outside_of_the_picture_says_nothing(picture):
-    assert np.isnan(seam(picture, picture, CROP_FROM_IMAGE - [[0, 0, 5000], [0, 0, 0]], box()))
+def test_a_border_outside_of_the_image_says_nothing(image):
+    assert np.isnan(seam(image, image, CROP_FROM_IMAGE - [[0, 0, 5000], [0, 0, 0]], box()))
 
 
-def test_pictures_of_two_sizes_are_refused(picture):
+def test_images_of_two_sizes_are_refused(image):
     with pytest.raises(ValueError, match="size"):
-        seam(picture, picture[1:], CROP_FROM_IMAGE, box())
+        seam(image, image[1:], CROP_FROM_IMAGE, box())
 
 
 def test_the_distance_is_zero_where_the_mask_crosses_one_half():
     distance = border_distance(box(32))
     middle = distance[len(distance) // 2]
     inside = np.flatnonzero(middle < 0)
-    assert len(inside) == pytest.approx(SIDE / 2, abs=1)
+    assert len(inside) == pytest.approx(SEAM_SIZE / 2, abs=1)
     np.testing.assert_allclose(middle[inside[0] - 3 : inside[0] + 3], [2.5, 1.5, 0.5, -0.5, -1.5, -2.5])

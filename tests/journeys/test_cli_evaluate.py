@@ -15,7 +15,7 @@ from revisage.models.nets.restoration_unet import RestorationUNet
 
 @pytest.fixture
 def data(tmp_path):
-    """Two faces of 64 pixels in two sets of degraded pictures, and a small restorer that changes nothing."""
+    """Two faces of 64 pixels in two sets of degraded images, and a small restorer that changes nothing."""
     for seed, name in enumerate("ab"):
         coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
         face = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC)
@@ -33,15 +33,27 @@ def test_a_model_is_measured_on_every_set(data):
     done = revisage("evaluate", "model.safetensors", "data", "--save-restored", "--device", "cpu", cwd=data)
     assert done.returncode == 0, done.stderr
     assert "lpips left out: needs --features and --channel-weights" in done.stdout
-    assert "2 sets, 4 pairs; scores.json, scores.csv and sheets in evaluation" in done.stdout
-    scores = json.loads((data / "evaluation" / "scores.json").read_text())
+    assert "2 sets, 4 pairs; scores.json, scores.csv and sheets in evaluation/data" in done.stdout
+    scores = json.loads((data / "evaluation" / "data" / "scores.json").read_text())
     for name in ("mild", "severe"):
         mean = scores["sets"][name]["mean"]
         assert mean["restored"]["psnr"] == pytest.approx(mean["input"]["psnr"], abs=0.01)
-        assert (data / "evaluation" / "sheets" / f"{name}.jpg").exists()
-        assert (data / "evaluation" / "restored" / name / "b.png").exists()
+        assert (data / "evaluation" / "data" / "sheets" / f"{name}.jpg").exists()
+        assert (data / "evaluation" / "data" / "restored" / name / "b.png").exists()
     assert scores["sets"]["mild"]["mean"]["input"]["ssim"] > scores["sets"]["severe"]["mean"]["input"]["ssim"]
-    assert len((data / "evaluation" / "scores.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
+    assert len((data / "evaluation" / "data" / "scores.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
+
+
+@pytest.mark.parametrize("size", [48, 96])
+def test_pairs_of_another_size_than_the_models_are_resized_and_it_says_so(data, size):
+    for path in (data / "data" / "gt").iterdir():
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (size, size)))
+    done = revisage("evaluate", "model.safetensors", "--gt", "data/gt", "--lq", "data/lq/mild", cwd=data)
+    assert done.returncode == 0, done.stderr
+    assert f"2 pairs resized: originals of {size} x {size} to 64, the size of model.safetensors" in done.stdout
+    scores = json.loads((data / "evaluation" / "mild" / "scores.json").read_text())
+    assert (scores["size"], scores["resized"]) == (64, 2)
+    assert cv2.imread(str(data / "evaluation" / "mild" / "sheets" / "mild.jpg")).shape == (128, 192, 3)
 
 
 def test_restorations_of_another_tool_are_measured_without_a_model(data):
@@ -49,7 +61,8 @@ def test_restorations_of_another_tool_are_measured_without_a_model(data):
         "evaluate", "--restored", "data/gt", "--gt", "data/gt", "--metrics", "psnr,ssim", "-o", "out", cwd=data
     )
     assert done.returncode == 0, done.stderr
-    (found,) = json.loads((data / "out" / "scores.json").read_text())["sets"].values()
+    ((name, found),) = json.loads((data / "out" / "scores.json").read_text())["sets"].items()
+    assert name == "data"
     assert found["mean"] == {"restored": {"psnr": None, "ssim": 1.0}}
     assert found["undefined"] == {"restored": {"psnr": 2}}
 
@@ -61,8 +74,8 @@ def test_restorations_of_another_tool_are_measured_without_a_model(data):
         (("embedded",), "give DATA"),
         (("embedded", "--gt", "data/gt"), "give DATA"),
         (("embedded", "data", "--fid", "data/gt"), "--inception"),
-        (("embedded", "data", "--metrics", "pnsr"), "no figure 'pnsr'"),
-        (("embedded", "nowhere"), "no folder of pictures at nowhere/gt"),
+        (("embedded", "data", "--metrics", "pnsr"), "no metric 'pnsr'"),
+        (("embedded", "nowhere"), "no folder of images at nowhere/gt"),
         (("embedded", "--restored", "data/gt", "--gt", "data/gt"), "not both"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from portrait import PORTRAIT
 
 import revisage
-from revisage.evaluation.metrics.seam import seam
+from revisage.evaluation.metrics.image import seam
 from revisage.geometry import compose, invert, resizing
 from revisage.restore.align import similarity_from_landmarks
 from revisage.restore.paste import crop_mask

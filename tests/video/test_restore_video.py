@@ -26,8 +26,7 @@ from clips import (
 )
 
 from revisage.errors import InputError, OutputError
-from revisage.evaluation.metrics.flicker import flicker
-from revisage.evaluation.metrics.image import psnr
+from revisage.evaluation.metrics.image import flicker, psnr
 from revisage.restore.align import align
 from revisage.restore.controls import Controls
 from revisage.types import FaceStatus

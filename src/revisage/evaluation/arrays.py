@@ -7,23 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from revisage.errors import CheckpointError
+from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.types import Array
 
-LARGEST = 2**31
-"""Bytes that the arrays of a file may take together."""
+MAX_UNPACKED_BYTES = 2**31
+"""Limit for all arrays of an ``.npz`` file together."""
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """Read all arrays of a file.
+    """Read all arrays of an ``.npz`` file.
 
     Raises:
-        CheckpointError: it cannot be read, is no whole ``.npz`` file, holds objects, or unpacks to over ``LARGEST``.
+        MissingWeightsError: there is no such file.
+        CheckpointError: it cannot be read, is damaged, holds objects, or unpacks to over ``MAX_UNPACKED_BYTES``.
     """
+    if not path.is_file():
+        raise MissingWeightsError(f"no file at {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > LARGEST:
+        if unpacked > MAX_UNPACKED_BYTES:
             raise CheckpointError(f"{path} is refused: it unpacks to {unpacked} bytes")
         with np.load(path, allow_pickle=False) as file:
             return {name: np.asarray(file[name]) for name in file.files}

@@ -1,4 +1,4 @@
-"""Which degraded, restored and original pictures belong together."""
+"""Degraded, restored and original images that belong together: found by file name, read at one size."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import cv2
+import numpy as np
+
 from revisage.errors import InputError
-from revisage.images import has_image_extension
+from revisage.evaluation.metrics.image import RGB8
+from revisage.images import has_image_extension, read_image
+from revisage.images.pixels import from_float, to_float
+from revisage.types import Array, Image
 
 Folder: TypeAlias = Mapping[str, Path]
-"""Stem -> picture."""
+"""Stem -> image file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An original and what it is compared with.
+    """The files of an original and of the images that are compared with it.
 
     Attributes:
         set: name of the degradation that it belongs to.
         name: of the face: the stem of the original's file.
         gt: the original.
-        lq: the degraded picture, None if only a restoration is judged.
+        lq: the degraded image, None if only a restoration is evaluated.
         restored: the restoration, None if it is still to be made.
     """
 
@@ -33,25 +39,44 @@ class Pair:
     restored: Path | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A pair, read.
+
+    Attributes:
+        pair: its files.
+        gt: (H, W, 3) uint8, resized if asked for.
+        gt_size: (height, width) of the original in its file.
+        lq: the degraded image in its own size and dtype, or None.
+        restored: (H, W, 3) uint8, or None.
+    """
+
+    pair: Pair
+    gt: RGB8
+    gt_size: tuple[int, int]
+    lq: Image | None
+    restored: RGB8 | None
+
+
 def find_pairs(gt: Path, lq: Path | None, restored: Path | None = None, limit: int | None = None) -> list[Pair]:
-    """Pair pictures of equal stems; a restoration may be called ``STEM_00``, as tools call the first face of a photo.
+    """Pair images of equal stems; a restoration may be called ``STEM_00``, as tools call the first face of a photo.
 
     Args:
         gt: folder of originals.
-        lq: folder of degraded pictures, or of such folders, one a set.
+        lq: folder of degraded images, or of such folders, one a set. A single set has :func:`data_name`.
         restored: folder of restorations by another tool, laid out as ``lq``.
-        limit: how many of each set, spread evenly over the sorted names; None for all.
+        limit: number of images of each set, spread evenly over the sorted names; None for all.
 
     Returns:
         Set by set, sorted by name.
 
     Raises:
-        InputError: neither ``lq`` nor ``restored`` is given, a folder is missing or empty, a picture has no partner
+        InputError: neither ``lq`` nor ``restored`` is given, a folder is missing or empty, an image has no partner
             (which is named) or two of them.
     """
     if lq is None and restored is None:
-        raise InputError(f"nothing to compare {gt} with: neither degraded nor restored pictures")
-    originals = pictures(gt)
+        raise InputError(f"nothing to compare {gt} with: neither degraded nor restored images")
+    originals = list_images(gt)
     degraded = None if lq is None else _sets(lq, originals)
     results = None if restored is None else _sets(restored, originals)
     if degraded is not None and results is not None:
@@ -75,39 +100,45 @@ def find_pairs(gt: Path, lq: Path | None, restored: Path | None = None, limit: i
     ]
 
 
-def pictures(folder: Path) -> Folder:
-    """The pictures of a folder by stem, sorted.
+def data_name(folder: Path) -> str:
+    """Name of a folder of pairs: its own, or that of the folder around ``gt`` and ``lq``."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name in ("gt", "lq") and folder.parent.name else folder.name
+
+
+def list_images(folder: Path) -> Folder:
+    """The images of a folder by stem, sorted.
 
     Raises:
-        InputError: there is no such folder, no picture in it, or two of one stem.
+        InputError: there is no such folder, no image in it, or two of one stem.
     """
     if not folder.is_dir():
-        raise InputError(f"no folder of pictures at {folder}")
+        raise InputError(f"no folder of images at {folder}")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if not has_image_extension(path) or path.name.startswith("."):
             continue
         if path.stem in found:
-            raise InputError(f"{found[path.stem]} and {path.name} have one name; which is meant?")
+            raise InputError(f"{found[path.stem]} and {path.name} have the same stem; remove or rename one of them")
         found[path.stem] = path
     if not found:
-        raise InputError(f"no pictures in {folder}")
+        raise InputError(f"no images in {folder}")
     return found
 
 
 def _sets(folder: Path, originals: Folder) -> dict[str, Folder]:
-    """The partners of all originals: in the folder itself, or in each of its folders."""
+    """Name of the set -> partners of all originals: in the folder itself, or in each of its folders."""
     if not folder.is_dir():
-        raise InputError(f"no folder of pictures at {folder}")
+        raise InputError(f"no folder of images at {folder}")
     below = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    here = any(has_image_extension(entry) for entry in folder.iterdir() if entry.is_file())
-    chosen = below if below and not here else [folder]
-    return {entry.resolve().name: _partners(entry, originals) for entry in chosen}
+    if not below or any(has_image_extension(entry) for entry in folder.iterdir() if entry.is_file()):
+        return {data_name(folder): _partners(folder, originals)}
+    return {entry.name: _partners(entry, originals) for entry in below}
 
 
 def _partners(folder: Path, originals: Folder) -> Folder:
     found: dict[str, Path] = {}
-    for stem, path in pictures(folder).items():
+    for stem, path in list_images(folder).items():
         own = stem if stem in originals else stem.removesuffix("_00")
         if own not in originals:
             raise InputError(f"{path} has no original among {', '.join(list(originals)[:3])} ...")
@@ -118,3 +149,38 @@ def _partners(folder: Path, originals: Folder) -> Folder:
         if stem not in found:
             raise InputError(f"{path} has no partner in {folder}")
     return found
+
+
+def read_sample(pair: Pair, size: int | None = None) -> Sample:
+    """Read the images of a pair.
+
+    Args:
+        pair: its files.
+        size: pixels that the longer side of the original gets; None leaves it as it is.
+
+    Raises:
+        ImageError: an image cannot be read.
+    """
+    gt = to_uint8(read_image(pair.gt))
+    factor = size / max(gt.shape[:2]) if size else 1
+    return Sample(
+        pair,
+        resize(gt, max(round(gt.shape[1] * factor), 1), max(round(gt.shape[0] * factor), 1)),
+        (gt.shape[0], gt.shape[1]),
+        None if pair.lq is None else read_image(pair.lq),
+        None if pair.restored is None else to_uint8(read_image(pair.restored)),
+    )
+
+
+def to_uint8(image: Image) -> RGB8:
+    """An image of any depth in uint8, rounded half to even."""
+    return np.asarray(image if image.dtype == np.uint8 else from_float(to_float(image), np.uint8), np.uint8)
+
+
+def resize(image: Image, width: int, height: int) -> RGB8:
+    """Image of any depth -> (height, width, 3) uint8: bilinear if it grows, averaged over areas if it shrinks."""
+    if image.shape[:2] == (height, width):
+        return to_uint8(image)
+    method = cv2.INTER_LINEAR if width >= image.shape[1] else cv2.INTER_AREA
+    resized: Array = cv2.resize(to_float(image), (width, height), interpolation=method)
+    return to_uint8(resized)

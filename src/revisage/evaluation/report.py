@@ -1,37 +1,33 @@
-"""What an evaluation leaves behind: means, scores.json, scores.csv, a sheet to look at for each set."""
+"""The report of an evaluation: means, scores.json, scores.csv, and an image grid of each set to look at."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from revisage.evaluation.examine import Figures, Row, eight_bit
-from revisage.evaluation.metrics.fid import (
-    Statistics,
-    frechet_distance,
-    inception_features,
-    read_statistics,
-    statistics,
-)
+from revisage.evaluation.evaluator import Row
+from revisage.evaluation.metrics import SPECS, Metrics, mean_metrics
+from revisage.evaluation.metrics.faces import Floats
+from revisage.evaluation.metrics.fid import Statistics, frechet_distance, read_statistics, statistics
 from revisage.evaluation.metrics.image import RGB8
-from revisage.evaluation.metrics.networks import read_inception
-from revisage.evaluation.metrics.scores import METRICS, means
-from revisage.evaluation.pairs import pictures
+from revisage.evaluation.pairs import list_images, to_uint8
 from revisage.files import atomic_write
 from revisage.images import read_image, write_image
 
-Embed: TypeAlias = Callable[[RGB8], NDArray[np.floating]]
-"""Picture -> feature vector."""
-Means: TypeAlias = dict[str, dict[str, Figures]]
-"""Set -> version ("input", "restored") -> mean figures."""
+Embed: TypeAlias = Callable[[Sequence[RGB8]], Sequence[Floats]]
+"""Images of one size -> a feature vector each."""
+Means: TypeAlias = dict[str, dict[str, Metrics]]
+"""Set -> version ("input", "restored") -> mean metrics."""
+MEANINGS = {spec.name: {"name": spec.name, "better": spec.better, "meaning": spec.meaning} for spec in SPECS}
+MEANINGS["fid"] = {"name": "fid", "better": "lower", "meaning": "Fréchet inception distance of the whole set"}
 
 
 @dataclass(eq=False)
@@ -39,23 +35,23 @@ class Set:
     """The rows of one set, as they come.
 
     Attributes:
-        figures: version ("input", "restored") -> name of the face -> figures.
-        samples: (H, 3 W, 3) rows of the sheet: degraded, restored, original.
+        rows: version ("input", "restored") -> name of the face -> metrics.
+        samples: (H, 3 W, 3) rows of the grid: degraded, restored, original.
         features: version -> feature vectors, and "gt" -> those of the originals if nothing else is the reference.
     """
 
-    figures: dict[str, dict[str, Figures]] = field(default_factory=lambda: {})
+    rows: dict[str, dict[str, Metrics]] = field(default_factory=lambda: {})
     samples: list[RGB8] = field(default_factory=lambda: [])
-    features: dict[str, list[NDArray[np.floating]]] = field(default_factory=lambda: {})
+    features: dict[str, list[Floats]] = field(default_factory=lambda: {})
 
 
 class Report:
-    """Collects rows; keeps figures and features, and of the pictures only those on the sheets.
+    """Collects rows; keeps metrics and features, and only the images that the grids show.
 
     Args:
         embed: features for the Fréchet distance; None: it is left out.
         reference: what the sets are compared with; None: the originals of each.
-        samples: faces on a sheet.
+        samples: faces on a grid.
     """
 
     def __init__(self, embed: Embed | None = None, reference: Statistics | None = None, samples: int = 8) -> None:
@@ -67,28 +63,37 @@ class Report:
     def add(self, row: Row) -> None:
         """Take in the next row."""
         kept = self._sets.setdefault(row.pair.set, Set())
-        before, after, gt = row.pictures
-        for version, figures in (("input", row.input), ("restored", row.restored)):
-            if figures is not None:
-                kept.figures.setdefault(version, {})[row.pair.name] = figures
-        if self._embed is not None:
-            for version, picture in (("input", before), ("restored", after), ("gt", gt)):
-                if picture is not None and not (version == "gt" and self._reference):
-                    kept.features.setdefault(version, []).append(self._embed(picture))
-        shown = np.hstack([picture for picture in row.pictures if picture is not None])
+        for version, metrics in (("input", row.input), ("restored", row.restored)):
+            if metrics is not None:
+                kept.rows.setdefault(version, {})[row.pair.name] = metrics
+        images = {name: i for name, i in zip(("input", "restored", "gt"), row.images, strict=True) if i is not None}
+        shown = np.hstack([*images.values()])
         if len(kept.samples) < self._samples and (not kept.samples or kept.samples[0].shape == shown.shape):
             kept.samples.append(shown)
+        if self._embed is not None:
+            if self._reference:
+                del images["gt"]
+            for version, vector in zip(images, self._embed([*images.values()]), strict=True):
+                kept.features.setdefault(version, []).append(vector)
 
     def means(self) -> Means:
-        """Set -> version -> mean figures, with the set's ``fid`` if features were asked for."""
-        found: Means = {}
-        for name, kept in self._sets.items():
-            fids = self._frechet_distances(kept)
-            found[name] = {
-                version: means(list(rows.values()))[0] | ({"fid": fids[version]} if version in fids else {})
-                for version, rows in kept.figures.items()
+        """Set -> version -> mean metrics, with the set's ``fid`` if features were asked for."""
+        return {
+            name: {
+                version: mean_metrics([*rows.values()])[0] | self._fid(kept, version)
+                for version, rows in kept.rows.items()
             }
-        return found
+            for name, kept in self._sets.items()
+        }
+
+    def _fid(self, kept: Set, version: str) -> Metrics:
+        """Distance from the reference; nan for a single image; nothing without features."""
+        if self._embed is None:
+            return {}
+        vectors = kept.features[version]
+        if len(vectors) < 2:
+            return {"fid": math.nan}
+        return {"fid": frechet_distance(self._reference or statistics(kept.features["gt"]), statistics(vectors))}
 
     def write(self, folder: Path, **about: Any) -> Means:
         """Write scores.json, scores.csv (a line a version of each face and of the mean), and sheets/SET.jpg.
@@ -103,81 +108,67 @@ class Report:
         Raises:
             OutputError: a file cannot be written.
         """
-        found = self.means()
+        means = self.means()
+        sets = {
+            name: {
+                "mean": means[name],
+                "undefined": {version: mean_metrics([*rows.values()])[1] for version, rows in kept.rows.items()},
+                "images": kept.rows,
+            }
+            for name, kept in self._sets.items()
+        }
+        content = {**about, "metrics": {name: MEANINGS[name] for name in metric_names(means)}, "sets": sets}
         with atomic_write(folder / "scores.json") as temporary:
-            content = _finite({**about, **self._as_json(found)})
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+            temporary.write_text(json.dumps(_finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
         with (
             atomic_write(folder / "scores.csv") as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
-            csv.writer(file).writerows(self._table(found))
+            csv.writer(file).writerows(self._table(means))
         for name, kept in self._sets.items():
             write_image(folder / "sheets" / f"{name}.jpg", np.vstack(kept.samples))
-        return found
+        return means
 
-    def _as_json(self, found: Means) -> dict[str, Any]:
-        sets = {
-            name: {
-                "mean": found[name],
-                "undefined": {version: means(list(rows.values()))[1] for version, rows in kept.figures.items()},
-                "pictures": kept.figures,
-            }
-            for name, kept in self._sets.items()
-        }
-        return {"metrics": {name: asdict(METRICS[name]) for name in figure_names(found)}, "sets": sets}
-
-    def _table(self, found: Means) -> Iterator[list[str]]:
-        names = figure_names(found)
-        yield ["set", "picture", "version", *names]
+    def _table(self, means: Means) -> Iterator[list[str]]:
+        names = metric_names(means)
+        yield ["set", "image", "version", *names]
         for name, kept in self._sets.items():
-            for version, rows in kept.figures.items():
-                for picture, figures in [*rows.items(), ("mean", found[name][version])]:
-                    yield [name, picture, version, *(_cell(figures.get(key)) for key in names)]
-
-    def _frechet_distances(self, kept: Set) -> Figures:
-        """Version -> distance from the reference; nan for a single picture."""
-        versions = [version for version in kept.figures if version in kept.features]
-        if any(len(kept.features[version]) < 2 for version in versions):
-            return dict.fromkeys(versions, math.nan)
-        reference = self._reference or (statistics(kept.features["gt"]) if versions else None)
-        return (
-            {}
-            if reference is None
-            else {version: frechet_distance(reference, statistics(kept.features[version])) for version in versions}
-        )
+            for version, rows in kept.rows.items():
+                for image, metrics in [*rows.items(), ("mean", means[name][version])]:
+                    yield [name, image, version, *(_cell(metrics.get(key)) for key in names)]
 
 
-def figure_names(found: Means) -> list[str]:
-    """All figures of all sets, in order."""
-    return list(dict.fromkeys(name for versions in found.values() for mean in versions.values() for name in mean))
+def metric_names(means: Means) -> list[str]:
+    """All metrics of all sets, in order."""
+    return list(dict.fromkeys(name for versions in means.values() for mean in versions.values() for name in mean))
 
 
-def fid_measure(inception: Path | None, reference: Path | None) -> tuple[Embed | None, Statistics | None]:
-    """What a :class:`Report` needs for the FID, from files.
+def fid_measure(
+    inception: Path | None, reference: Path | None, device: Any = "cpu"
+) -> tuple[Embed | None, Statistics | None]:
+    """The first arguments of a :class:`Report` for the FID, from files.
 
     Args:
         inception: weights of InceptionV3; None: no FID.
-        reference: statistics (``.npz``, ``.pth``) or a folder of pictures; None: the originals.
+        reference: statistics (``.npz``, ``.pth``) or a folder of images; None: the originals.
+        device: where the network runs.
 
     Raises:
         WeightsError: a file is missing or holds something else.
-        InputError: the folder holds fewer than two pictures.
+        InputError: the folder holds fewer than two images.
     """
     if inception is None:
         return None, None
-    network = read_inception(inception)
+    from revisage.evaluation.metrics import networks
 
-    def embed(picture: RGB8) -> NDArray[np.floating]:
-        return inception_features(network, picture)
-
+    embed = partial(networks.inception_features, networks.read_inception(inception).to(device))
     if reference is None or not reference.is_dir():
         return embed, None if reference is None else read_statistics(reference)
-    return embed, statistics(embed(eight_bit(read_image(path))) for path in pictures(reference).values())
+    return embed, statistics(embed([to_uint8(read_image(path))])[0] for path in list_images(reference).values())
 
 
-def _cell(figure: float | None) -> str:
-    return "" if figure is None or math.isnan(figure) else f"{figure:.6g}"
+def _cell(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.6g}"
 
 
 def _finite(value: Any) -> Any:

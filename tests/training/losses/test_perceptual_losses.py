@@ -6,9 +6,7 @@ from revisage.models.nets.vgg import VGG19Features
 from revisage.training.losses.gram import gram
 from revisage.training.losses.perceptual import (
     VGG19_WEIGHTS,
-    feature_distance,
     features_of_both,
-    lpips_distance,
     perceptual_loss,
     style_loss,
 )
@@ -18,26 +16,6 @@ from revisage.training.losses.pixel import l2
 def maps(seed=0, n=2):
     generator = torch.Generator().manual_seed(seed)
     return [torch.rand(n, channels, 3, 3, generator=generator) for channels in (4, 8)]
-
-
-def test_equal_features_have_no_distance():
-    assert feature_distance(maps(), maps()).abs().max() < 1e-6
-
-
-def test_the_strength_of_features_does_not_count_only_their_direction():
-    features = [torch.rand(1, 4, 3, 3)]
-    assert float(feature_distance(features, [features[0] * 7])) == pytest.approx(0, abs=1e-6)
-
-
-def test_opposite_and_orthogonal_features():
-    a, b = torch.tensor([1.0, 0]).view(1, 2, 1, 1), torch.tensor([0, 1.0]).view(1, 2, 1, 1)
-    assert float(feature_distance([a], [b])) == pytest.approx(1)
-    assert float(feature_distance([a], [-a])) == pytest.approx(2)
-
-
-def test_stages_count_alike():
-    a, b = torch.tensor([1.0, 0]).view(1, 2, 1, 1), torch.tensor([0, 1.0]).view(1, 2, 1, 1)
-    assert float(feature_distance([a, a], [a, b])) == pytest.approx(0.5)
 
 
 def test_layers_are_weighed():
@@ -82,41 +60,14 @@ def test_features_of_originals_carry_no_gradient():
     assert gt.grad is None
 
 
-def test_lpips_of_features_written_out():
-    f, t = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1), torch.tensor([0.0, 5.0]).view(1, 2, 1, 1)
-    weights = torch.tensor([0.5, 2.0])
-    expected = 0.5 * 0.6**2 + 2 * 0.2**2
-    assert float(lpips_distance([f], [t], [weights])) == pytest.approx(expected)
-    assert float(lpips_distance([f, f], [t, t], [weights, weights])) == pytest.approx(2 * expected)
-
-
-def test_lpips_is_a_mean_over_positions_for_each_picture():
-    features, targets = maps(), maps(1)
-    weights = [torch.rand(4), torch.rand(8)]
-    both = lpips_distance(features, targets, weights)
-    assert both.shape == (2,)
-    alone = lpips_distance([f[1:] for f in features], [t[1:] for t in targets], weights)
-    torch.testing.assert_close(both[1:], alone)
-
-
-def test_silent_features_have_a_finite_slope():
-    """After a ReLU whole vectors are 0 now and then; the root of their length has no slope there."""
-    features = torch.zeros(1, 4, 2, 2, requires_grad=True)
-    lpips_distance([features], [torch.rand(1, 4, 2, 2)], [torch.ones(4)]).sum().backward()
-    assert torch.isfinite(features.grad).all()
-
-
-def test_derivatives_of_feature_distances_are_right():
-    features, targets = ([x.double()[:1, :3] for x in maps(seed)] for seed in (0, 1))
-    mine = [feature.requires_grad_() for feature in features]
-    weights = [torch.tensor([0.5, 1, 2], dtype=torch.float64)] * 2
-    assert gradcheck(lambda *x: lpips_distance(x, targets, weights), mine)
-    assert gradcheck(lambda *x: style_loss(x, targets, (1, 2)), mine)
-
-
 def test_features_of_half_precision_are_compared_in_float32():
     features = [torch.full((1, 8, 40, 40), 300.0, dtype=torch.float16)]
     targets = [torch.zeros_like(features[0])]
     assert float(style_loss(features, targets, (1,))) == pytest.approx(300**2 / 8)
     assert float(perceptual_loss(features, targets, (1,))) == pytest.approx(300)
-    assert float(lpips_distance(features, targets, [torch.full((8,), 1 / 8)])) == pytest.approx(1 / 8)
+
+
+def test_derivatives_of_the_style_loss_are_right():
+    features, targets = ([x.double()[:1, :3] for x in maps(seed)] for seed in (0, 1))
+    mine = [feature.requires_grad_() for feature in features]
+    assert gradcheck(lambda *x: style_loss(x, targets, (1, 2)), mine)

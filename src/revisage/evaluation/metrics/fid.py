@@ -1,7 +1,7 @@
-"""Fréchet distance between sets of pictures, by the mean and covariance of their features (Heusel et al. 2017).
+"""Fréchet distance between sets of images, by the mean and covariance of their features (Heusel et al. 2017).
 
 With the features of :class:`~revisage.models.nets.inception.InceptionV3` it is the FID (arXiv 1706.08500, equation 6);
-with any others it must be called something else. A thousand pictures are few for it: small sets come out too large.
+with any others it must be called something else. A thousand images are few for it: small sets come out too large.
 """
 
 from __future__ import annotations
@@ -12,15 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from revisage.errors import CheckpointError, InputError, MissingWeightsError
 from revisage.evaluation.arrays import read_arrays
-from revisage.evaluation.metrics.image import RGB8
-from revisage.files import atomic_write
-from revisage.images.pixels import to_float, to_tensor
-from revisage.models.nets.inception import InceptionV3
 from revisage.models.torch_pickle import Allowed, unpickle
 
 Floats = NDArray[np.float64]
@@ -28,7 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What is kept of a set of feature vectors.
+    """Mean and covariance of a set of feature vectors.
 
     Attributes:
         mean: (D,) float64.
@@ -55,7 +50,7 @@ def statistics(features: Iterable[NDArray[np.floating]]) -> Statistics:
         # Sums of squares lose digits where the mean is large; the first vector is near enough to it.
         origin = np.asarray(next(vectors), np.float64)
     except StopIteration:
-        raise InputError("statistics need at least two pictures, got none") from None
+        raise InputError("statistics need at least two images, got none") from None
     count, total, products = 1, np.zeros_like(origin), np.zeros((len(origin), len(origin)))
     for vector in vectors:
         difference = np.asarray(vector, np.float64) - origin
@@ -63,7 +58,7 @@ def statistics(features: Iterable[NDArray[np.floating]]) -> Statistics:
         total += difference
         products += np.outer(difference, difference)
     if count < 2:
-        raise InputError("statistics need at least two pictures, got one")
+        raise InputError("statistics need at least two images, got one")
     mean = total / count
     return Statistics(origin + mean, (products - count * np.outer(mean, mean)) / (count - 1))
 
@@ -72,7 +67,7 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     """Squared Fréchet (2-Wasserstein) distance of two normal distributions (Dowson and Landau 1982).
 
     ``|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2))``. A B has the eigenvalues of the symmetric ``A^(1/2) B A^(1/2)``, so
-    the trace of its root is the sum of their roots; covariances of few pictures, which have no inverse, are fine.
+    the trace of its root is the sum of their roots; covariances of few images, which have no inverse, are fine.
 
     Raises:
         InputError: features of two lengths.
@@ -87,18 +82,12 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     return float(max(np.sum((a.mean - b.mean) ** 2) + spread, 0.0))
 
 
-def inception_features(network: InceptionV3, picture: RGB8) -> NDArray[np.floating]:
-    """(H, W, 3) uint8 RGB of any size -> (2048,) features."""
-    with torch.inference_mode():
-        return network(to_tensor([to_float(picture)]))[0].numpy()
-
-
 def read_statistics(path: Path) -> Statistics:
     """Read statistics: ``.npz`` with mu and sigma, or ``.pth`` with mean and cov (as BasicSR's files for FFHQ are).
 
     Raises:
         MissingWeightsError: there is no such file.
-        CheckpointError: it holds something else, or anything that is no number under a name.
+        CheckpointError: it holds something else, or entries that are not numbers under a name.
     """
     if not path.is_file():
         raise MissingWeightsError(f"no feature statistics at {path}")
@@ -113,18 +102,8 @@ def read_statistics(path: Path) -> Statistics:
         raise CheckpointError(f"{path} does not hold feature statistics: {error}") from error
 
 
-def write_statistics(path: Path, found: Statistics) -> None:
-    """Write ``.npz`` statistics (mu, sigma), atomically.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, mu=found.mean, sigma=found.covariance)
-
-
 def _number_type(code: str, *_: object) -> np.dtype[Any]:
-    """A type of numbers; NumPy's own function would make types of a gigabyte, or of objects."""
+    """A number dtype; NumPy's own function would also make dtypes of a gigabyte, or of objects."""
     return np.dtype({"f8": "f8", "f4": "f4"}[code])
 
 
@@ -136,4 +115,4 @@ _NUMPY_ARRAYS: Allowed = (
     *((_REBUILD, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 )
-"""What a pickled array of numbers names, under NumPy's present and its former module names."""
+"""Names that a pickled array of numbers refers to, under NumPy's present and former module names."""

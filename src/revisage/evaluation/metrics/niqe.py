@@ -1,7 +1,7 @@
 """NIQE, the natural image quality evaluator (Mittal, Soundararajan, Bovik 2013, IEEE SPL 20(3)).
 
-How far the statistics of a picture's blocks lie from those of good photographs. No original is needed. Lower is better;
-clean photographs have about 3 to 5. Noise that is sharp enough can score low as well: read it beside other figures.
+How far the statistics of an image's blocks lie from those of good photographs. No original is needed. Lower is better;
+clean photographs have about 3 to 5. Sharp noise can score low as well: read it beside other metrics.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.errors import CheckpointError, InputError, MissingWeightsError
+from revisage.errors import CheckpointError, InputError
 from revisage.evaluation.arrays import read_arrays
 from revisage.evaluation.metrics.image import RGB8, studio_luma
 from revisage.files import atomic_write
@@ -24,10 +24,10 @@ from revisage.files import atomic_write
 Floats = NDArray[np.float64]
 
 BLOCK = 96
-"""Side in pixels of the blocks that a picture is cut into; at the second scale it is half of that."""
+"""Size in pixels of the blocks that an image is cut into; half of it at the second scale."""
 FEATURES = 36
 """Numbers that describe a block: 18 at each of two scales."""
-NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
+NEIGHBORS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Right, below, and the diagonals: (rows, columns) to the pixel that each is multiplied with."""
 
 
@@ -46,20 +46,20 @@ class NaturalModel:
     window: Floats
 
 
-def niqe(picture: RGB8, model: NaturalModel) -> float:
-    """Distance of a picture's statistics from the model's: equation 10 of the paper, with the pseudo-inverse.
+def niqe(image: RGB8, model: NaturalModel) -> float:
+    """Distance of an image's statistics from the model's: equation 10 of the paper, with the pseudo-inverse.
 
     Args:
-        picture: (H, W, 3) uint8 RGB, at least 96 x 96; the rest beyond whole blocks is left out.
+        image: (H, W, 3) uint8 RGB, at least 96 x 96; the rest beyond whole blocks is left out.
         model: from :func:`read_model` or :func:`fit`.
 
     Returns:
         The distance; nan if fewer than two blocks have any structure.
 
     Raises:
-        ValueError: the picture is too small.
+        ValueError: the image is too small.
     """
-    features, _ = block_features(picture, model.window)
+    features, _ = block_features(image, model.window)
     sound = features[~np.isnan(features).any(axis=1)]
     if len(sound) < 2:
         return math.nan
@@ -68,12 +68,12 @@ def niqe(picture: RGB8, model: NaturalModel) -> float:
     return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
 
 
-def fit(pictures: Iterable[RGB8], *, sharpness: float = 0.75) -> NaturalModel:
+def fit(images: Iterable[RGB8], *, sharpness: float = 0.75) -> NaturalModel:
     """Learn the statistics of good photographs, the paper's section II.C.
 
     Args:
-        pictures: (H, W, 3) uint8 RGB, sharp and without artefacts; the paper took 125 of them.
-        sharpness: blocks count whose mean local deviation exceeds this share of the largest in their picture.
+        images: (H, W, 3) uint8 RGB, sharp and without artefacts; the paper took 125 of them.
+        sharpness: blocks count whose mean local deviation exceeds this share of the largest in their image.
 
     Raises:
         InputError: fewer than 37 blocks count; their covariance would say nothing.
@@ -81,8 +81,8 @@ def fit(pictures: Iterable[RGB8], *, sharpness: float = 0.75) -> NaturalModel:
     taps = np.asarray(cv2.getGaussianKernel(7, 7 / 6), np.float64)
     window = taps @ taps.T
     chosen: list[Floats] = []
-    for picture in pictures:
-        features, deviation = block_features(picture, window)
+    for image in images:
+        features, deviation = block_features(image, window)
         chosen.append(features[deviation > sharpness * deviation.max()])
     rows = np.concatenate(chosen) if chosen else np.zeros((0, FEATURES))
     rows = rows[~np.isnan(rows).any(axis=1)]
@@ -98,8 +98,6 @@ def read_model(path: Path) -> NaturalModel:
         MissingWeightsError: there is no such file.
         CheckpointError: it holds something else.
     """
-    if not path.is_file():
-        raise MissingWeightsError(f"no NIQE parameters at {path}")
     arrays = read_arrays(path)
     try:
         names = "mu_pris_param", "cov_pris_param", "gaussian_window"
@@ -120,27 +118,27 @@ def write_model(path: Path, model: NaturalModel) -> None:
         np.savez(file, mu_pris_param=mean, cov_pris_param=model.covariance, gaussian_window=model.window)
 
 
-def block_features(picture: RGB8, window: Floats) -> tuple[Floats, Floats]:
-    """Describe the blocks of a picture.
+def block_features(image: RGB8, window: Floats) -> tuple[Floats, Floats]:
+    """Describe the blocks of an image.
 
     Returns:
         (P, 36) features, nan where a block is flat; (P,) mean local deviation at full size.
 
     Raises:
-        ValueError: the picture is smaller than a block.
+        ValueError: the image is smaller than a block.
     """
-    luma = np.round(studio_luma(picture))
+    luma = np.round(studio_luma(image))
     rows, columns = luma.shape[0] // BLOCK, luma.shape[1] // BLOCK
     if not rows or not columns:
-        raise ValueError(f"NIQE needs a picture of at least {BLOCK} x {BLOCK}, got {luma.shape[0]} x {luma.shape[1]}")
+        raise ValueError(f"NIQE needs an image of at least {BLOCK} x {BLOCK}, got {luma.shape[0]} x {luma.shape[1]}")
     luma = luma[: rows * BLOCK, : columns * BLOCK]
-    contrast, deviation = _normalised(luma, window)
-    half, _ = _normalised(_halving(luma.shape[0]) @ luma @ _halving(luma.shape[1]).T, window)
+    contrast, deviation = _normalize(luma, window)
+    half, _ = _normalize(_halving(luma.shape[0]) @ luma @ _halving(luma.shape[1]).T, window)
     features = [_describe(_blocks(contrast, BLOCK)), _describe(_blocks(half, BLOCK // 2))]
     return np.concatenate(features, axis=1), _blocks(deviation, BLOCK).mean(axis=(1, 2))
 
 
-def _normalised(luma: Floats, window: Floats) -> tuple[Floats, Floats]:
+def _normalize(luma: Floats, window: Floats) -> tuple[Floats, Floats]:
     """Local contrast (equation 1) and local deviation, both (H, W)."""
     mean = cv2.filter2D(luma, -1, window, borderType=cv2.BORDER_REPLICATE)
     square = cv2.filter2D(luma * luma, -1, window, borderType=cv2.BORDER_REPLICATE)
@@ -148,17 +146,17 @@ def _normalised(luma: Floats, window: Floats) -> tuple[Floats, Floats]:
     return (luma - mean) / (deviation + 1), deviation
 
 
-def _blocks(plane: Floats, side: int) -> Floats:
-    """(H, W) -> (P, side, side)."""
-    rows, columns = plane.shape[0] // side, plane.shape[1] // side
-    return plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
+def _blocks(plane: Floats, size: int) -> Floats:
+    """(H, W) -> (P, size, size)."""
+    rows, columns = plane.shape[0] // size, plane.shape[1] // size
+    return plane.reshape(rows, size, columns, size).swapaxes(1, 2).reshape(-1, size, size)
 
 
 def _describe(blocks: Floats) -> Floats:
     """(P, S, S) local contrast -> (P, 18) fitted distributions of the values and of their products with neighbours."""
     shape, left, right = _fit_asymmetric(blocks)
     columns = [shape, (left + right) / 2]
-    for step in NEIGHBOURS:
+    for step in NEIGHBORS:
         shape, left, right = _fit_asymmetric(blocks * np.roll(blocks, step, axis=(1, 2)))
         mean = (right - left) * np.exp(_lgamma(2 / shape) - _lgamma(1 / shape))
         columns += [shape, mean, left, right]
@@ -166,7 +164,7 @@ def _describe(blocks: Floats) -> Floats:
 
 
 def _fit_asymmetric(blocks: Floats) -> tuple[Floats, Floats, Floats]:
-    """Fit asymmetric generalised Gaussians by moments (equations 4 to 8): shape, left and right scale, each (P,)."""
+    """Fit asymmetric generalized Gaussians by moments (equations 4 to 8): shape, left and right scale, each (P,)."""
     values = blocks.reshape(len(blocks), -1)
     with np.errstate(invalid="ignore", divide="ignore"):
         left, right = (np.sqrt((values**2 * side).sum(axis=1) / side.sum(axis=1)) for side in (values < 0, values > 0))
@@ -193,15 +191,15 @@ def _lgamma(x: Floats) -> Floats:
 
 
 @cache
-def _halving(side: int) -> Floats:
-    """(side / 2, side) matrix that halves a signal as MATLAB's imresize does: cubic over 8 samples, mirrored edges."""
-    matrix = np.zeros((side // 2, side))
-    for row in range(side // 2):
-        centre = 2 * row + 0.5
-        places = np.arange(math.ceil(centre - 4), math.floor(centre + 4) + 1)
-        weights = _cubic((places - centre) / 2)
-        mirrored = places % (2 * side)
-        mirrored = np.minimum(mirrored, 2 * side - 1 - mirrored)
+def _halving(size: int) -> Floats:
+    """(size / 2, size) matrix that halves a signal as MATLAB's imresize does: cubic over 8 samples, mirrored edges."""
+    matrix = np.zeros((size // 2, size))
+    for row in range(size // 2):
+        center = 2 * row + 0.5
+        positions = np.arange(math.ceil(center - 4), math.floor(center + 4) + 1)
+        weights = _cubic((positions - center) / 2)
+        mirrored = positions % (2 * size)
+        mirrored = np.minimum(mirrored, 2 * size - 1 - mirrored)
         np.add.at(matrix[row], mirrored, weights / weights.sum())
     return matrix
 

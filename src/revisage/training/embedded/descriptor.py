@@ -16,8 +16,8 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from revisage.evaluation.metrics.faces import verification
 from revisage.evaluation.metrics.image import RGB8
-from revisage.evaluation.metrics.verification import verification
 from revisage.images.pixels import to_float, to_tensor
 from revisage.models.checkpoint import Header
 from revisage.models.nets.face_embedder import CANVAS, FaceEmbedder

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from revisage.boxes import without_overlaps
 from revisage.errors import RecipeError
-from revisage.evaluation.metrics.detection import Tally
+from revisage.evaluation.metrics.faces import DetectionEvaluator
 from revisage.models.checkpoint import Header
 from revisage.models.nets.retinaface import NetworkName, RetinaFace, anchors, preprocess, propose
 from revisage.training.config import Strict
@@ -120,7 +120,7 @@ class DetectorTask:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module, world: World) -> ValidationResult:
-        """Recall, precision and landmark error on scenes of people and motifs kept aside; see :class:`Tally`."""
+        """Recall, precision and landmark error on scenes of people and motifs kept aside (`DetectionEvaluator`)."""
         network.eval()
         results: list[tuple[Any, ...]] = []
         shown: list[NDArray[np.uint8]] = []
@@ -131,10 +131,10 @@ class DetectorTask:
                 results.append((*truth, *found))
                 if len(shown) < 12:
                     shown.append(drawn(pixels.permute(1, 2, 0).numpy(), *found))
-        tally = Tally()
+        evaluator = DetectionEvaluator()
         for result in world.gather(results):
-            tally.add(*result)
-        return ValidationResult(tally.metrics(), _grid(shown))
+            evaluator.add(*result)
+        return ValidationResult(evaluator.metrics(), _grid(shown))
 
     def image_grid(self, batch: dict[str, Tensor]) -> NDArray[np.uint8]:
         """Scenes with their true faces."""

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from pydantic import PositiveInt
 from torch import nn
 
-from revisage.errors import RecipeError
+from revisage.errors import ImageError, InputError, RecipeError
+from revisage.evaluation.evaluator import Evaluator
+from revisage.evaluation.metrics import Metrics, Sources, mean_metrics
 from revisage.evaluation.metrics.image import RGB8
-from revisage.evaluation.metrics.scores import Scorer, Sources, means
-from revisage.images.pixels import from_float, from_tensor, to_float, to_tensor
+from revisage.evaluation.pairs import Sample, find_pairs, read_sample, resize, to_uint8
+from revisage.images.pixels import from_tensor, to_float, to_tensor
 from revisage.training.config import Strict
-from revisage.training.data.crops import read_crops
 from revisage.training.distributed import World
 from revisage.training.task import ValidationResult
 from revisage.training.tasks.networks import image_and_pyramid
+from revisage.types import Image
 
 SHOWN = 2
 """Pairs of each set on the sheet."""
 
 
 class PairsConfig(Strict):
-    """LossInputs to examine on: folders of aligned originals and of degraded ones, equal stems."""
+    """Images to validate on: folders of aligned originals and of degraded ones, equal stems."""
 
     gt: Path
     lq: Path
@@ -35,7 +37,7 @@ class PairsConfig(Strict):
 
 
 class MetricsConfig(Strict):
-    """Files of the figures that need one; without its file a figure is not taken. See :class:`Sources`."""
+    """Files of the metrics that need one; a metric without its file is not taken. See :class:`Sources`."""
 
     features: Path | None = None
     channel_weights: Path | None = None
@@ -45,79 +47,75 @@ class MetricsConfig(Strict):
 
 
 class Pairs:
-    """Named sets of (lq, gt), decoded at the first examination and kept for the others."""
+    """Named sets of (lq, gt), read at the first validation and kept for the others."""
 
     def __init__(self, sets: Mapping[str, PairsConfig], size: int, metrics: MetricsConfig) -> None:
         self._sets = sets
         self._size = size
         self._metrics = metrics
+        self._inputs: dict[tuple[str, str], Metrics] = {}
+        self._evaluator: Evaluator | None = None
 
     @cached_property
-    def _items(self) -> list[tuple[str, RGB8, RGB8]]:
-        return [(name, lq, gt) for name, pairs in self._sets.items() for lq, gt in read_pairs(pairs, self._size)]
-
-    @cached_property
-    def _score(self) -> Scorer:
-        return Scorer(Sources(**dict(self._metrics)))
-
-    @cached_property
-    def _inputs(self) -> dict[int, dict[str, float]]:
-        """Figures of the inputs, by place; they never change."""
-        return {}
+    def _samples(self) -> list[Sample]:
+        return [sample for name, pairs in self._sets.items() for sample in read_samples(pairs, self._size, name)]
 
     @torch.inference_mode()
     def examine(self, network: nn.Module, world: World) -> ValidationResult:
-        """All figures of every set, and the input's; each process takes a share, all get the whole."""
+        """All metrics of every set, and the input's; each process takes a share, all get the whole."""
         network.eval()
-        scores: list[dict[str, float]] = []
+        device = next(network.parameters()).device
+        if self._evaluator is None:
+            batch = 1 if device.type == "cpu" else 8  # on a CPU batches only cost memory
+            self._evaluator = Evaluator(Sources(**dict(self._metrics)), device=device, batch=batch)
+        samples = [self._samples[index] for index in world.shard(len(self._samples))]
+        scores: list[tuple[str, Metrics]] = []
         shown: dict[str, list[RGB8]] = {}
-        for place in world.shard(len(self._items)):
-            name, lq, gt = self._items[place]
-            restored = restore(network, lq)
-            if place not in self._inputs:
-                self._inputs[place] = {f"{name}/input_{key}": value for key, value in self._score(lq, gt).items()}
-            figures = {f"{name}/{key}": value for key, value in self._score(restored, gt).items()}
-            scores.append(figures | self._inputs[place])
-            rows = shown.setdefault(name, [])
+        for row in self._evaluator.evaluate(samples, partial(restore, network, self._size), self._inputs):
+            inputs = {f"input_{key}": value for key, value in (row.input or {}).items()}
+            scores.append((row.pair.set, row.restored | inputs))
+            rows = shown.setdefault(row.pair.set, [])
             if len(rows) < SHOWN:
-                rows.append(np.hstack([lq, restored, gt]))
+                rows.append(np.hstack([image for image in row.images if image is not None]))
+        scores = world.gather(scores)
+        metrics = {
+            f"{name}/{key}": value
+            for name in self._sets
+            for key, value in mean_metrics([score for set_, score in scores if set_ == name])[0].items()
+        }
         rows = [row for rows in shown.values() for row in rows]
-        return ValidationResult(_means(world.gather(scores)), np.vstack(rows) if rows else None)
+        return ValidationResult(metrics, np.vstack(rows) if rows else None)
 
 
-def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of every figure over those pictures that have it; sets come one after the other."""
-    sets: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
-    for score in scores:
-        sets.setdefault(tuple(score), []).append(score)
-    found: dict[str, float] = {}
-    for rows in sets.values():
-        found |= means(rows)[0]
-    return found
+def restore(network: nn.Module, size: int, lq: Sequence[Image]) -> list[RGB8]:
+    """Aligned faces, resized to ``size``, through the network: N of (size, size, 3)."""
+    batch = to_tensor([to_float(resize(image, size, size)) for image in lq])
+    restored, _ = image_and_pyramid(network(batch.to(next(network.parameters()).device)))
+    return [to_uint8(image) for image in from_tensor(restored)]
 
 
-def restore(network: nn.Module, lq: RGB8) -> RGB8:
-    """One aligned face (S, S, 3) through the network."""
-    picture, _ = image_and_pyramid(network(to_tensor([to_float(lq)]).to(next(network.parameters()).device)))
-    return np.asarray(from_float(from_tensor(picture.cpu())[0], np.uint8), np.uint8)
-
-
-def read_pairs(pairs: PairsConfig, size: int) -> Sequence[tuple[RGB8, RGB8]]:
-    """(lq, gt) as (size, size, 3) uint8; smaller pictures are enlarged bilinearly, larger ones shrunk by area.
+def read_samples(pairs: PairsConfig, size: int, name: str = "") -> list[Sample]:
+    """The samples of a set, originals at ``size``; see :func:`revisage.evaluation.pairs.find_pairs`.
 
     Raises:
-        RecipeError: a folder is missing, or an original has no partner.
+        RecipeError: a folder is missing, an image has no partner, cannot be read, or an original is not square.
     """
-    originals = {crop.name: crop for crop in read_crops([pairs.gt])}
-    degraded = {crop.name: crop for crop in read_crops([pairs.lq])}
-    missing = sorted(originals.keys() - degraded.keys())
-    if missing:
-        raise RecipeError(f"{pairs.lq} has no partner for {missing[0]} and {len(missing) - 1} more")
-    names = sorted(originals)[:: max(len(originals) // pairs.limit, 1)][: pairs.limit]
-    return [(_resized(degraded[name].pixels, size), _resized(originals[name].pixels, size)) for name in names]
+    try:
+        found = find_pairs(pairs.gt, pairs.lq, limit=pairs.limit)
+        samples = [read_sample(replace(pair, set=name), size) for pair in found]
+    except (InputError, ImageError) as error:
+        raise RecipeError(f"validation: {error}") from error
+    for sample in samples:
+        if sample.gt.shape[0] != sample.gt.shape[1]:
+            raise RecipeError(f"validation: {sample.pair.gt} is not a square image")
+    return samples
 
 
-def _resized(pixels: RGB8, size: int) -> RGB8:
-    method = cv2.INTER_LINEAR if pixels.shape[0] <= size else cv2.INTER_AREA
-    picture = cv2.resize(pixels.astype(np.float32), (size, size), interpolation=method)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+def read_pairs(pairs: PairsConfig, size: int) -> list[tuple[RGB8, RGB8]]:
+    """(lq, gt) as (size, size, 3) uint8; smaller images are enlarged bilinearly, larger ones shrunk by area.
+
+    Raises:
+        RecipeError: see :func:`read_samples`.
+    """
+    samples = read_samples(pairs, size)
+    return [(resize(sample.lq, size, size), sample.gt) for sample in samples if sample.lq is not None]

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from revisage.errors import RecipeError, WeightsError
-from revisage.evaluation.metrics.fid import frechet_distance, inception_features, read_statistics, statistics
+from revisage.evaluation.metrics.fid import frechet_distance, read_statistics, statistics
 from revisage.evaluation.metrics.image import RGB8
-from revisage.evaluation.metrics.networks import read_inception
+from revisage.evaluation.metrics.networks import inception_features, read_inception
 from revisage.models.checkpoint import Header
 from revisage.models.nets.stylegan2_core import StyleGAN2Core
 from revisage.training.config import Strict
@@ -235,8 +235,12 @@ class _Distance:
 
     def measure(self, generator: StyleGAN2Core, seed: int, world: World) -> float:
         inception = self.network.to(generator.constant_input.weight.device)
+        shard = world.shard(self.pictures)
         own = [
-            inception_features(inception, image_grid(_face(generator, seed, index)))
-            for index in world.shard(self.pictures)
+            vector
+            for start in range(0, len(shard), 16)
+            for vector in inception_features(
+                inception, [image_grid(_face(generator, seed, index)) for index in shard[start : start + 16]]
+            )
         ]
         return frechet_distance(statistics(world.gather(own)), self.statistics)

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from revisage.evaluation.metrics.perceptual import lpips, vgg_cosine
 from revisage.models.nets.arcface import gray_faces
 from revisage.models.nets.face_descriptor import chips, shows_chip
 from revisage.training.config import Strict
@@ -29,9 +30,7 @@ from revisage.training.losses.frequency import fft_loss, focal_frequency_loss, w
 from revisage.training.losses.identity import identity_distance
 from revisage.training.losses.perceptual import (
     VGG19_WEIGHTS,
-    feature_distance,
     features_of_both,
-    lpips_distance,
     perceptual_loss,
     style_loss,
 )
@@ -143,7 +142,7 @@ class CosinePerceptualTerm(Strict):
         def compare(restored: Tensor, gt: Tensor) -> Tensor:
             pair = _same_part(torch.stack([restored, gt]), self.patch)
             found, targets = features_of_both(features.to(gt.device), pair[0], pair[1])
-            return feature_distance(found, targets).mean()
+            return vgg_cosine(found, targets).mean()
 
         return lambda made: self.weight * made.masked_mean(compare)
 
@@ -199,7 +198,7 @@ class LpipsTerm(Strict):
 
         def compare(restored: Tensor, gt: Tensor) -> Tensor:
             found, targets = features_of_both(features.to(gt.device), restored, gt)
-            return lpips_distance(found, targets, [weight.to(gt.device) for weight in channels]).mean()
+            return lpips(found, targets, channels).mean()
 
         return lambda made: self.weight * made.masked_mean(compare)
 

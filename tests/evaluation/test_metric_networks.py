@@ -1,43 +1,24 @@
-"""Angles and distances of identity descriptors, and the files that the networks come from."""
+"""Identity networks from the files that people have, applied to images; all networks on their own device."""
 
 import json
-import math
 
 import numpy as np
 import pytest
 import torch
 from golden_weights import golden_arrays
-from hypothesis import given
-from hypothesis import strategies as st
 
 from revisage.errors import CheckpointError
-from revisage.evaluation.metrics.identity import angle, cosine_distance, describe, embed, euclidean_distance
-from revisage.evaluation.metrics.networks import read_arcface, read_descriptor
+from revisage.evaluation.metrics.faces import angle, euclidean_distance
+from revisage.evaluation.metrics.networks import (
+    describe_faces,
+    embed_faces,
+    inception_features,
+    read_arcface,
+    read_descriptor,
+    read_vgg16,
+    vgg_features,
+)
 from revisage.models.nets.face_descriptor import FaceDescriptor
-
-vectors = st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3).map(np.array).filter(lambda v: v @ v > 0.01)
-
-
-@pytest.mark.parametrize("degrees", [0, 30, 90, 179])
-def test_angles_are_in_degrees(degrees):
-    radians = math.radians(degrees)
-    assert angle(np.array([2.0, 0.0]), np.array([math.cos(radians), math.sin(radians)])) == pytest.approx(degrees)
-
-
-@given(vectors, vectors, st.floats(0.1, 10))
-def test_angle_and_cosine_do_not_depend_on_length_or_order(a, b, factor):
-    assert 0 <= angle(a, b) <= 180
-    assert cosine_distance(a, b) == pytest.approx(cosine_distance(factor * b, a), abs=1e-9)
-    assert math.cos(math.radians(angle(a, b))) == pytest.approx(1 - cosine_distance(a, b), abs=1e-9)
-
-
-def test_equal_descriptors_have_no_distance():
-    a = np.array([0.3, -0.1, 0.2], np.float32)
-    assert (angle(a, a), cosine_distance(a, a), euclidean_distance(a, a)) == pytest.approx((0, 0, 0), abs=1e-5)
-
-
-def test_euclidean_distance_is_the_length_of_the_difference():
-    assert euclidean_distance(np.array([1.0, 2.0]), np.array([4.0, 6.0])) == 5
 
 
 class TestFaceDescriptor:
@@ -45,7 +26,7 @@ class TestFaceDescriptor:
         """To a percent: the reference rounds the chip that it cuts out to whole numbers."""
         network = FaceDescriptor().eval()
         network.load_state_dict(descriptor_state)
-        found = euclidean_distance(*(describe(network, picture) for picture in aligned_pair))
+        found = euclidean_distance(*describe_faces(network, aligned_pair))
         assert found == pytest.approx(references["id_l2"], rel=0.01)
 
     def test_eight_bit_arrays_under_their_old_names(self, descriptor_state, tmp_path):
@@ -89,13 +70,39 @@ class TestArcFace:
         expected = torch.from_numpy(golden_arrays("arcface")["emb"]).float()
         torch.testing.assert_close(network(gray), expected, rtol=0, atol=1e-4)
 
-    def test_a_gray_picture_of_its_size_is_shown_as_it_is(self, network):
+    def test_a_gray_image_of_its_size_is_shown_as_it_is(self, network):
         gray = np.random.default_rng(0).integers(0, 256, (128, 128, 1), np.uint8)
         expected = network(torch.from_numpy(gray).permute(2, 0, 1)[None].float() / 127.5 - 1)[0]
-        np.testing.assert_allclose(embed(network, gray.repeat(3, axis=2)), expected, atol=2e-3)
+        np.testing.assert_allclose(embed_faces(network, [gray.repeat(3, axis=2)])[0], expected, atol=2e-3)
 
     def test_colour_counts_as_luma(self, network):
         """Red and a gray of 0.2989 of its lightness are the same to it."""
         red, gray = np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 60, np.uint8)
         red[..., 0] = 201
-        assert angle(embed(network, red), embed(network, gray)) < 0.1
+        assert angle(*embed_faces(network, [red, gray])) < 0.1
+
+
+class OnMeta(torch.nn.Module):
+    """A network on another device than the CPU, as far as its input shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1, device="meta"))
+
+    def forward(self, x):
+        assert x.device.type == "meta"
+        return torch.zeros(len(x), 4)
+
+
+@pytest.mark.parametrize("function", [inception_features, embed_faces, describe_faces])
+def test_images_are_moved_to_the_device_of_the_network(function):
+    images = [np.zeros((32, 32, 3), np.uint8)] * 3
+    assert [vector.shape for vector in function(OnMeta(), images)] == [(4,)] * 3
+
+
+def test_a_batch_is_as_good_as_one_image_at_a_time(aligned_pair, arcface_file, caffe_file):
+    arcface, vgg = read_arcface(arcface_file), read_vgg16(caffe_file, stages=2)
+    for alone, together in zip(aligned_pair, embed_faces(arcface, aligned_pair), strict=True):
+        np.testing.assert_allclose(together, embed_faces(arcface, [alone])[0], atol=1e-4)
+    for alone, together in zip(aligned_pair, vgg_features(vgg, aligned_pair), strict=True):
+        torch.testing.assert_close(together, vgg_features(vgg, [alone])[0], rtol=1e-4, atol=1e-3)
