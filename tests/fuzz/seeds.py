@@ -64,7 +64,7 @@ def gradient(channels: int = 3, dtype: type = np.uint8, side: int = SIDE) -> Arr
 
 
 @cache
-def pictures() -> tuple[bytes, ...]:
+def images() -> tuple[bytes, ...]:
     """Every format that Pillow and OpenCV write, in its kinds, with metadata."""
     found = [cv2.imencode(end, gradient(n, np.uint16))[1].tobytes() for end in (".png", ".tiff") for n in (1, 3, 4)]
     exif = PIL.Image.Exif()
@@ -101,11 +101,11 @@ def pictures() -> tuple[bytes, ...]:
         ("GIF", ("P", "RGB"), [{}, {"save_all": True, "append_images": [rgb]}]),
     ):
         for mode in modes:
-            picture = rgb.convert("L").convert(mode) if mode in ("F", "I;16") else rgb.convert(mode)
+            image = rgb.convert("L").convert(mode) if mode in ("F", "I;16") else rgb.convert(mode)
             for chosen in options:
                 file = io.BytesIO()
                 with contextlib.suppress(OSError, KeyError):  # a codec that this Pillow lacks
-                    picture.save(file, form, **chosen)
+                    image.save(file, form, **chosen)
                     found.append(file.getvalue())
     with contextlib.suppress(ImportError):
         import pillow_heif
@@ -208,10 +208,10 @@ def landmark_files() -> tuple[bytes, ...]:
 
 @cache
 def shards() -> tuple[bytes, ...]:
-    """Tar files of pictures, one with names that lead elsewhere and a link."""
-    picture = pictures()[1]
-    plain = _tar({"a.png": picture, "a.json": b"{}", "b.jpg": picture})
-    return plain, _tar({"../../a.png": picture, "/etc/b.png": picture, "c\n.png": b"", "x/.png": picture})
+    """Tar files of images, one with names that lead elsewhere and a link."""
+    image = images()[1]
+    plain = _tar({"a.png": image, "a.json": b"{}", "b.jpg": image})
+    return plain, _tar({"../../a.png": image, "/etc/b.png": image, "c\n.png": b"", "x/.png": image})
 
 
 def texts(kind: str) -> tuple[bytes, ...]:

@@ -33,7 +33,7 @@ from revisage.training.prepare.journal import opened
 from revisage.training.recipe import read_recipe
 
 PIXELS = 4_000_000
-"""Larger pictures are refused: the guard on memory is below that of a picture of the usual limit."""
+"""Larger images are refused: the guard on memory is below that of an image of the usual limit."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ def put(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
-def picture(data: bytes, folder: Path) -> None:
-    image = read_image(put(folder, "input.bin", data), max_pixels=PIXELS)
-    assert image.ndim == 3
-    assert image.shape[2] == 3
-    assert image.dtype in (np.uint8, np.uint16)
+def image(data: bytes, folder: Path) -> None:
+    pixels = read_image(put(folder, "input.bin", data), max_pixels=PIXELS)
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    assert pixels.dtype in (np.uint8, np.uint16)
 
 
-def rewritten_picture(data: bytes, folder: Path) -> None:
+def rewritten_image(data: bytes, folder: Path) -> None:
     source = put(folder, "input.bin", data)
     end = (".png", ".jpg", ".tiff", ".webp")[len(data) % 4]
     depth = (np.uint8, np.uint16)[len(data) // 4 % 2]
@@ -102,21 +102,21 @@ def landmarks(data: bytes, folder: Path) -> None:
 
 
 def labels(data: bytes, folder: Path) -> None:
-    put(folder, "p.png", seeds.pictures()[1])
+    put(folder, "p.png", seeds.images()[1])
     for photo in read_photos(put(folder, "input.json", data), [""]):
         assert np.isfinite(photo.boxes).all()
         assert np.isfinite(photo.landmarks).all()
 
 
 def crop_list(data: bytes, folder: Path) -> None:
-    put(folder, "x_p.png", seeds.pictures()[1])
+    put(folder, "x_p.png", seeds.images()[1])
     box = BoxFromLandmarks(np.ones((12, 4), np.float32), np.random.default_rng(0).random((12, 5, 2), np.float32))
     for photo in read_crops(put(folder, "input.csv", data), [""], box):
         assert np.isfinite(photo.landmarks).all()
 
 
 def detections(data: bytes, folder: Path) -> None:
-    put(folder, "p.png", seeds.pictures()[1])
+    put(folder, "p.png", seeds.images()[1])
     photos = read_photos(put(folder, "labels.json", seeds.texts("labels")[0]), [""])
     for boxes in read_mistakes(put(folder, "input.json", data), photos).values():
         assert np.isfinite(boxes).all()
@@ -208,9 +208,9 @@ def _texts(kind: str) -> Callable[[], tuple[bytes, ...]]:
 
 
 SUBJECTS = {
-    "picture": Subject(picture, seeds.pictures),
-    "rewritten_picture": Subject(rewritten_picture, seeds.pictures),
-    "crop": Subject(crop, seeds.pictures),
+    "image": Subject(image, seeds.images),
+    "rewritten_image": Subject(rewritten_image, seeds.images),
+    "crop": Subject(crop, seeds.images),
     "safetensors": Subject(safetensors, seeds.safetensors),
     "header": Subject(header, seeds.headers),
     "checkpoint": Subject(checkpoint, seeds.checkpoints),

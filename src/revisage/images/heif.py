@@ -16,10 +16,6 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
-class HeifMissingError(ImportError):
-    """``pillow-heif`` is not installed, or does not load here."""
-
-
 def is_heif(data: bytes) -> bool:
     """Whether a file is HEIF and not AVIF, by the brands that it states (ISO 14496-12, 4.3)."""
     if data[4:8] != b"ftyp":
@@ -33,7 +29,7 @@ def open_heif(data: bytes) -> PIL.Image.Image:
     """Read header and metadata of a HEIF file; its pixels come upright.
 
     Raises:
-        HeifMissingError: the package is not there.
+        ImportError: the package is not there.
         SyntaxError, OSError: the file is damaged.
     """
     return _library().HeifImageFile(io.BytesIO(data), "")
@@ -48,7 +44,7 @@ def decode16(data: bytes) -> Array:
     """Decode a file of 10 or 12 bits a channel -> (H, W, 1..4) uint16: gray, gray and alpha, RGB or RGBA.
 
     Raises:
-        HeifMissingError: the package is not there.
+        ImportError: the package is not there.
         OSError, ValueError, RuntimeError: the file is damaged.
     """
     pixels = np.asarray(_library().open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
@@ -65,7 +61,7 @@ def encode(pixels: Array, quality: int, subsampling: str, **metadata: Any) -> by
         **metadata: ``exif``, ``xmp``, ``icc_profile``: bytes, as Pillow's ``save`` takes them.
 
     Raises:
-        HeifMissingError: the package is not there.
+        ImportError: the package is not there.
         OSError, ValueError, RuntimeError: it cannot write such an image, or has no encoder.
     """
     height, width, channels = pixels.shape
@@ -86,5 +82,5 @@ def _library() -> ModuleType:
     try:
         import pillow_heif
     except ImportError as error:
-        raise HeifMissingError("HEIC images need one more package: pip install 'revisage[heif]'") from error
+        raise ImportError("HEIC images need one more package: pip install 'revisage[heif]'") from error
     return pillow_heif

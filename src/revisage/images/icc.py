@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import product
@@ -90,7 +90,7 @@ def parse_color_space(icc: bytes) -> ColorSpace | None:
     try:
         primaries = read_primaries(icc) if icc else None
         if primaries:
-            space = _from_primaries(primaries)
+            space = _from_primaries(*primaries)
         else:
             transforms = sample_transforms(icc) if icc[16:20] == b"RGB " else None
             space = ColorSpace(*transforms) if transforms else None
@@ -107,6 +107,9 @@ class ParametricCurve:
     """y = (a x + b)^g + e from x = d on, y = c x + f below: every kind of parametric curve, and plain gamma.
 
     Arrays are float32 or float64 of any shape and keep their dtype.
+
+    Raises:
+        ValueError: the curve does not rise.
     """
 
     g: float
@@ -116,6 +119,10 @@ class ParametricCurve:
     d: float = 0.0
     e: float = 0.0
     f: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.g <= 0 or self.a <= 0 or self.c < 0:
+            raise ValueError("the tone curve does not rise")
 
     def to_linear(self, encoded: NDArray[Any]) -> NDArray[Any]:
         """Stored values in [0, 1] -> amounts of light."""
@@ -155,21 +162,11 @@ SRGB_CURVE = ParametricCurve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 """IEC 61966-2-1."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Primaries:
-    """A color space of three primaries, or of gray.
+def read_primaries(icc: bytes) -> tuple[Sequence[Curve], NDArray[np.float64]] | None:
+    """Read the curves of red, green and blue, and the matrix from linear values to XYZ under D50, (3, 3).
 
-    Attributes:
-        curves: of red, green and blue.
-        xyz_from_linear: (3, 3) float64, amounts of light -> XYZ under D50.
-    """
-
-    curves: tuple[Curve, Curve, Curve]
-    xyz_from_linear: NDArray[np.float64]
-
-
-def read_primaries(icc: bytes) -> Primaries | None:
-    """Read the primaries and curves of a profile; None if it is made of tables (or is one of inks).
+    Returns:
+        None if the profile is made of tables (or is one of inks).
 
     Raises:
         ValueError, struct.error: no profile, a damaged one, or curves and primaries that cannot be inverted.
@@ -178,15 +175,15 @@ def read_primaries(icc: bytes) -> Primaries | None:
     tags = _read_tags(icc)
     if space == b"GRAY" and connection == b"XYZ " and b"kTRC" in tags:
         curve = read_curve(tags[b"kTRC"])
-        return Primaries((curve, curve, curve), XYZ_FROM_SRGB)
+        return [curve] * 3, XYZ_FROM_SRGB
     if space != b"RGB " or connection != b"XYZ " or b"rXYZ" not in tags:
         return None
-    red, green, blue = (read_curve(tags.get(channel + b"TRC", b"")) for channel in (b"r", b"g", b"b"))
+    curves = [read_curve(tags.get(channel + b"TRC", b"")) for channel in (b"r", b"g", b"b")]
     columns = [struct.unpack_from(">3l", tags.get(channel + b"XYZ", b""), 8) for channel in (b"r", b"g", b"b")]
     matrix = np.array(columns).T / 65536
     if abs(np.linalg.det(matrix)) < 1e-6:
         raise ValueError("the primaries lie on a line")
-    return Primaries((red, green, blue), matrix)
+    return curves, matrix
 
 
 def read_curve(content: bytes) -> Curve:
@@ -203,7 +200,7 @@ def read_curve(content: bytes) -> Curve:
     if count == 0:
         return ParametricCurve(1.0)
     if count == 1:
-        return _check_rising(ParametricCurve(struct.unpack_from(">H", content, 12)[0] / 256))
+        return ParametricCurve(struct.unpack_from(">H", content, 12)[0] / 256)
     if 12 + 2 * count > len(content):
         raise ValueError("the tone curve is truncated")
     values: Array = np.frombuffer(content, ">u2", count, 12) / 65535.0
@@ -222,13 +219,7 @@ def _read_parametric_curve(content: bytes) -> ParametricCurve:
     if kind in (1, 2):  # power from -b/a on, constant below: c is the constant, not a slope
         constant = given.pop("c", 0.0)
         given |= {"d": -given["b"] / given["a"] if given["a"] else 0.0, "e": constant, "f": constant}
-    return _check_rising(ParametricCurve(**given))
-
-
-def _check_rising(curve: ParametricCurve) -> ParametricCurve:
-    if curve.g <= 0 or curve.a <= 0 or curve.c < 0:
-        raise ValueError("the tone curve does not rise")
-    return curve
+    return ParametricCurve(**given)
 
 
 def _read_tags(icc: bytes) -> dict[bytes, bytes]:
@@ -247,17 +238,17 @@ def _read_tags(icc: bytes) -> dict[bytes, bytes]:
     return tags
 
 
-def _from_primaries(primaries: Primaries) -> ColorSpace:
-    exact = np.linalg.solve(XYZ_FROM_SRGB, primaries.xyz_from_linear)
+def _from_primaries(curves: Sequence[Curve], xyz_from_linear: NDArray[np.float64]) -> ColorSpace:
+    exact = np.linalg.solve(XYZ_FROM_SRGB, xyz_from_linear)
     srgb_from_photo, photo_from_srgb = exact.astype(np.float32), np.linalg.inv(exact).astype(np.float32)
 
     def to_srgb(image: FloatImage) -> FloatImage:
-        light = np.stack([curve.to_linear(image[..., i]) for i, curve in enumerate(primaries.curves)], -1)
+        light = np.stack([curve.to_linear(image[..., i]) for i, curve in enumerate(curves)], -1)
         return _clip(SRGB_CURVE.from_linear(_clip(light @ srgb_from_photo.T))).astype(np.float32)
 
     def from_srgb(image: FloatImage) -> FloatImage:
         light = _clip(SRGB_CURVE.to_linear(image) @ photo_from_srgb.T)
-        stored = np.stack([curve.from_linear(light[..., i]) for i, curve in enumerate(primaries.curves)], -1)
+        stored = np.stack([curve.from_linear(light[..., i]) for i, curve in enumerate(curves)], -1)
         return _clip(stored).astype(np.float32)
 
     return ColorSpace(to_srgb, from_srgb)

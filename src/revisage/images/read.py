@@ -14,7 +14,7 @@ import PIL.ImageCms
 
 from revisage.errors import ImageError
 from revisage.files import safe_read
-from revisage.images import formats, heif, metadata, png16, tiff, tiff_directory
+from revisage.images import exif, formats, heif, metadata, png16, tiff, tiff_directory
 from revisage.types import Array, Image
 
 MAX_PIXELS = 500_000_000
@@ -102,7 +102,7 @@ def open_image(path: Path, max_pixels: int | None = None) -> ImageFile:
     try:
         file = _open_tiff(path, data) if data[:4] in tiff_directory.MARKS else ImageFile(path, data, _open(data, name))
         width, height = tiff.read_size(file.tiff) if file.tiff else file.opened.size
-    except heif.HeifMissingError as error:
+    except ImportError as error:
         raise ImageError(f"cannot read {path}: {error}") from error
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f"cannot read {path}: more pixels than the decoder of {name} takes") from error
@@ -169,7 +169,7 @@ def _open(data: bytes, name: str) -> PIL.Image.Image:
 
 
 def _open_tiff(path: Path, data: bytes) -> ImageFile:
-    if tiff_directory.detect_form(data) == tiff_directory.Form(">", big=True):
+    if data[:4] == b"MM\0+":
         raise ImageError(f"cannot read {path}: big-endian BigTIFF cannot be read; save it as TIFF")
     directory = tiff_directory.find_main_directory(data)
     if directory is None:
@@ -177,7 +177,10 @@ def _open_tiff(path: Path, data: bytes) -> ImageFile:
     is_tiff16 = tiff.can_decode16(directory)
     if not is_tiff16 and (kind := tiff.find_unsupported_kind(directory)):
         raise ImageError(f"cannot read {path}: {kind} cannot be restored; save it with 8 or 16 bits as RGB")
-    view = tiff.make_byte_view(directory) if is_tiff16 else tiff.make_upright_view(directory)
+    if is_tiff16:
+        view = tiff.make_byte_view(directory)
+    else:
+        view = tiff_directory.prepend_directory(directory, {exif.ORIENTATION: (1,)})  # Pillow would turn it by itself
     return ImageFile(path, data, tiff.UnlimitedTiff(io.BytesIO(view), ""), directory, is_tiff16)
 
 

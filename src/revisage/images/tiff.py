@@ -95,11 +95,6 @@ def decode16(directory: Directory) -> Array:
     return _unpremultiply(with_alpha) if kind == _PREMULTIPLIED else with_alpha
 
 
-def make_upright_view(directory: Directory) -> bytes:
-    """Build the file with this image as its first one and orientation 1: Pillow would turn it by itself."""
-    return prepend_directory(directory, {_ORIENTATION: (1,)})
-
-
 def make_byte_view(directory: Directory, plane: int = 0) -> bytes:
     """Build the file as a gray 8-bit image of the bytes of its samples, metadata included.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of a file: byte order, then whether offsets have 4 or 8 bytes."""
@@ -15,37 +16,24 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _REDUCED, _OLD_REDUCED = 254, 255
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """Layout of the numbers in a file.
+class Form(NamedTuple):
+    """Layout of the numbers in a file, for ``struct``.
 
     Attributes:
-        order: ``<`` or ``>``, as in ``struct``.
-        big: BigTIFF: counts and offsets have 8 bytes instead of 4.
+        order: ``<`` or ``>``.
+        word: an offset.
+        length: the number of entries of a directory.
+        entry: tag, type, count, and value or its offset.
+        first: position of the first directory's offset.
+        is_big: BigTIFF: counts and offsets have 8 bytes instead of 4.
     """
 
     order: str
-    big: bool
-
-    @property
-    def word(self) -> str:
-        """An offset, for ``struct``."""
-        return self.order + ("Q" if self.big else "L")
-
-    @property
-    def count(self) -> str:
-        """The number of entries of a directory, for ``struct``."""
-        return self.order + ("Q" if self.big else "H")
-
-    @property
-    def entry(self) -> str:
-        """Tag, type, count, and value or its offset, for ``struct``."""
-        return self.order + ("HHQ8s" if self.big else "HHL4s")
-
-    @property
-    def first(self) -> int:
-        """Position of the first directory's offset."""
-        return 8 if self.big else 4
+    word: str
+    length: str
+    entry: str
+    first: int
+    is_big: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +77,8 @@ class Directory:
     @property
     def end(self) -> int:
         """End of the entries, where the offset of the next directory stands."""
-        (count,) = struct.unpack_from(self.form.count, self.data, self.offset)
-        return self.offset + struct.calcsize(self.form.count) + count * struct.calcsize(self.form.entry)
+        (count,) = struct.unpack_from(self.form.length, self.data, self.offset)
+        return self.offset + struct.calcsize(self.form.length) + count * struct.calcsize(self.form.entry)
 
     def entry_offset(self, tag: int) -> int:
         """Find the start of the entry of a tag in the file; the tag must be there."""
@@ -112,7 +100,10 @@ def detect_form(data: bytes) -> Form:
     """
     if data[:4] not in MARKS:
         raise ValueError("not a TIFF file")
-    return Form("<" if data[:1] == b"I" else ">", b"+" in data[:4])
+    order = "<" if data[:1] == b"I" else ">"
+    if b"+" in data[:4]:
+        return Form(order, order + "Q", order + "Q", order + "HHQ8s", 8, is_big=True)
+    return Form(order, order + "L", order + "H", order + "HHL4s", 4, is_big=False)
 
 
 def iterate_directories(data: bytes) -> Iterator[Directory]:
@@ -146,8 +137,8 @@ def read_directory(data: bytes, form: Form, offset: int) -> Directory:
     Raises:
         ValueError, struct.error: the file is damaged or truncated.
     """
-    (count,) = struct.unpack_from(form.count, data, offset)
-    start = offset + struct.calcsize(form.count)
+    (count,) = struct.unpack_from(form.length, data, offset)
+    start = offset + struct.calcsize(form.length)
     end = start + count * struct.calcsize(form.entry)
     if end > len(data):
         raise ValueError("the tags are truncated")
@@ -169,15 +160,15 @@ def prepend_directory(
     form = directory.form
     start = len(directory.data) + len(directory.data) % 2
     entries = {tag: entry for tag, entry in directory.entries.items() if tag not in dropped}
-    head, size, width = (struct.calcsize(layout) for layout in (form.count, form.entry, form.word))
+    head, size, width = (struct.calcsize(layout) for layout in (form.length, form.entry, form.word))
     values_start = start + head + size * len(entries.keys() | replaced.keys()) + width
     values = b""
     for tag, numbers in replaced.items():
         packed = struct.pack(f"{form.word[0]}{len(numbers)}{form.word[1]}", *numbers)
         inline = packed if len(numbers) == 1 else struct.pack(form.word, values_start + len(values))
         values += packed if len(numbers) > 1 else b""
-        entries[tag] = (16 if form.big else 4, len(numbers), inline)
+        entries[tag] = (16 if form.is_big else 4, len(numbers), inline)
     body = b"".join(struct.pack(form.entry, tag, *entries[tag]) for tag in sorted(entries))
-    body = struct.pack(form.count, len(entries)) + body + struct.pack(form.word, 0) + values
+    body = struct.pack(form.length, len(entries)) + body + struct.pack(form.word, 0) + values
     front = directory.data[: form.first] + struct.pack(form.word, start) + directory.data[form.first + width :]
     return front.ljust(start, b"\0") + body
