@@ -17,7 +17,7 @@ from revisage.errors import CheckpointError, InputError
 from revisage.files import atomic_write
 from revisage.models.checkpoint import METADATA_KEY, Header, dequantize_int8, quantize_int8
 from revisage.models.device import DeviceConfig
-from revisage.models.onnx_file import INTERNAL, METADATA_WEIGHTS, SCALE
+from revisage.models.onnx_file import INTERNAL, METADATA_WEIGHTS, SCALE, read_onnx
 
 try:
     import onnx_ir as ir
@@ -27,19 +27,19 @@ try:
 except ImportError as error:
     raise InputError(f"export needs torch, onnx and onnxscript ({error}): pip install 'revisage[export]'") from error
 
+from revisage.models.architectures import ARCHITECTURES
 from revisage.models.backends.onnxruntime import Conventions, open_onnx
 from revisage.models.backends.torch import TorchNetwork, inference_module
 from revisage.models.build import build
-from revisage.models.nets.arcface import ResNetArcFace
-from revisage.models.nets.face_embedder import FaceEmbedder
-from revisage.models.nets.parsenet import ParseNet
 from revisage.models.nets.retinaface import RetinaFace
-from revisage.models.nets.rrdbnet import RRDBNet
-from revisage.models.nets.srvggnet import SRVGGNetCompact
 
-StoredAs = Literal["float32", "float16", "int8"]
+Weights = Literal["float32", "float16", "int8"]
 OPSET = 18
 """The oldest that has anti-aliased resizing; onnxruntime 1.14 and newer know it."""
+_EXAMPLE_SIZES = {"restorer": 512, "detector": 256, "embedder": 256, "parser": 512, "upscaler": 64}
+"""Roles of networks that can be exported, and sizes of the images that they are traced with unless they say another."""
+_INPUT_RANGES = {"detector": (0, 255), "upscaler": (0, 1)}
+"""Values that stand for black and white; (-1, 1) for the other roles."""
 TOLERANCE = 1e-3
 """Largest difference between the exported network and torch, relative to the largest output."""
 
@@ -50,6 +50,7 @@ class Export:
 
     Attributes:
         header: what it says about the network.
+        weights: format of the stored weights.
         bytes: its size.
         difference: largest difference between its outputs and those of torch with the same weights.
         rounding: largest difference between its outputs and those of torch with the weights before they were rounded;
@@ -58,6 +59,7 @@ class Export:
     """
 
     header: Header
+    weights: Weights
     bytes: int
     difference: float
     rounding: float | None
@@ -68,7 +70,7 @@ def export_onnx(
     source: Path,
     target: Path,
     *,
-    stored_as: StoredAs = "float32",
+    weights: Weights | None = None,
     architecture: str | None = None,
     notes: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -78,8 +80,9 @@ def export_onnx(
     Args:
         source: a weights file.
         target: an ``.onnx`` file; written whole or not at all.
-        stored_as: format of the weights. Those in "float16" and "int8" are expanded when a runtime loads the file; all
-            of it computes in float32. int8 are symmetric with one scale per output channel, vectors are float16.
+        weights: format of the stored weights. "float16" and "int8" are expanded when a runtime loads the file, which
+            computes in float32. int8 are symmetric with one scale per output channel, vectors are float16. None: that
+            of a source that was exported with its weights, else "float32".
         architecture: decides between networks with the same keys.
         notes: further entries of the header.
         overwrite: replace a file of that name.
@@ -96,18 +99,19 @@ def export_onnx(
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists already (--overwrite replaces it)")
     network, found = build(source, architecture)
+    weights = weights or _weights_of(source)
     sha = hashlib.sha256(source.read_bytes()).hexdigest()
-    convention = {"channels": "rgb", "input_range": _input_range(network)}
+    convention = {"channels": "rgb", "input_range": _INPUT_RANGES.get(_role(found), (-1, 1))}
     header = replace(found, notes={"source_sha256": sha, **found.notes, **(notes or {}), **convention})
-    images = _example(network, header)
+    images = _example(header)
     before = _outputs(network, header, images)
-    stored = {} if stored_as == "float32" else _stored(network.state_dict(), stored_as)
+    stored = {} if weights == "float32" else _stored(network.state_dict(), weights)
     if stored:
         network.load_state_dict(dequantize_int8(stored, str(source)))
     exported = _outputs(network, header, images)
     model = _to_ir(network, header, images)
     _optimize(model, stored)
-    _describe(model, header, stored_as, network)
+    _describe(model, header, weights, network)
     with atomic_write(target) as temporary:
         temporary.write_bytes(ir.serde.serialize_model(model).SerializeToString(deterministic=True))
         runtime = open_onnx(temporary, DeviceConfig("onnxruntime", "cpu", "float32", ""), Conventions())
@@ -116,39 +120,43 @@ def export_onnx(
         difference = _difference(found, exported)
         if not difference <= TOLERANCE * max(1.0, largest):
             raise CheckpointError(f"{source}: the exported network differs from torch by {difference:.2g}")
-    return Export(header, target.stat().st_size, difference, _difference(found, before) if stored else None, largest)
+    rounding = _difference(found, before) if stored else None
+    return Export(header, weights, target.stat().st_size, difference, rounding, largest)
 
 
-def _example(network: nn.Module, header: Header) -> np.ndarray:
+def _weights_of(source: Path) -> Weights:
+    """The format in which an exported source stores its weights, else float32."""
+    known: dict[str, Weights] = {"int8": "int8", "float16": "float16"}
+    stored = read_onnx(source).metadata.get(METADATA_WEIGHTS, "") if source.suffix.lower() == ".onnx" else ""
+    return known.get(stored, "float32")
+
+
+def _role(header: Header) -> str:
+    """The role of a network in a restoration.
+
+    Raises:
+        CheckpointError: it has none.
+    """
+    role = ARCHITECTURES[header.architecture].role
+    if role not in _EXAMPLE_SIZES:
+        raise CheckpointError(f"a {header.architecture} has no part in restoring images; it cannot be exported")
+    return role
+
+
+def _example(header: Header) -> np.ndarray:
     """Two images as the network takes them, smooth and noisy, the same ones every time."""
-    if header.size:
-        size = header.size
-    elif isinstance(network, ParseNet):
-        size = int(header.arguments["in_size"])
-    elif isinstance(network, FaceEmbedder | ResNetArcFace | RetinaFace):
-        size = 256
-    elif isinstance(network, RRDBNet | SRVGGNetCompact):
-        size = 64
-    else:
-        raise CheckpointError(f"a {header.architecture} is no network that restores images; it cannot be exported")
+    size = header.size or int(header.arguments.get("in_size", 0)) or _EXAMPLE_SIZES[_role(header)]
     rng = np.random.default_rng(0)
     coarse = torch.from_numpy(rng.random((2, 3, 8, 8), np.float32))
     smooth = nn.functional.interpolate(coarse, (size, size), mode="bicubic").numpy()
     images = np.clip(smooth + [[[[0.02]]], [[[0.2]]]] * rng.standard_normal(smooth.shape, np.float32), 0, 1)
-    low, high = _input_range(network)
+    low, high = _INPUT_RANGES.get(_role(header), (-1, 1))
     return (images * (high - low) + low).astype(np.float32)
 
 
-def _input_range(network: nn.Module) -> tuple[float, float]:
-    """Values that stand for black and white."""
-    if isinstance(network, RetinaFace):
-        return 0, 255
-    return (0, 1) if isinstance(network, RRDBNet | SRVGGNetCompact) else (-1, 1)
-
-
-def _stored(state: Mapping[str, torch.Tensor], stored_as: StoredAs) -> dict[str, torch.Tensor]:
+def _stored(state: Mapping[str, torch.Tensor], weights: Weights) -> dict[str, torch.Tensor]:
     """The state dict as it will lie in the file; integers, which only count training steps, are left alone."""
-    if stored_as == "int8":
+    if weights == "int8":
         return quantize_int8(state)
     return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
 
@@ -169,7 +177,7 @@ def _to_ir(network: nn.Module, header: Header, images: np.ndarray) -> ir.Model:
         CheckpointError: torch cannot export it.
     """
     dynamic = torch.export.Dim.DYNAMIC
-    fixed_size = header.size is not None or isinstance(network, ParseNet)
+    fixed_size = _role(header) in ("restorer", "parser")
     axes = (0,) if fixed_size else (0, 2, 3)
     names = ["boxes", "scores", "landmarks"] if isinstance(network, RetinaFace) else ["output"]
     with _quiet():
@@ -253,7 +261,7 @@ def _expanded(graph: ir.Graph, key: str, value: ir.Value, stored: Mapping[str, t
     return nodes
 
 
-def _describe(model: ir.Model, header: Header, stored_as: StoredAs, network: nn.Module) -> None:
+def _describe(model: ir.Model, header: Header, weights: Weights, network: nn.Module) -> None:
     """Replace what the exporter says about itself and its machine by the header."""
     model.producer_name, model.producer_version, model.doc_string = "revisage", None, None
     model.metadata_props.clear()
@@ -272,8 +280,8 @@ def _describe(model: ir.Model, header: Header, stored_as: StoredAs, network: nn.
     _name_axes(model.graph)
     model.metadata_props[METADATA_KEY] = header.to_json()
     floats = {key for key, value in network.state_dict().items() if value.is_floating_point()}
-    if stored_as != "float32" and floats <= set(model.graph.initializers):
-        model.metadata_props[METADATA_WEIGHTS] = stored_as
+    if weights != "float32" and floats <= set(model.graph.initializers):
+        model.metadata_props[METADATA_WEIGHTS] = weights
 
 
 def _name_axes(graph: ir.Graph) -> None:

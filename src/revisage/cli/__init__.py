@@ -21,6 +21,7 @@ from revisage.cli.convert import convert
 from revisage.cli.degrade import degrade
 from revisage.cli.doctor import doctor
 from revisage.cli.evaluate import evaluate
+from revisage.cli.export import export
 from revisage.cli.fetch import fetch
 from revisage.cli.models import models
 from revisage.cli.prepare import prepare
@@ -73,5 +74,5 @@ def revisage(
     """Restores the faces in photos, offline."""
 
 
-for command in (restore, status, train, prepare, degrade, evaluate, models, fetch, convert, doctor):
+for command in (restore, status, train, prepare, degrade, evaluate, models, fetch, convert, export, doctor):
     app.command()(command)
