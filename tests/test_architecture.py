@@ -34,7 +34,7 @@ RULES = {
     "evaluation": {*LOW, "images", "models", "models.nets"},
     "training": {*LOW, "images", "models", "models.nets", "evaluation", "process"},
     "training.prepare": {*LOW, "images", "restore", "jobs", "training"},
-    "__init__": {"types", "errors", "images", "restore", "loading"},
+    "__init__": {"types", "errors", "images", "restore", "loading", "process"},
 }
 LIBRARY = {*RULES} - {"training", "training.prepare", "models.nets"}
 RULES |= {

@@ -8,7 +8,7 @@ import revisage
 from revisage.restore.controls import Choices
 
 NAMES = {
-    *("load", "read_image", "read_profile", "write_image", "Restorer", "Selection", "__version__"),
+    *("load", "read_image", "read_profile", "write_image", "Restorer", "Selection", "__version__", "tune_process"),
     *("AlignedFace", "Face", "FaceStatus", "Image", "Restoration", "RestoredFace"),
     *("RevisageError", "InputError", "ImageError", "RecipeError", "WeightsError", "UnknownModelError"),
     *("CheckpointError", "MissingWeightsError", "DownloadError", "OutputError", "DeviceError", "TrainingError"),

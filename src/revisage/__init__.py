@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from revisage.images import read_image, read_profile, write_image
     from revisage.loading import load
+    from revisage.process import tune_process
     from revisage.restore.pipeline import Restorer
     from revisage.restore.select import Selection
     from revisage.types import AlignedFace, Face, FaceStatus, Image, Restoration, RestoredFace
@@ -64,11 +65,13 @@ __all__ = [
     "load",
     "read_image",
     "read_profile",
+    "tune_process",
     "write_image",
 ]
 
 _MODULES = {
     "load": "loading",
+    "tune_process": "process",
     "Restorer": "restore.pipeline",
     "Selection": "restore.select",
     "read_image": "images",

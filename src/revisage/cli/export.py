@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from revisage.cli.options import Architecture
 
 
-class Weights(StrEnum):
-    """Formats of stored weights."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    INT8 = "int8"
-
-
 def export(
     model: Annotated[str, typer.Argument(help="A model name or a weights file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
     weights: Annotated[
-        Weights | None, typer.Option(help="Format of the stored weights [that of an exported MODEL, else float32].")
+        Literal["float32", "float16", "int8"] | None,
+        typer.Option(help="Format of the stored weights [as in MODEL if exported, else float32]."),
     ] = None,
     architecture: Architecture = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
@@ -37,7 +29,7 @@ def export(
     done = export_onnx(
         weight_file(model),
         output,
-        weights=weights and weights.value,
+        weights=weights,
         architecture=architecture or (spec and spec.architecture),
         notes={"name": model, "license": spec.license.weights} if spec else None,
         overwrite=overwrite,

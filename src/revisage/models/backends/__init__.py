@@ -25,9 +25,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.errors import DeviceError
+from revisage.errors import CheckpointError, DeviceError
 from revisage.models.checkpoint import Header
-from revisage.models.device import DeviceConfig, choose_device
+from revisage.models.device import Backend, DeviceConfig, choose_device, import_torch
 from revisage.types import Array
 
 Role = Literal["restorer", "detector", "embedder", "parser", "upscaler"]
@@ -65,6 +65,7 @@ def open_network(
     device: str = "auto",
     dtype: str = "auto",
     *,
+    backend: Backend | Literal["auto"] = "auto",
     role: Role = "restorer",
     architecture: str | None = None,
     threads: int | None = None,
@@ -81,6 +82,7 @@ def open_network(
         path: ``.onnx``, ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
         device: "auto" or a device, see ``device.DeviceConfig``.
         dtype: "auto", "float32", "bfloat16" or "float16".
+        backend: "auto": see above.
         role: of the network; ``.onnx`` files of other projects are checked and adapted accordingly.
         architecture: decides between networks with the same keys, see ``build``.
         threads: on a CPU, of onnxruntime; None: see ``process.thread_count``.
@@ -95,19 +97,18 @@ def open_network(
         DeviceError: the device, the number format or torch is not available.
     """
     if path.suffix.lower() != ".onnx":
-        from revisage.models.device import import_torch
-
+        if backend == "onnxruntime":
+            raise CheckpointError(f"{path}: onnxruntime runs .onnx files; `revisage export` makes them")
         import_torch(f"{path.name} (a file of torch weights)")
-        from revisage.models.backends import torch as by_torch
-
-        return by_torch.open_weights(path, choose_device(device, dtype, "torch"), architecture)
-    from revisage.models.backends import onnxruntime as by_onnxruntime
-
-    config = _for_onnx(path, device, dtype)
+        config = choose_device(device, dtype, "torch")
+    else:
+        config = _for_onnx(path, device, dtype) if backend == "auto" else choose_device(device, dtype, backend)
     if config.backend == "torch":
         from revisage.models.backends import torch as by_torch
 
         return by_torch.open_weights(path, config, architecture)
+    from revisage.models.backends import onnxruntime as by_onnxruntime
+
     conventions = by_onnxruntime.Conventions(role, input_range, channels, fidelity)
     return by_onnxruntime.open_onnx(path, config, conventions, threads)
 
