@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from locations import EXAMPLES
-from revisage.images.images import read_image
+from revisage import read_image
 from revisage.models.backends import open_network
 from revisage.models.build import build
 from revisage.models.fetch import path_of
