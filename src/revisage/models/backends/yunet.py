@@ -9,10 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from revisage.errors import CheckpointError
 from revisage.models.onnx_file import read_onnx
-from revisage.types import Face, Image
+from revisage.types import Array, Face, Image
 
 _COARSE_SIZE = 320
 """Long side of the second, smaller image in which faces are searched that fill the photo."""
@@ -51,7 +52,7 @@ class YuNet:
             faces.append(Face(box, found[index, 4:14].reshape(5, 2).copy(), float(scores[index])))
         return faces
 
-    def _search(self, bgr: Image, scale: float) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def _search(self, bgr: Array, scale: float) -> NDArray[np.float32]:
         """(K, 15) x, y, width, height, five points, score; in pixels of the whole image."""
         height, width = bgr.shape[:2]
         size = max(round(width * scale), 1), max(round(height * scale), 1)
