@@ -36,9 +36,9 @@ class YuNet:
 
     def __call__(self, image: Image) -> list[Face]:
         """Faces of an image (H, W, 3) RGB uint8, uint16 or float32 in [0, 1]; best score first."""
-        top = {np.dtype(np.uint16): 257, np.dtype(np.float32): 1 / 255}.get(image.dtype)
-        rgb = np.round(image / top) if top else image
-        bgr = cv2.cvtColor(np.clip(rgb, 0, 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
+        levels = 255 if image.dtype == np.uint8 else 65535 if image.dtype == np.uint16 else 1
+        rgb = np.clip(np.round(image * np.float32(255 / levels)), 0, 255)
+        bgr = cv2.cvtColor(rgb.astype(np.uint8), cv2.COLOR_RGB2BGR)
         height, width = bgr.shape[:2]
         fine = min(1.0, (self.max_pixels / (height * width)) ** 0.5)
         coarse = _COARSE_SIZE / max(height, width)
