@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from revisage.errors import OutputError
-
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -59,15 +57,3 @@ WRITABLE = ", ".join(extension[1:] for extension, entry in FORMATS.items() if en
 def has_image_extension(path: Path) -> bool:
     """Whether the extension is one of an image that can be read; the content is not looked at."""
     return path.suffix.lower() in FORMATS
-
-
-def resolve_output_format(path: Path) -> Format:
-    """Find the format of the extension of ``path``.
-
-    Raises:
-        OutputError: the extension is not that of a format that can be written.
-    """
-    entry = FORMATS.get(path.suffix.lower())
-    if entry is None or not entry.writable:
-        raise OutputError(f"cannot write {path}: not one of the formats {WRITABLE}")
-    return entry

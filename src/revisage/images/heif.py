@@ -35,11 +35,6 @@ def open_heif(data: bytes) -> PIL.Image.Image:
     return _library().HeifImageFile(io.BytesIO(data), "")
 
 
-def is_over_8_bits(opened: PIL.Image.Image) -> bool:
-    """Whether an open HEIF file has more than 8 bits a channel."""
-    return opened.info.get("bit_depth", 8) > 8
-
-
 def decode16(data: bytes) -> Array:
     """Decode a file of 10 or 12 bits a channel -> (H, W, 1..4) uint16: gray, gray and alpha, RGB or RGBA.
 

@@ -244,12 +244,12 @@ def _from_primaries(curves: Sequence[Curve], xyz_from_linear: NDArray[np.float64
 
     def to_srgb(image: FloatImage) -> FloatImage:
         light = np.stack([curve.to_linear(image[..., i]) for i, curve in enumerate(curves)], -1)
-        return _clip(SRGB_CURVE.from_linear(_clip(light @ srgb_from_photo.T))).astype(np.float32)
+        return np.clip(SRGB_CURVE.from_linear(np.clip(light @ srgb_from_photo.T, 0, 1)), 0, 1).astype(np.float32)
 
     def from_srgb(image: FloatImage) -> FloatImage:
-        light = _clip(SRGB_CURVE.to_linear(image) @ photo_from_srgb.T)
+        light = np.clip(SRGB_CURVE.to_linear(image) @ photo_from_srgb.T, 0, 1)
         stored = np.stack([curve.from_linear(light[..., i]) for i, curve in enumerate(curves)], -1)
-        return _clip(stored).astype(np.float32)
+        return np.clip(stored, 0, 1).astype(np.float32)
 
     return ColorSpace(to_srgb, from_srgb)
 
@@ -258,10 +258,6 @@ def _is_srgb(space: ColorSpace) -> bool:
     steps = np.linspace(0, 1, 17, dtype=np.float32)
     colors = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(17, -1, 3)
     return float(np.abs(space.to_srgb(colors) - colors).max()) <= SRGB_TOLERANCE
-
-
-def _clip(values: Array) -> Array:
-    return np.clip(values, 0, 1)
 
 
 # --- Profiles made of tables: both ways to sRGB as grids of colors, filled by Little CMS ---

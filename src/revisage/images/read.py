@@ -171,7 +171,7 @@ def _open(data: bytes, name: str) -> PIL.Image.Image:
 def _open_tiff(path: Path, data: bytes) -> ImageFile:
     if data[:4] == b"MM\0+":
         raise ImageError(f"cannot read {path}: big-endian BigTIFF cannot be read; save it as TIFF")
-    directory = tiff_directory.find_main_directory(data)
+    directory = next((found for found in tiff_directory.iterate_directories(data) if not found.is_preview), None)
     if directory is None:
         raise ImageError(f"cannot read {path}: it holds only a preview, as raw files of cameras do; develop it first")
     is_tiff16 = tiff.can_decode16(directory)
@@ -191,7 +191,7 @@ def _decode_stored(file: ImageFile) -> Array | None:
         return tiff.decode16(file.tiff)
     if opened.format == "PNG" and file.data[24] == 16:  # the first chunk is always IHDR: width, height, depth
         return png16.decode16(file.data, opened.info.get("transparency"))
-    if opened.format == "HEIF" and heif.is_over_8_bits(opened):
+    if opened.format == "HEIF" and opened.info.get("bit_depth", 8) > 8:
         return heif.decode16(file.data)
     return None if opened.mode in _UNSUPPORTED_MODES else _decode8(opened)
 

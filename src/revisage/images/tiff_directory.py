@@ -122,15 +122,6 @@ def iterate_directories(data: bytes) -> Iterator[Directory]:
         offset = directory.following
 
 
-def find_main_directory(data: bytes) -> Directory | None:
-    """Find the first image that is no preview of another one; None if there are only previews.
-
-    Raises:
-        ValueError, struct.error: the file is damaged or truncated.
-    """
-    return next((directory for directory in iterate_directories(data) if not directory.is_preview), None)
-
-
 def read_directory(data: bytes, form: Form, offset: int) -> Directory:
     """Read the directory at an offset.
 

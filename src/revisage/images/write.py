@@ -86,7 +86,9 @@ def write_image(
         ValueError: ``image`` is not an image, or there is no ``like`` to take the time from.
     """
     path = Path(path)
-    target = formats.resolve_output_format(path)
+    target = formats.FORMATS.get(path.suffix.lower())
+    if target is None or not target.writable:
+        raise OutputError(f"cannot write {path}: not one of the formats {formats.WRITABLE}")
     if image.ndim != 3 or image.shape[2] != 3 or str(image.dtype) not in ("uint8", "uint16", "float32"):
         raise ValueError(f"an image is (H, W, 3) uint8, uint16 or float32, not {image.shape} {image.dtype}")
     if preserve_mtime and like is None:
