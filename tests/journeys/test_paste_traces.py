@@ -6,11 +6,11 @@ import pytest
 from portrait import PORTRAIT
 
 import revisage
-from revisage.evaluation.metrics.image import seam
 from revisage.geometry import compose, invert, resizing
 from revisage.restore.align import similarity_from_landmarks
 from revisage.restore.paste import crop_mask
 from revisage.restore.upscale import lanczos
+from seam import seam
 
 PLACES = ((0.9, 8, 90, 0), (0.55, -12, 400, 120), (0.7, 5, 720, 240), (0.4, 0, 430, 470))
 """Scale, degrees, and x, y of the upper left corner of each portrait in the group picture."""

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from metric_images import texture
 
-from revisage.evaluation.metrics.image import SEAM_SIZE, border_distance, seam
+from metric_images import texture
+from seam import SEAM_SIZE, border_distance, seam
 
 SIZE = 128
 CROP_FROM_IMAGE = np.array([[1.0, 0, -40], [0, 1, -30]])
