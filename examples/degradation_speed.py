@@ -14,9 +14,9 @@ import torch
 
 import revisage
 from revisage.process import keep_freed_memory
-from revisage.training.data.degradations.ffhq_degradation import FFHQOptions
-from revisage.training.data.ffhq import FFHQDegradationDataset
-from revisage.training.data.sources import Crop
+from revisage.training.data.crops import Crop
+from revisage.training.data.datasets import FFHQDegradationDataset
+from revisage.training.data.degradations.published import FFHQDegradation
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "data"))
@@ -27,7 +27,7 @@ cv2.setNumThreads(1)
 torch.set_num_threads(1)
 count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
 face = revisage.read_image(ROOT / "tests" / "data" / "astronaut.jpg")
-ours, plain, seconds = FFHQDegradationDataset([Crop("face", face)], seed=1), FFHQOptions(), [0.0, 0.0]
+ours, plain, seconds = FFHQDegradationDataset([Crop("face", face)], seed=1), FFHQDegradation(), [0.0, 0.0]
 for index in range(count):  # alternately, in processor time: both meet the same disturbances
     starts = [time.process_time()]
     ours[index]

@@ -32,7 +32,7 @@ RULES = {
     "process": set(),
     "jobs": {*LOW, "images"},
     "evaluation": {*LOW, "images", "models", "models.nets"},
-    "training": {*LOW, "images", "models", "models.nets", "evaluation", "process"},
+    "training": {*LOW, "images", "models", "models.nets", "jobs", "evaluation", "process"},
     "training.prepare": {*LOW, "images", "restore", "jobs", "training"},
     "__init__": {"types", "errors", "images", "restore", "loading", "process"},
 }

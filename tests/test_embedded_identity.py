@@ -12,8 +12,7 @@ from revisage.images.pixels import from_tensor, to_float, to_tensor
 from revisage.loading import load_descriptor, load_detector
 from revisage.models.device import choose
 from revisage.restore.align import align
-from revisage.training.data.degradations.jpeg import Jpeg
-from revisage.training.data.degradations.noise import Noise
+from revisage.training.data.degradations.steps import Jpeg, Noise
 from revisage.training.embedded.changed_faces import exchanged, moved
 from revisage.types import FaceStatus
 

@@ -12,8 +12,8 @@ from revisage.files import atomic_write, safe_read
 from revisage.images import read_image
 from revisage.models.checkpoint import read_weights, save_weights
 from revisage.models.torch_pickle import read_torch_weights, save_torch_weights
-from revisage.training.data.sources import read_crop
-from revisage.training.data.tar_source import TarSource
+from revisage.training.data.crops import read_crop
+from revisage.training.data.sources import TarSource
 from revisage.training.recipe import read_recipe
 
 

@@ -25,9 +25,7 @@ from revisage.models.checkpoint import Header, read_weights
 from revisage.models.download import Partial, TransferError, receive
 from revisage.models.torch_pickle import read_torch_weights
 from revisage.training.data.components import read_components
-from revisage.training.data.lmdb_source import LmdbSource
-from revisage.training.data.sources import FolderSource
-from revisage.training.data.tar_source import TarSource
+from revisage.training.data.sources import FolderSource, LmdbSource, TarSource
 from revisage.training.embedded.scenes.labelled_photos import BoxFromLandmarks, read_crops, read_mistakes, read_photos
 from revisage.training.prepare.journal import opened
 from revisage.training.recipe import read_recipe

@@ -10,7 +10,8 @@ from revisage.cli import app
 from revisage.errors import ImageError, InputError
 from revisage.evaluation.metrics.image import psnr
 from revisage.images import read_image, write_image
-from revisage.training.degrade import CELL, SEVERITIES, STRIP, contact_sheet, degrade_files, resized
+from revisage.training.data.datasets import resize_crop
+from revisage.training.degrade import CELL, SEVERITIES, STRIP, contact_sheet, degrade_files
 from revisage.training.recipe import read_recipe
 
 RECIPE = """
@@ -87,7 +88,7 @@ def test_crops_of_other_sizes_are_resized(tmp_path, crops):
 @settings(max_examples=30, deadline=None)
 def test_resized_stays_within_range(before, after):
     crop = np.random.default_rng(before).integers(0, 2, (before, before, 3)).astype(np.float32)
-    result = resized(crop, after)
+    result = resize_crop(crop, after)
     assert result.shape == (after, after, 3)
     assert result.min() >= 0
     assert result.max() <= 1

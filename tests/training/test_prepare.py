@@ -20,7 +20,7 @@ from revisage.geometry import magnification
 from revisage.images import read_image, write_image
 from revisage.restore.align import OUTSIDE, TEMPLATE, align
 from revisage.training.data.components import read_components, write_components
-from revisage.training.data.lmdb_source import LmdbSource
+from revisage.training.data.sources import LmdbSource
 from revisage.training.prepare.duplicates import KeptFaces
 from revisage.training.prepare.examine import align_mirrored, examine
 from revisage.training.prepare.photos import prepare_photos

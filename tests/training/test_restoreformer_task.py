@@ -40,7 +40,7 @@ def dictionary(tmp_path):
 def settings(faces, landmarks, dictionary):
     return {
         "kind": "restoreformer",
-        "data": {"source": str(faces), "landmarks": landmarks, "degradation": {"degradation": "uneven"}},
+        "data": {"source": str(faces), "landmarks": landmarks, "degradation": {"degradation": "extended"}},
         "size": 32,
         "vqgan_weights": dictionary,
         "network": NETWORK,

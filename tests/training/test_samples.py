@@ -6,7 +6,8 @@ import torch
 from pydantic import ValidationError
 
 from revisage.errors import RecipeError
-from revisage.training.tasks.samples import DegradedFacesConfig, FacesConfig, open_source
+from revisage.training.data.sources import open_source
+from revisage.training.tasks.samples import DegradedFacesConfig, FacesConfig
 
 
 def shard(faces, path):
@@ -23,7 +24,7 @@ def test_folders_and_shards_hold_the_same_faces(faces, tmp_path):
     folder, shards = open_source(str(faces)), open_source((str(shard(faces, tmp_path / "a.tar")),))
     assert len(folder) == len(shards) == 8
     for first, second in zip(folder, shards, strict=True):
-        assert first.name == second.name
+        assert first.key == second.key
         assert (first.pixels == second.pixels).all()
 
 
@@ -44,7 +45,7 @@ def test_originals_may_become_gray(faces):
 
 
 @pytest.mark.parametrize(
-    "degradation", [{"degradation": "ffhq"}, {"degradation": "uneven"}, [{"step": "blur"}, {"step": "shrink"}]]
+    "degradation", [{"degradation": "ffhq"}, {"degradation": "extended"}, [{"step": "blur"}, {"step": "downsample"}]]
 )
 def test_degraded_faces_have_boxes_where_landmarks_are_given(faces, landmarks, degradation):
     without = DegradedFacesConfig.model_validate({"source": str(faces), "degradation": degradation}).build(32, 0)[0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from revisage.training.data.degradations.step import Degradation
+    from revisage.training.data.degradations.steps import Degradation
 
 
 def degrade(
@@ -58,7 +58,7 @@ def degrade(
 def _from_recipe(path: Path) -> tuple[Degradation, int, int]:
     """Degradation, side of a face and seed."""
     from revisage.errors import RecipeError
-    from revisage.training.data.degradations.sequence import one_of
+    from revisage.training.data.degradations.recipes import choose_randomly
     from revisage.training.recipe import read_recipe
     from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig
     from revisage.training.tasks.restorer import RestorerConfig
@@ -68,7 +68,7 @@ def _from_recipe(path: Path) -> tuple[Degradation, int, int]:
         raise RecipeError(f"{path} trains no restorer: its task, {recipe.task.kind}, degrades nothing")
     task = recipe.task
     if isinstance(task, RestorerConfig) and task.data is None:
-        return one_of(task.degradation), task.size, recipe.seed
+        return choose_randomly(task.degradation), task.size, recipe.seed
     if task.data is None:
         raise RecipeError(f"{path} names no data, so no degradation either")
     return task.data.degradation, task.size, recipe.seed

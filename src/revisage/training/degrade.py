@@ -17,13 +17,10 @@ from numpy.typing import NDArray
 from revisage.errors import InputError
 from revisage.images import read_image, write_image
 from revisage.images.pixels import from_float, to_float
-from revisage.training.data.crops import resized
-from revisage.training.data.degradations.blur import Blur
-from revisage.training.data.degradations.jpeg import Jpeg
-from revisage.training.data.degradations.noise import Noise
-from revisage.training.data.degradations.resize import Shrink
-from revisage.training.data.degradations.sequence import FFHQDegradation
-from revisage.training.data.degradations.step import Degradation
+from revisage.training.data.datasets import resize_crop
+from revisage.training.data.degradations.blur import Blur, Downsample
+from revisage.training.data.degradations.recipes import Steps
+from revisage.training.data.degradations.steps import Degradation, Jpeg, Noise
 
 Pixels = NDArray[np.uint8]
 Pair = tuple[str, Pixels, Pixels]
@@ -38,12 +35,12 @@ COLUMNS = 8
 
 def _fixed(sigma: float, factor: float, noise: float, quality: float) -> Degradation:
     """Every picture the same way; only the grain of the noise differs."""
-    steps = Blur((sigma, sigma), 1), Shrink((factor, factor)), Noise((noise, noise)), Jpeg((quality, quality))
-    return FFHQDegradation(steps, gray=0)
+    steps = Blur((sigma, sigma), 1), Downsample((factor, factor)), Noise((noise, noise)), Jpeg((quality, quality))
+    return Steps(steps, exact=True)
 
 
 SEVERITIES: Mapping[str, Degradation] = {
-    "default": FFHQDegradation(),
+    "default": Steps(gray=0.01, exact=True),
     "mild": _fixed(1.5, 2, 5, 80),
     "medium": _fixed(4, 4, 10, 70),
     "severe": _fixed(8, 8, 20, 60),
@@ -62,7 +59,7 @@ def degrade_files(
         degradation: original -> (lq, gt).
         crops: files of aligned, square faces, at least one.
         output: folder of the pairs.
-        size: side of the pairs; other crops are resized as for training.
+        size: side of the pairs; other crops are resize_crop as for training.
         seed: of all that is random.
 
     Yields:
@@ -86,7 +83,7 @@ def _write_pair(degradation: Degradation, crop: Path, output: Path, size: int, r
     picture = to_float(read_image(crop))
     if picture.shape[0] != picture.shape[1]:
         raise InputError(f"{crop} is not a square crop of a face")
-    lq, gt = (np.asarray(from_float(one, np.uint8), np.uint8) for one in degradation(resized(picture, size), rng))
+    lq, gt = (np.asarray(from_float(one, np.uint8), np.uint8) for one in degradation(resize_crop(picture, size), rng))
     for kind, pixels in (("lq", lq), ("gt", gt)):
         write_image(output / kind / f"{crop.stem}.png", pixels)
     return crop.stem, lq, gt

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from revisage.training.data.degradations.blur import MixedBlur
-from revisage.training.data.degradations.resize import Shrink
+from revisage.training.data.degradations.blur import Downsample, MixedBlur
 
 
 def straightforward(pixels, options, rng):
@@ -21,7 +20,7 @@ def straightforward(pixels, options, rng):
     size = options.blur_kernel_size
     kinds = dict(zip(options.kernel_list, options.kernel_prob, strict=True))
     lq = cv2.filter2D(gt, -1, MixedBlur(kinds, (size, size), options.blur_sigma).kernel(rng))
-    small = Shrink(options.downsample_range).size(height, width, rng)
+    small = Downsample(options.downsample_range).size(height, width, rng)
     lq = cv2.resize(lq, small, interpolation=cv2.INTER_LINEAR)
     noise = rng.standard_normal(lq.shape, dtype=np.float32)[..., ::-1]
     lq = np.clip(lq + noise * (rng.uniform(*options.noise_range) / 255.0), 0, 1).astype(np.float32)

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from revisage.training.data.degradations.blur import Blur, MixedBlur
-from revisage.training.data.degradations.resize import BlurredShrink, Resize, Shrink, fused
+from revisage.training.data.degradations.blur import Blur, BlurAndDownsample, Downsample, MixedBlur, Resize, fuse
 
 
 def rng(seed=0):
@@ -64,16 +63,16 @@ def test_fusing_draws_the_same_numbers(blur):
     image = rng(1).random((64, 64, 3), dtype=np.float32)
     for seed in range(6):
         one, two = rng(seed), rng(seed)
-        quick = fused([blur, Shrink()])[0](image, one)
-        plain = Shrink()(blur(image, two), two)
+        quick = fuse([blur, Downsample()])[0](image, one)
+        plain = Downsample()(blur(image, two), two)
         assert quick.shape == plain.shape
         assert one.random() == two.random()
 
 
 def test_only_a_blur_right_before_a_shrink_is_fused():
-    blur, shrink, resize = Blur(), Shrink(), Resize()
-    assert fused([blur, resize, shrink, blur]) == (blur, resize, shrink, blur)
-    assert fused([resize, blur, shrink, blur]) == (resize, BlurredShrink(blur, shrink), blur)
+    blur, shrink, resize = Blur(), Downsample(), Resize()
+    assert fuse([blur, resize, shrink, blur]) == (blur, resize, shrink, blur)
+    assert fuse([resize, blur, shrink, blur]) == (resize, BlurAndDownsample(blur, shrink), blur)
 
 
 def test_pictures_are_enlarged_shrunk_and_kept_as_often_as_said():

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revisage.errors import RecipeError
-from revisage.training.data.components import boxes_of, components_of, find, mirrored, read_components, write_components
+from revisage.training.data.components import (
+    estimate_components,
+    find_components,
+    mirror_components,
+    read_components,
+    to_boxes,
+    write_components,
+)
 
 # The published sample: centre x, centre y, half side.
 SAMPLE = np.array([[191.5667, 242.2942, 28.5675], [319.4767, 247.08, 23.6925], [267.7465, 355.832, 42.21]])
@@ -78,34 +85,34 @@ def test_damaged_landmarks_are_named(tmp_path, data):
 def test_flipping_does_not_mutate_the_table():
     """The reference flipped the entries in place: the second access in the same process was wrong."""
     table = {"00000000": SAMPLE.copy()}
-    mirrored(find(table, "x", 0), 512)
+    mirror_components(find_components(table, "x", 0), 512)
     np.testing.assert_array_equal(table["00000000"], SAMPLE)
 
 
 def test_landmarks_are_found_by_name_whatever_the_order_of_the_folder():
     """The reference looked them up by place in an unsorted listing."""
     table = {"berta": SAMPLE, "00000000": SAMPLE + 1}
-    np.testing.assert_array_equal(find(table, "berta", 0), SAMPLE)
-    np.testing.assert_array_equal(find(table, "anna", 0), SAMPLE + 1)
+    np.testing.assert_array_equal(find_components(table, "berta", 0), SAMPLE)
+    np.testing.assert_array_equal(find_components(table, "anna", 0), SAMPLE + 1)
     with pytest.raises(RecipeError, match="neither anna nor 00000007"):
-        find(table, "anna", 7)
+        find_components(table, "anna", 7)
 
 
 @given(st.integers(0, 10**6))
 def test_mirroring_twice_changes_nothing(seed):
     components = np.random.default_rng(seed).uniform(20, 490, (3, 3))
-    np.testing.assert_allclose(mirrored(mirrored(components, 512), 512), components)
+    np.testing.assert_allclose(mirror_components(mirror_components(components, 512), 512), components)
 
 
 def test_mirrored_eyes_change_places():
-    left, right, mouth = mirrored(SAMPLE, 512)
+    left, right, mouth = mirror_components(SAMPLE, 512)
     np.testing.assert_allclose(left, [512 - 319.4767, 247.08, 23.6925])
     np.testing.assert_allclose(right, [512 - 191.5667, 242.2942, 28.5675])
     np.testing.assert_allclose(mouth, [512 - 267.7465, 355.832, 42.21])
 
 
 def test_boxes_follow_the_formula_and_only_eyes_are_enlarged():
-    boxes = boxes_of(SAMPLE, 1.4)
+    boxes = to_boxes(SAMPLE, 1.4)
     half = 28.5675 * 1.4
     np.testing.assert_allclose(boxes[0], [191.5667 - half + 1, 242.2942 - half + 1, 191.5667 + half, 242.2942 + half])
     np.testing.assert_allclose(boxes[2], [267.7465 - 42.21 + 1, 355.832 - 42.21 + 1, 267.7465 + 42.21, 355.832 + 42.21])
@@ -114,10 +121,10 @@ def test_boxes_follow_the_formula_and_only_eyes_are_enlarged():
 
 def test_components_are_estimated_from_five_landmarks():
     landmarks = np.array([[191.6, 242.3], [319.5, 247.1], [262, 300], [215, 355], [320, 357]])
-    found = components_of(landmarks)
+    found = estimate_components(landmarks)
     np.testing.assert_allclose(found[:, 2], [26.9, 26.9, 39.9], atol=0.1)
     np.testing.assert_allclose(found[2, :2], [267.5, 356])
-    assert components_of(landmarks / 10)[:, 2].tolist() == [16, 16, 16]
+    assert estimate_components(landmarks / 10)[:, 2].tolist() == [16, 16, 16]
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 10**400, "x", None])

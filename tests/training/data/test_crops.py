@@ -5,8 +5,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from revisage.errors import RecipeError
-from revisage.training.data.crops import CropPatches, permuted, read_crops
-from revisage.training.data.degradations.sequence import FFHQDegradation
+from revisage.training.data.datasets import CropPatches, shuffled_index
+from revisage.training.data.degradations.recipes import Steps
+from revisage.training.data.sources import read_crops
 
 
 @pytest.fixture
@@ -20,11 +21,11 @@ def folder(tmp_path):
 
 def patches(folder, patch=32, seed=5, **more):
     crops = read_crops([folder], ["house_", "t2i_"])
-    return CropPatches(crops, size=64, patch=patch, degradation=FFHQDegradation(), seed=seed, **more)
+    return CropPatches(crops, size=64, patch=patch, degradation=Steps(), seed=seed, **more)
 
 
 def test_only_the_asked_for_sources_are_read(folder):
-    assert [crop.name for crop in read_crops([folder], ["house_", "t2i_"])] == ["house_a", "house_b", "t2i_c"]
+    assert [crop.key for crop in read_crops([folder], ["house_", "t2i_"])] == ["house_a", "house_b", "t2i_c"]
 
 
 def test_crops_are_rgb(folder):
@@ -37,19 +38,19 @@ def test_a_missing_folder_is_named(tmp_path):
         read_crops([tmp_path / "nowhere"])
 
 
-def test_a_picture_that_is_not_square_is_named(folder):
+def test_an_image_that_is_not_square_is_named(folder):
     cv2.imwrite(str(folder / "house_wide.png"), np.zeros((8, 9, 3), np.uint8))
-    with pytest.raises(RecipeError, match=r"house_wide\.png is not a square picture"):
+    with pytest.raises(RecipeError, match=r"house_wide\.png is not square"):
         read_crops([folder])
 
 
 def test_an_epoch_meets_every_crop_once():
     for epoch in range(3):
-        assert sorted(permuted(epoch * 10 + i, 10, seed=1) for i in range(10)) == list(range(10))
+        assert sorted(shuffled_index(epoch * 10 + i, 10, seed=1) for i in range(10)) == list(range(10))
 
 
 def test_epochs_have_different_orders():
-    assert [permuted(i, 50, 1) for i in range(50)] != [permuted(50 + i, 50, 1) for i in range(50)]
+    assert [shuffled_index(i, 50, 1) for i in range(50)] != [shuffled_index(50 + i, 50, 1) for i in range(50)]
 
 
 def test_a_sample_depends_on_seed_and_index_alone(folder):

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revisage.training.data.degradations import kernels
-from revisage.training.data.degradations.colour import ColourJitter
+from revisage.training.data.degradations.blur import Blur, Downsample
 from revisage.training.data.degradations.old_photo import Fading, Sepia
-from revisage.training.data.degradations.sequence import Blur, FFHQDegradation, Jpeg, Noise, Shrink, one_of, to_gray
+from revisage.training.data.degradations.recipes import Steps, choose_randomly
+from revisage.training.data.degradations.steps import ColorJitter, Jpeg, Noise, to_gray
 
 
 def smooth(height=96, width=80, seed=0):
@@ -44,15 +45,15 @@ def test_an_even_kernel_is_refused():
 def test_two_passes_blur_like_the_full_kernel(sigma):
     image = rng().random((64, 72, 3), dtype=np.float32)
     full = cv2.filter2D(image, -1, kernels.gaussian_kernel(41, sigma))
-    assert np.allclose(kernels.blur(image, 41, sigma), full, atol=1e-5)
+    assert np.allclose(kernels.gaussian_blur(image, 41, sigma), full, atol=1e-5)
 
 
-def test_shrink_rounds_down():
-    assert Shrink((3.0, 3.0))(smooth(100, 50), rng()).shape == (33, 16, 3)
+def test_downsample_rounds_down():
+    assert Downsample((3.0, 3.0))(smooth(100, 50), rng()).shape == (33, 16, 3)
 
 
-def test_shrink_leaves_at_least_one_pixel():
-    assert Shrink((8.0, 8.0))(smooth(4, 4), rng()).shape == (1, 1, 3)
+def test_downsample_leaves_at_least_one_pixel():
+    assert Downsample((8.0, 8.0))(smooth(4, 4), rng()).shape == (1, 1, 3)
 
 
 def test_noise_has_the_asked_for_strength():
@@ -79,7 +80,7 @@ def test_low_quality_changes_more_than_high_quality():
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(16, 70), width=st.integers(16, 70))
 def test_a_degraded_picture_keeps_size_and_range_and_has_256_levels(seed, height, width):
-    lq, gt = FFHQDegradation()(smooth(height, width), rng(seed))
+    lq, gt = Steps()(smooth(height, width), rng(seed))
     assert lq.shape == gt.shape == (height, width, 3)
     assert lq.min() >= 0
     assert lq.max() <= 1
@@ -87,25 +88,25 @@ def test_a_degraded_picture_keeps_size_and_range_and_has_256_levels(seed, height
 
 
 def test_the_same_generator_state_gives_the_same_picture():
-    first, second = (FFHQDegradation()(smooth(), rng(7))[0] for _ in range(2))
+    first, second = (Steps()(smooth(), rng(7))[0] for _ in range(2))
     assert np.array_equal(first, second)
 
 
 def test_the_original_is_not_touched():
     image = smooth()
     before = image.copy()
-    FFHQDegradation()(image, rng())
+    Steps()(image, rng())
     assert np.array_equal(image, before)
 
 
 def test_gray_concerns_both_pictures():
-    _, gt = FFHQDegradation(gray=1.0)(smooth(), rng())
+    _, gt = Steps(gray=1.0)(smooth(), rng())
     assert np.array_equal(gt[..., 0], gt[..., 2])
     assert np.allclose(gt, to_gray(smooth()))
 
 
 def test_a_look_that_both_pictures_have_is_left_to_the_original():
-    lq, gt = FFHQDegradation(steps=(), gray=0, both=(Sepia((1.0, 1.0)),))(smooth(), rng())
+    lq, gt = Steps(steps=(), gray=0, shared_steps=(Sepia((1.0, 1.0)),))(smooth(), rng())
     assert np.array_equal(gt, Sepia((1.0, 1.0))(smooth(), rng()))
     assert np.allclose(lq, gt, atol=1 / 255)
 
@@ -113,18 +114,18 @@ def test_a_look_that_both_pictures_have_is_left_to_the_original():
 def test_a_look_that_both_pictures_have_does_not_touch_the_caller_s():
     image = smooth()
     before = image.copy()
-    FFHQDegradation(both=(Sepia(), Fading(), ColourJitter()))(image, rng())
+    Steps(shared_steps=(Sepia(), Fading(), ColorJitter()))(image, rng())
     assert np.array_equal(image, before)
 
 
 def test_colours_stay_where_they_were():
-    lq, gt = FFHQDegradation(steps=(Blur(), Noise((0.0, 5.0))), gray=0.0)(smooth(), rng(3))
+    lq, gt = Steps(steps=(Blur(), Noise((0.0, 5.0))), gray=0.0)(smooth(), rng(3))
     assert np.allclose(lq.mean((0, 1)), gt.mean((0, 1)), atol=0.02)
 
 
 def test_one_of_several_degradations_is_drawn():
-    nothing = FFHQDegradation(steps=(), gray=0)
-    gray = FFHQDegradation(steps=(), gray=1)
-    mixed, generator = one_of([nothing, gray]), rng()
+    nothing = Steps(steps=(), gray=0)
+    gray = Steps(steps=(), gray=1)
+    mixed, generator = choose_randomly([nothing, gray]), rng()
     drawn = [bool(np.array_equal(gt[..., 0], gt[..., 1])) for _, gt in (mixed(smooth(), generator) for _ in range(40))]
     assert 10 < sum(drawn) < 30

@@ -3,21 +3,21 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from revisage.training.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.training.data.degradations.published import FFHQDegradation
 from revisage.training.data.degradations.recipes import (
     DEGRADATIONS,
     STEPS,
     DegradationSettings,
-    degradation_of,
-    settings_of,
-    step_of,
+    Steps,
+    build_degradation,
+    build_step,
+    to_settings,
 )
-from revisage.training.data.degradations.sequence import FFHQDegradation
 
 NEEDED = {
-    "sometimes": {"probability": 0.5, "steps": [{"step": "gray"}]},
-    "one_of": {"steps": [{"step": "gray"}, {"step": "sepia"}]},
-    "shuffled": {"steps": [{"step": "gray"}, {"step": "sepia"}]},
+    "random_apply": {"probability": 0.5, "steps": [{"step": "gray"}]},
+    "random_choice": {"steps": [{"step": "gray"}, {"step": "sepia"}]},
+    "random_order": {"steps": [{"step": "gray"}, {"step": "sepia"}]},
 }
 
 
@@ -38,7 +38,7 @@ def rng(seed=0):
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_keeps_the_form_of_pictures_and_leaves_its_input_alone(name):
-    step = step_of({"step": name, **NEEDED.get(name, {})})
+    step = build_step({"step": name, **NEEDED.get(name, {})})
     image = picture()
     before = image.copy()
     for seed in range(6):
@@ -53,45 +53,45 @@ def test_a_step_keeps_the_form_of_pictures_and_leaves_its_input_alone(name):
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_says_its_settings_and_is_made_of_them_again(name):
-    step = step_of({"step": name, **NEEDED.get(name, {})})
-    assert settings_of(step)["step"] == name
-    assert step_of(settings_of(step)) == step
+    step = build_step({"step": name, **NEEDED.get(name, {})})
+    assert to_settings(step)["step"] == name
+    assert build_step(to_settings(step)) == step
 
 
 @pytest.mark.parametrize("name", sorted(DEGRADATIONS.keys() - {"steps"}))
 def test_a_degradation_returns_two_pictures_of_the_size_of_the_original(name):
-    lq, gt = degradation_of({"degradation": name})(picture(), rng())
+    lq, gt = build_degradation({"degradation": name})(picture(), rng())
     assert lq.shape == gt.shape == (48, 40, 3)
     assert np.allclose(lq * 255, np.rint(lq * 255), atol=1e-4)
 
 
 def test_a_list_in_yaml_is_a_degradation():
-    text = "[{step: exposure, factor: [0.5, 0.5]}, {step: sometimes, probability: 0, steps: [{step: gray}]}]"
-    lq, gt = degradation_of(yaml.safe_load(text))(picture(), rng())
+    text = "[{step: exposure, factor: [0.5, 0.5]}, {step: random_apply, probability: 0, steps: [{step: gray}]}]"
+    lq, gt = build_degradation(yaml.safe_load(text))(picture(), rng())
     np.testing.assert_allclose(lq, 0.5 * gt, atol=0.5 / 255 + 1e-6)
 
 
 def test_settings_go_through_json_unchanged():
     settings = Settings(degradation=[{"step": "mixed_blur", "kinds": {"sinc": 1}}, {"step": "second_order"}])
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
-    assert Settings(degradation={"degradation": "ffhq"}).degradation == FFHQOptions()
+    assert Settings(degradation={"degradation": "ffhq"}).degradation == FFHQDegradation()
 
 
 def test_a_function_is_a_step_too():
     def darker(image, rng):
         return image / 2
 
-    lq, gt = degradation_of([darker, {"step": "gray"}])(picture(), rng())
+    lq, gt = build_degradation([darker, {"step": "gray"}])(picture(), rng())
     assert lq.mean() == pytest.approx(gt.mean() / 2, abs=0.02)
-    degradation = FFHQDegradation(steps=())
-    assert degradation_of(degradation) is degradation
+    degradation = Steps(steps=())
+    assert build_degradation(degradation) is degradation
 
 
-def test_blur_and_shrink_of_a_recipe_are_done_at_once_and_look_the_same():
+def test_blur_and_downsampling_of_a_recipe_are_done_at_once_and_look_the_same():
     image = np.repeat(picture(24, 20), 4, axis=0).repeat(4, axis=1)
-    steps = [{"step": "blur", "sigma": [2, 4]}, {"step": "shrink"}]
-    quick, _ = degradation_of(steps)(image, rng(3))
-    plain, _ = FFHQDegradation(tuple(step_of(step) for step in steps), 0.0)(image, rng(3))
+    steps = [{"step": "blur", "sigma": [2, 4]}, {"step": "downsample"}]
+    quick, _ = build_degradation(steps)(image, rng(3))
+    plain, _ = Steps(tuple(build_step(step) for step in steps), 0.0)(image, rng(3))
     assert np.abs(quick - plain).mean() * 255 < 1.5
 
 
@@ -105,13 +105,13 @@ def test_blur_and_shrink_of_a_recipe_are_done_at_once_and_look_the_same():
         ([{"step": "blur", "sigma": [3, 1]}], ("steps", 0, "sigma"), "from low to high"),
         ([{"step": "blur", "size": 40}], ("steps", 0, "size"), "odd"),
         (
-            [{"step": "sometimes", "probability": 2, "steps": []}],
+            [{"step": "random_apply", "probability": 2, "steps": []}],
             ("steps", 0, "probability"),
             "less than or equal to 1",
         ),
-        ([{"step": "one_of", "steps": []}], ("steps", 0, "steps"), "at least 1 item"),
+        ([{"step": "random_choice", "steps": []}], ("steps", 0, "steps"), "at least 1 item"),
         (
-            [{"step": "sometimes", "probability": 1, "steps": [{"step": "sepia", "x": 1}]}],
+            [{"step": "random_apply", "probability": 1, "steps": [{"step": "sepia", "x": 1}]}],
             ("steps", 0, "steps", 0),
             "unknown key 'x' of sepia",
         ),
@@ -129,5 +129,5 @@ def test_a_wrong_setting_is_named_with_its_place(settings, place, message):
 
 
 def test_steps_are_applied_as_often_as_said():
-    step = step_of({"step": "sometimes", "probability": 0.3, "steps": [{"step": "exposure", "factor": [0, 0]}]})
+    step = build_step({"step": "random_apply", "probability": 0.3, "steps": [{"step": "exposure", "factor": [0, 0]}]})
     assert np.mean([step(picture(), rng(seed)).max() == 0 for seed in range(400)]) == pytest.approx(0.3, abs=0.07)

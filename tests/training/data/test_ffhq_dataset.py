@@ -9,18 +9,17 @@ from torch.utils.data import DataLoader
 from locations import PORTRAIT
 from revisage.errors import RecipeError
 from revisage.images import read_image
-from revisage.training.data.augmentation import ExtendedAugmentation, Mirror, Translate
-from revisage.training.data.components import boxes_of
-from revisage.training.data.degradations.ffhq_degradation import FFHQOptions
-from revisage.training.data.degradations.sequence import FFHQDegradation
-from revisage.training.data.ffhq import FFHQDegradationDataset
-from revisage.training.data.sources import Crop
+from revisage.training.data.components import ExtendedAugmentation, Mirror, Translate, to_boxes
+from revisage.training.data.crops import Crop
+from revisage.training.data.datasets import FFHQDegradationDataset
+from revisage.training.data.degradations.published import FFHQDegradation
+from revisage.training.data.degradations.recipes import Steps
 
 PHOTO = read_image(PORTRAIT)
 SMALL = cv2.resize(PHOTO, (64, 64), interpolation=cv2.INTER_AREA)
 CROPS = [Crop(f"face{index}", np.roll(SMALL, 7 * index, axis=1)) for index in range(5)]
 PLACES = np.array([[191.5, 242.3, 28.6], [319.5, 247.1, 23.7], [267.7, 355.8, 42.2]])
-UNTOUCHED = FFHQDegradation(steps=(), gray=0)
+UNTOUCHED = Steps(steps=(), gray=0)
 
 
 def dataset(seed=3, **settings):
@@ -34,7 +33,7 @@ def equal(first, second):
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**9), st.lists(st.integers(0, 10**6), max_size=4))
 def test_a_sample_depends_on_seed_and_index_alone(index, others):
-    landmarks = {crop.name: PLACES for crop in CROPS}
+    landmarks = {crop.key: PLACES for crop in CROPS}
     used = dataset(landmarks=landmarks, augmentation=ExtendedAugmentation())
     for other in others:
         used[other]
@@ -119,7 +118,7 @@ def test_boxes_stay_on_their_features_and_the_table_as_it_was(augmentation):
 
 def test_boxes_are_float32_corners_in_pixels_of_the_sample():
     sample = dataset(landmarks={"face0": PLACES, **{f"{i:08d}": PLACES for i in range(5)}}, augmentation=Mirror(0))[0]
-    expected = boxes_of(PLACES / 8)
+    expected = to_boxes(PLACES / 8)
     assert sample["mouth"].dtype == torch.float32
     np.testing.assert_allclose(sample["left_eye"].numpy(), expected[0], atol=1e-5)
     np.testing.assert_allclose(sample["mouth"].numpy(), expected[2], atol=1e-5)
@@ -131,11 +130,11 @@ def test_landmarks_by_place_count_the_sorted_source():
     data = dataset(landmarks=table, augmentation=Mirror(0), degradation=UNTOUCHED)
     for index in range(5):
         sample = data[index]
-        np.testing.assert_allclose(sample["mouth"].numpy(), boxes_of((PLACES + place_of(sample)) / 8)[2], atol=1e-4)
+        np.testing.assert_allclose(sample["mouth"].numpy(), to_boxes((PLACES + place_of(sample)) / 8)[2], atol=1e-4)
 
 
 def test_a_face_without_landmarks_is_named():
-    with pytest.raises(RecipeError, match="know neither face"):
+    with pytest.raises(RecipeError, match="has neither face"):
         dataset(landmarks={"nobody": PLACES})[0]
 
 
@@ -152,5 +151,5 @@ def test_faces_are_mirrored_shifted_and_exposed_as_often_as_said():
 
 
 def test_options_none_of_which_can_be_left_out_by_mistake():
-    data = dataset(degradation=FFHQOptions(noise_range=None, jpeg_range=None))
+    data = dataset(degradation=FFHQDegradation(noise_range=None, jpeg_range=None))
     assert data[0]["lq"].shape == (3, 64, 64)

@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 from locations import PORTRAIT
 from revisage.images import read_image
 from revisage.images.pixels import to_float
-from revisage.training.data.degradations.filtering import blurred_at, coarsening, trimmed
-from revisage.training.data.degradations.kernels import gaussian_kernel, noisy_kernel, plateau_kernel, sinc_kernel
+from revisage.training.data.degradations.kernels import (
+    add_kernel_noise,
+    blur_and_resize,
+    coarsening_factors,
+    gaussian_kernel,
+    plateau_kernel,
+    sinc_kernel,
+    trim,
+)
 
 PHOTO = to_float(read_image(PORTRAIT))
 
@@ -35,14 +42,14 @@ def decibels(first, second):
 def test_the_quick_blur_is_within_46_decibels_of_the_plain_one(sigma_x, sigma_y, theta, factor, make):
     kernel = make(41, sigma_x, sigma_y, theta)
     size = int(512 // factor), int(512 // factor)
-    assert decibels(blurred_at(PHOTO, kernel, size), plainly(PHOTO, kernel, size)) > 46
+    assert decibels(blur_and_resize(PHOTO, kernel, size), plainly(PHOTO, kernel, size)) > 46
 
 
 def test_the_mean_difference_is_a_fraction_of_a_level():
     rng = np.random.default_rng(0)
     for _ in range(12):
         kernel = gaussian_kernel(41, *rng.uniform(0.1, 10, 2), rng.uniform(-np.pi, np.pi))
-        difference = blurred_at(PHOTO, kernel, (190, 190)) - plainly(PHOTO, kernel, (190, 190))
+        difference = blur_and_resize(PHOTO, kernel, (190, 190)) - plainly(PHOTO, kernel, (190, 190))
         assert np.abs(difference).mean() * 255 < 0.5
         assert abs(difference.mean()) * 255 < 0.05  # no brighter, no darker
 
@@ -53,32 +60,32 @@ def test_the_mean_difference_is_a_fraction_of_a_level():
     ids=["by axes", "Fourier", "direct"],
 )
 def test_kernels_that_keep_detail_are_applied_exactly(kernel):
-    assert coarsening(trimmed(kernel), (512, 512)) == (1, 1)
-    assert np.abs(blurred_at(PHOTO, kernel, (512, 512)) - plainly(PHOTO, kernel, (512, 512))).max() < 5e-4
+    assert coarsening_factors(trim(kernel), (512, 512)) == (1, 1)
+    assert np.abs(blur_and_resize(PHOTO, kernel, (512, 512)) - plainly(PHOTO, kernel, (512, 512))).max() < 5e-4
 
 
 def test_a_lopsided_kernel_is_not_turned():
-    kernel = noisy_kernel(gaussian_kernel(21, 0.6, 6.0, 0.7), (0.0, 2.0), np.random.default_rng(0))
+    kernel = add_kernel_noise(gaussian_kernel(21, 0.6, 6.0, 0.7), (0.0, 2.0), np.random.default_rng(0))
     size = 200, 150
-    assert decibels(blurred_at(PHOTO, kernel, size), plainly(PHOTO, kernel, size)) > 55
-    assert decibels(blurred_at(PHOTO, kernel[::-1, ::-1], size), plainly(PHOTO, kernel, size)) < 50
+    assert decibels(blur_and_resize(PHOTO, kernel, size), plainly(PHOTO, kernel, size)) > 55
+    assert decibels(blur_and_resize(PHOTO, kernel[::-1, ::-1], size), plainly(PHOTO, kernel, size)) < 50
 
 
 def test_a_ringing_kernel_keeps_its_ringing():
     kernel = sinc_kernel(21, np.pi / 3)
-    assert decibels(blurred_at(PHOTO, kernel, (512, 512)), plainly(PHOTO, kernel, (512, 512))) > 70
+    assert decibels(blur_and_resize(PHOTO, kernel, (512, 512)), plainly(PHOTO, kernel, (512, 512))) > 70
 
 
 def test_a_thin_slanted_blur_is_not_taken_for_a_smooth_one():
-    assert coarsening(gaussian_kernel(41, 0.7, 9.0, np.pi / 4), (512, 512)) == (1, 1)
-    assert coarsening(gaussian_kernel(41, 6.0, 9.0, np.pi / 4), (512, 512)) == (4, 4)
-    assert coarsening(gaussian_kernel(41, 6.0, 0.7), (512, 512)) == (1, 4)
+    assert coarsening_factors(gaussian_kernel(41, 0.7, 9.0, np.pi / 4), (512, 512)) == (1, 1)
+    assert coarsening_factors(gaussian_kernel(41, 6.0, 9.0, np.pi / 4), (512, 512)) == (4, 4)
+    assert coarsening_factors(gaussian_kernel(41, 6.0, 0.7), (512, 512)) == (1, 4)
 
 
 def test_sides_that_cannot_be_divided_are_not_coarsened():
     picture = np.ascontiguousarray(PHOTO[:201, :303])
     kernel = gaussian_kernel(41, 6.0, 7.0, 0.5)
-    assert decibels(blurred_at(picture, kernel, (101, 67)), plainly(picture, kernel, (101, 67))) > 100
+    assert decibels(blur_and_resize(picture, kernel, (101, 67)), plainly(picture, kernel, (101, 67))) > 100
 
 
 @settings(max_examples=20, deadline=None)
@@ -86,13 +93,13 @@ def test_sides_that_cannot_be_divided_are_not_coarsened():
 def test_pictures_smaller_than_the_kernel_are_blurred_too(height, width, sigma):
     picture = np.ascontiguousarray(PHOTO[200 : 200 + height, 200 : 200 + width])
     kernel = gaussian_kernel(41, sigma, 1.0, 0.3)
-    assert decibels(blurred_at(picture, kernel, (9, 7)), plainly(picture, kernel, (9, 7))) > 40
+    assert decibels(blur_and_resize(picture, kernel, (9, 7)), plainly(picture, kernel, (9, 7))) > 40
 
 
 def test_a_flat_picture_stays_flat():
     flat = np.full((64, 64, 3), 0.7, np.float32)
     for kernel in (gaussian_kernel(41, 9.0), gaussian_kernel(41, 1.0, 9.0, 0.7), sinc_kernel(21, 2.0)):
-        np.testing.assert_allclose(blurred_at(flat, kernel, (30, 30)), 0.7, atol=1e-5)
+        np.testing.assert_allclose(blur_and_resize(flat, kernel, (30, 30)), 0.7, atol=1e-5)
 
 
 def test_the_number_of_threads_changes_no_bit():
@@ -101,7 +108,7 @@ def test_the_number_of_threads_changes_no_bit():
         results = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            results.append(blurred_at(PHOTO, kernel, (150, 150)))
+            results.append(blur_and_resize(PHOTO, kernel, (150, 150)))
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(results[0], results[1])

@@ -7,13 +7,15 @@ import zlib
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from revisage.errors import OutputError, RecipeError
-from revisage.training.data.lmdb_source import LmdbSource, write_lmdb
-from revisage.training.data.sources import CachedSource, Crop, FolderSource, read_crop
-from revisage.training.data.tar_source import TarSource
+from revisage.images import write_image
+from revisage.jobs.sources import collect
+from revisage.training.data.crops import Crop, read_crop
+from revisage.training.data.sources import FolderSource, LmdbSource, TarSource, open_source, read_crops, write_lmdb
 
 
 def faces(count=4, side=16):
@@ -34,7 +36,7 @@ def add(archive, name, data):
 def folder(path, crops):
     path.mkdir()
     for crop in reversed(crops):
-        (path / f"{crop.name}.png").write_bytes(png(crop))
+        (path / f"{crop.key}.png").write_bytes(png(crop))
     return FolderSource([path])
 
 
@@ -48,8 +50,8 @@ def shards(path, crops):
     for number, part in enumerate((crops[:3], crops[3:])):
         with tarfile.open(path / f"{number}.tar", "w") as archive:
             for crop in part:
-                add(archive, f"part/{crop.name}.face.png", png(crop))
-                add(archive, f"part/{crop.name}.json", json.dumps({"age": 3}).encode())
+                add(archive, f"part/{crop.key}.face.png", png(crop))
+                add(archive, f"part/{crop.key}.json", json.dumps({"age": 3}).encode())
     return TarSource(sorted(path.iterdir()))
 
 
@@ -62,7 +64,7 @@ def test_a_source_gives_each_crop_by_its_place(make, tmp_path):
     source = make(tmp_path / "a", crops)
     assert len(source) == 4
     for index in (2, 0, 3, 1, 3):
-        assert source[index].name == crops[index].name
+        assert source[index].key == crops[index].key
         np.testing.assert_array_equal(source[index].pixels, crops[index].pixels)
 
 
@@ -89,8 +91,8 @@ class Reading(Dataset):
 def test_processes_forked_while_a_source_is_open_do_not_disturb_each_other(make, tmp_path):
     crops = faces(12)
     source = make(tmp_path / "a", crops)
-    assert source[0].name == "face0"
-    order = sorted(range(12), key=lambda index: crops[index].name)
+    assert source[0].key == "face0"
+    order = sorted(range(12), key=lambda index: crops[index].key)
     order = order if not isinstance(source, TarSource) else list(range(12))
     found = list(DataLoader(Reading(source), batch_size=None, num_workers=2))
     for place, index in enumerate(order):
@@ -99,41 +101,78 @@ def test_processes_forked_while_a_source_is_open_do_not_disturb_each_other(make,
 
 def test_a_folder_is_sorted_by_name_and_filtered_by_beginning(tmp_path):
     source = folder(tmp_path / "a", faces())
-    assert [source[index].name for index in range(4)] == ["face0", "face1", "face2", "face3"]
+    assert [source[index].key for index in range(4)] == ["face0", "face1", "face2", "face3"]
     assert len(FolderSource([tmp_path / "a"], ["face2", "face3"])) == 2
     with pytest.raises(RecipeError, match="nobody"):
         FolderSource([tmp_path / "a"], ["nobody"])
 
 
-class Counting:
-    def __init__(self, crops):
-        self.crops = crops
-        self.decoded = []
-
-    def __len__(self):
-        return len(self.crops)
-
-    def __getitem__(self, index):
-        self.decoded.append(index)
-        return self.crops[index]
+def save(path, pixels=None, size=(16, 16), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(faces(1)[0].pixels if pixels is None else pixels).resize(size).save(path, **options)
 
 
-def test_a_cache_decodes_what_it_has_room_for_only_once():
-    counting = Counting(faces())
-    source = CachedSource(counting, megabytes=2.5 * 16 * 16 * 3 / 1e6)  # two of four
-    for index in (0, 1, 0, 1):
-        source[index]
-    assert counting.decoded == [0, 1]
-    source[2]  # the least recently used, 0, has to go
-    source[1]
-    assert counting.decoded == [0, 1, 2]
-    source[0]
-    assert counting.decoded == [0, 1, 2, 0]
+class TestFilesOfTraining:
+    """They follow the rules for photos: `revisage restore` and a training find the same images in a folder."""
 
+    def test_nested_folders_as_ffhq_has_them(self, tmp_path):
+        for name in ("00000/00000", "00000/00001", "01000/01000", "00001"):
+            save(tmp_path / f"{name}.png")
+        source = FolderSource([tmp_path])
+        assert [source[index].key for index in range(4)] == ["00001", "00000", "00001", "01000"]
 
-def test_a_cache_without_room_still_reads():
-    source = CachedSource(Counting(faces()), megabytes=0)
-    assert [source[index].name for index in (0, 0, 3)] == ["face0", "face0", "face3"]
+    @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "jfif", "png", "bmp", "tif", "tiff", "webp", "avif", "PNG"])
+    def test_all_formats_that_photos_may_have(self, tmp_path, suffix):
+        format = {"jfif": "JPEG", "tif": "TIFF"}.get(suffix.lower())
+        save(tmp_path / f"a.{suffix}", np.full((16, 16, 3), (200, 30, 30), np.uint8), format=format)
+        (crop,) = read_crops([tmp_path])
+        assert np.abs(crop.pixels.astype(int) - (200, 30, 30)).max() < 6
+
+    def test_heif(self, tmp_path):
+        pytest.importorskip("pillow_heif")
+        write_image(tmp_path / "a.heic", np.full((16, 16, 3), (200, 30, 30), np.uint8))
+        (crop,) = read_crops([tmp_path])
+        assert crop.pixels.dtype == np.uint8
+        assert np.abs(crop.pixels.astype(int) - (200, 30, 30)).max() < 6
+
+    def test_hidden_files_of_macos_are_skipped(self, tmp_path):
+        save(tmp_path / "a.jpg")
+        (tmp_path / "._a.jpg").write_bytes(b"\0\5\x16\7")
+        assert [crop.key for crop in read_crops([tmp_path])] == ["a"]
+
+    def test_the_same_files_as_the_other_commands_find(self, tmp_path):
+        for name in ("b/2.bmp", "b/c/3.tif", "1.jpg", ".hidden/4.png", "notes.txt"):
+            save(tmp_path / name, format="PNG" if name.endswith("txt") else None)
+        assert FolderSource([tmp_path]).paths == [source.path for source in collect([tmp_path])]
+
+    @pytest.mark.parametrize("kind", ["folder", "lmdb", "tar", "pattern", "file"])
+    def test_crops_are_read_from_any_source(self, tmp_path, kind):
+        crops = faces()
+        {"lmdb": database, "tar": shards}.get(kind, folder)(tmp_path / "a", crops)
+        place = {"lmdb": "a.lmdb", "tar": "a/0.tar", "pattern": "a/*.png", "file": "a/face1.png"}.get(kind, "a")
+        found = read_crops([tmp_path / place], ["face1", "face2"])
+        assert [crop.key for crop in found] == ["face1", "face2"][: 1 if kind == "file" else 2]
+        np.testing.assert_array_equal(found[0].pixels, crops[1].pixels)
+
+    def test_sources_of_several_kinds_come_one_after_the_other(self, tmp_path):
+        folder(tmp_path / "a", faces(2))
+        database(tmp_path / "b", faces(3))
+        source = open_source([tmp_path / "a", tmp_path / "b.lmdb", tmp_path / "a"])
+        assert [source[index].key for index in range(len(source))] == [
+            "face0", "face1", "face0", "face1", "face2", "face0", "face1",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("kind", ["folder", "lmdb", "tar"])
+    def test_a_source_without_such_names_is_named_with_them(self, tmp_path, kind):
+        {"lmdb": database, "tar": shards}.get(kind, folder)(tmp_path / "a", faces())
+        place = {"lmdb": "a.lmdb", "tar": "a/0.tar"}.get(kind, "a")
+        with pytest.raises(RecipeError, match=rf"{place}.* with names that begin with nobody or none"):
+            open_source([tmp_path / place], ["nobody", "none"])
+
+    def test_a_folder_without_images_is_named(self, tmp_path):
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(RecipeError, match="empty"):
+            read_crops([tmp_path / "empty"])
 
 
 def test_the_database_is_the_one_that_classic_tools_write(tmp_path):
@@ -151,7 +190,7 @@ def test_a_missing_key_is_named_instead_of_failing_to_decode(tmp_path):
     write_lmdb(tmp_path / "x.lmdb", faces(2))
     meta = tmp_path / "x.lmdb" / "meta_info.txt"
     meta.write_text(meta.read_text() + "ghost.png (8,8,3) 1\n")
-    with pytest.raises(RecipeError, match="no picture ghost"):
+    with pytest.raises(RecipeError, match="no image ghost"):
         LmdbSource(tmp_path / "x.lmdb")[2]
 
 
@@ -188,7 +227,7 @@ def test_a_database_is_written_whole_or_not_at_all(tmp_path):
 def test_a_shard_s_url_is_opened_with_fsspec(tmp_path):
     shards(tmp_path / "a", faces())
     source = TarSource([f"file://{tmp_path}/a/1.tar"])
-    assert source[0].name == "face3"
+    assert source[0].key == "face3"
 
 
 def test_what_is_no_shard_is_named(tmp_path):
@@ -203,16 +242,16 @@ def test_what_is_no_shard_is_named(tmp_path):
         TarSource([tmp_path / "b.tar.gz"])
     with tarfile.open(tmp_path / "c.tar", "w") as archive:
         add(archive, "a.txt", b"3")
-    with pytest.raises(RecipeError, match="holds no pictures"):
+    with pytest.raises(RecipeError, match="holds no images"):
         TarSource([tmp_path / "c.tar"])
     with pytest.raises(RecipeError, match="cannot open nothing://"):
         TarSource(["nothing://bucket/a.tar"])
 
 
-def test_a_damaged_picture_is_named(tmp_path):
+def test_a_damaged_image_is_named(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         add(archive, "anna.png", b"no picture")
-    with pytest.raises(RecipeError, match=r"anna in .*a\.tar is not a picture"):
+    with pytest.raises(RecipeError, match=r"anna in .*a\.tar is not a readable image"):
         TarSource([tmp_path / "a.tar"])[0]
 
 
@@ -225,7 +264,7 @@ def test_names_in_a_shard_lead_nowhere(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     source = TarSource([tmp_path / "own" / "a.tar"])
-    assert [source[index].name for index in range(len(source))] == ["up", "absolute", "b"]
+    assert [source[index].key for index in range(len(source))] == ["up", "absolute", "b"]
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.tar", "own"]
 
 
@@ -238,11 +277,11 @@ def test_a_member_that_states_more_than_the_shard_has_is_refused(tmp_path):
         TarSource([tmp_path / "a.tar"])
 
 
-def test_a_member_too_large_for_a_picture_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("revisage.training.data.tar_source.LARGEST_PICTURE", 1000)
+def test_a_member_too_large_for_an_image_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("revisage.training.data.sources.MAX_IMAGE_BYTES", 1000)
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         add(archive, "a.png", bytes(1001))
-    with pytest.raises(RecipeError, match="states a picture of more than 1000 bytes"):
+    with pytest.raises(RecipeError, match="states an image of more than 1000 bytes"):
         TarSource([tmp_path / "a.tar"])
 
 
@@ -283,14 +322,14 @@ def test_a_name_that_is_no_key_of_a_database_is_named(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a\nb", "", "\x1b[2J"])
 def test_names_that_would_break_the_list_of_names_are_refused(tmp_path, name):
-    with pytest.raises(OutputError, match="is no name for a picture"):
+    with pytest.raises(OutputError, match="is no name for an image"):
         write_lmdb(tmp_path / "x.lmdb", [Crop(name, faces(1)[0].pixels)])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8\xff\xff", bytes(100), b"P6 9 4294967295 255 "], ids=str)
-def test_what_opencv_stumbles_over_is_no_picture(tmp_path, data):
+def test_what_opencv_stumbles_over_is_no_image(tmp_path, data):
     """A header that states more rows than OpenCV takes made it raise an error of its own."""
     (tmp_path / "a.png").write_bytes(data)
-    with pytest.raises(RecipeError, match=r"a\.png is (not a picture|refused)"):
+    with pytest.raises(RecipeError, match=r"a\.png is (not a readable image|refused)"):
         read_crop(tmp_path / "a.png")

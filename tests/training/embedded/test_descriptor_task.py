@@ -71,7 +71,7 @@ def test_a_sheet_has_four_views_of_each_sample(settings):
 def test_restorations_belong_to_the_crops_by_name(settings, faces, tmp_path):
     task = IdentityEmbedderConfig.model_validate(settings | {"restored": [str(faces)]}).build(seed=0)
     assert {len(versions) for versions in task.dataset.faces} == {2}
-    with pytest.raises(RecipeError, match="no folder of aligned crops"):
+    with pytest.raises(RecipeError, match="no crops: no such file or folder"):
         IdentityEmbedderConfig.model_validate(settings | {"restored": [str(tmp_path / "none")]}).build(seed=0)
 
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from revisage.errors import RecipeError
-from revisage.training.data.degradations.recipes import degradation_of, step_of
-from revisage.training.data.sources import Crop
+from revisage.training.data.crops import Crop
+from revisage.training.data.degradations.recipes import build_degradation, build_step
 from revisage.training.embedded.changed_faces import drawn_change, exchanged, moved
 from revisage.training.embedded.face_views import FaceViews, covered, misaligned, restorations
 
@@ -20,13 +20,13 @@ def crop(seed, side=SIDE):
     return Crop(f"face{seed}", (face(seed, side) * 255).astype(np.uint8))
 
 
-def views(restored=None, colours=(), degradations=((),), crops=None):
+def views(restored=None, color_steps=(), degradations=((),), crops=None):
     return FaceViews(
         [crop(seed) for seed in range(4)] if crops is None else crops,
         restored or {},
         size=SIDE,
-        colours=[step_of(step) for step in colours],
-        degradations=[degradation_of(steps) for steps in degradations],
+        color_steps=[build_step(step) for step in color_steps],
+        degradations=[build_degradation(steps) for steps in degradations],
         seed=3,
     )
 
@@ -108,7 +108,7 @@ def test_restored_versions_are_shown():
 
 
 def test_colours_are_done_to_every_view():
-    gray = views(colours=[{"step": "gray"}])
+    gray = views(color_steps=[{"step": "gray"}])
     for view in gray[0]["views"]:
         if not (view[0] - view[1]).abs().max() < 1e-5:  # but what covers it comes later
             assert ((view[0] - view[1]).abs() > 1e-5).float().mean() < 0.2

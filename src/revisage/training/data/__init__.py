@@ -1,1 +1,1 @@
-"""Training samples: degradations and datasets. Every sample is a pure function of (seed, epoch, index)."""
+"""Training samples: degradations and datasets. Every sample is a pure function of (seed, index)."""

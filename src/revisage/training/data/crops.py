@@ -1,146 +1,133 @@
-"""Aligned face crops as training samples: (lq, gt) patches, each a pure function of (seed, index)."""
+"""Aligned face crops as files: which there are in a folder, and their pixels."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import cv2
 import numpy as np
-import torch
+import PIL.Image
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
-from revisage.images.pixels import to_float
-from revisage.training.data.degradations.step import Degradation
-from revisage.training.data.sources import Crop, Source, crop_paths, read_crop
-from revisage.types import FloatImage
+from revisage.errors import ImageError, InputError, RecipeError
+from revisage.files import safe_read
+from revisage.images import read_image
+from revisage.images.formats import FORMATS, HEIF
+from revisage.images.pixels import from_float, to_float
+from revisage.jobs.sources import collect
 
-FACE = 0.85, 0.525
-"""Where a patch over the face lies: its top and left as shares of the room that they have."""
+MAX_SIDE = 8192
+"""Pixels; a small file may unpack to any number of them."""
 
 
-class CropSample(TypedDict):
-    """One training sample.
+@dataclass(frozen=True)
+class Crop:
+    """A decoded aligned face.
 
-    Keys:
-        lq, gt: (3, P, P) float32 RGB in [-1, 1]; or ``lq`` (3, S, S), of the whole face.
-        detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged from half of it.
-        corner: (2,) float32, left and top of the patch in the whole face, in pixels.
+    Attributes:
+        key: file name without extension.
+        pixels: (S, S, 3) uint8 RGB.
     """
 
-    lq: torch.Tensor
-    gt: torch.Tensor
-    detail: torch.Tensor
-    corner: torch.Tensor
+    key: str
+    pixels: NDArray[np.uint8]
 
 
-def permuted(index: int, length: int, seed: int) -> int:
-    """The item that an endless, epoch-wise shuffled pass over ``length`` items meets at position ``index``."""
-    epoch, position = divmod(index, length)
-    return int(_order(length, seed, epoch)[position])
-
-
-@lru_cache(maxsize=2)  # a batch may reach into the next epoch
-def _order(length: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, epoch)).permutation(length)
-
-
-def read_crops(folders: Sequence[Path], name_prefixes: Sequence[str] = ("",)) -> list[Crop]:
-    """Decode all square pictures in ``folders`` whose name begins with one of ``name_prefixes``, sorted by name.
-
-    Raises:
-        RecipeError: a folder is missing, holds no such picture, or a picture is not square or cannot be read.
-    """
-    return [read_crop(path) for folder in folders for path in crop_paths(folder, name_prefixes)]
-
-
-class CropPatches(Dataset[CropSample]):
-    """Endless random patches of degraded crops.
-
-    Patches are cut before the degradation: what lies outside cannot matter much, and a patch costs what a patch costs.
-    Crops smaller than ``size`` are enlarged; their samples are marked as lacking detail.
+def list_crops(path: Path, name_prefixes: Sequence[str] = ("",)) -> list[Path]:
+    """List the images of a folder, at any depth, by the rules for photos (:func:`revisage.jobs.sources.collect`).
 
     Args:
-        crops: faces, decoded or to be decoded when asked for.
-        size: side that faces have when they are restored.
-        patch: side of a sample, at most ``size``.
-        degradation: makes (lq, gt) from a picture.
-        seed: sample ``index`` depends on (seed, index) and on nothing else.
-        p_face_patch: probability that a patch lies over the face; the others lie anywhere.
-        whole: the degraded picture is all of the face, though the original is a patch.
-        oversample: patches are degraded at this many times their size, and averaged then; for a network that works on
-            pictures that were made smaller.
+        path: a folder, a pattern, or an image file.
+        name_prefixes: beginnings of the file names to use.
+
+    Returns:
+        Files sorted by name within each folder, files before folders.
+
+    Raises:
+        RecipeError: there is no such path, a folder cannot be read, or no image is left.
     """
-
-    def __init__(
-        self,
-        crops: Source,
-        *,
-        size: int,
-        patch: int,
-        degradation: Degradation,
-        seed: int,
-        p_face_patch: float = 0.0,
-        whole: bool = False,
-        oversample: int = 1,
-    ) -> None:
-        self.crops = crops
-        self.size = size
-        self.patch = patch
-        self.degradation = degradation
-        self.seed = seed
-        self.p_face_patch = p_face_patch
-        self.whole = whole
-        self.oversample = oversample
-
-    def __len__(self) -> int:
-        return len(self.crops)
-
-    def __getitem__(self, index: int) -> CropSample:
-        rng = np.random.default_rng((self.seed, 1, index))
-        crop = self.crops[permuted(index, len(self.crops), self.seed)]
-        pixels, left, top, own = self._drawn(crop.pixels, rng)
-        ratio = self.size / pixels.shape[0]
-        side, part = (self.size, pixels) if self.whole else (self.patch, pixels[top : top + own, left : left + own])
-        pair = self.degradation(resized(to_float(np.ascontiguousarray(part)), side * self.oversample), rng)
-        lq, gt = (resized(picture, side) for picture in pair)
-        corner = left * ratio, top * ratio
-        if self.whole:
-            corner = tuple(min(round(place), self.size - self.patch) for place in corner)
-            gt = gt[corner[1] : corner[1] + self.patch, corner[0] : corner[0] + self.patch]
-        return {
-            "lq": chw(lq),
-            "gt": chw(gt),
-            "detail": torch.tensor(float(crop.pixels.shape[0] >= self.size)),
-            "corner": torch.tensor(corner, dtype=torch.float32),
-        }
-
-    def _drawn(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[NDArray[np.uint8], int, int, int]:
-        """The crop, perhaps mirrored, and a patch of it in its own pixels: left, top, side."""
-        side = pixels.shape[0]
-        own = round(self.patch * side / self.size)
-        top, left = (int(value) for value in rng.integers(0, side - own + 1, size=2))
-        mirrored = rng.random() < 0.5
-        if self.p_face_patch and rng.random() < self.p_face_patch:
-            top, left = (round(share * (side - own)) for share in FACE)
-        elif mirrored:
-            left = side - own - left
-        return pixels[:, ::-1] if mirrored else pixels, left, top, own
+    try:
+        sources = list(collect([path]))
+    except InputError as error:
+        raise RecipeError(f"no crops: {error}") from error
+    if fault := next((source.fault for source in sources if source.fault), ""):
+        raise RecipeError(fault)
+    paths = [source.path for source in sources if source.path.name.startswith(tuple(name_prefixes))]
+    if not paths:
+        raise RecipeError(f"no images in {path}{named(name_prefixes)}")
+    return paths
 
 
-def resized(crop: FloatImage, size: int) -> FloatImage:
-    """A square crop at another size: (size, size, 3), cubic if it grows, averaged over areas if it shrinks."""
-    if len(crop) == size:
-        return crop
-    method = cv2.INTER_CUBIC if len(crop) < size else cv2.INTER_AREA
-    return np.clip(cv2.resize(crop, (size, size), interpolation=method), 0, 1, dtype=np.float32)
+def read_crop(path: Path) -> Crop:
+    """Decode a square image file.
+
+    Raises:
+        RecipeError: the file cannot be read, or is not a square image.
+    """
+    try:
+        if FORMATS.get(path.suffix.lower()) is HEIF:  # OpenCV does not read it
+            pixels = np.asarray(from_float(to_float(read_image(path)), np.uint8), np.uint8)
+            return _square(path.stem, pixels, str(path))
+        return decode_crop(path.stem, safe_read(path), str(path))
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}") from error
+    except ImageError as error:
+        raise RecipeError(str(error)) from error
 
 
-def chw(picture: FloatImage) -> torch.Tensor:
-    """(H, W, 3) in [0, 1] -> (3, H, W) in [-1, 1]."""
-    planes = np.empty((3, *picture.shape[:2]), np.float32)
-    cv2.split(picture, [planes[0], planes[1], planes[2]])
-    return torch.add(torch.tensor(-1.0), torch.from_numpy(planes), alpha=2)
+def decode_crop(key: str, data: bytes, origin: str) -> Crop:
+    """Bytes of an image file -> crop.
+
+    Args:
+        key: of the crop.
+        data: the bytes.
+        origin: name of the file for messages.
+
+    Raises:
+        RecipeError: not a square image.
+    """
+    return _square(key, decode_image(data, origin), origin)
+
+
+def decode_image(data: bytes, origin: str) -> NDArray[np.uint8]:
+    """Bytes of an image file -> (H, W, 3) uint8 RGB.
+
+    Args:
+        data: the bytes.
+        origin: name of the file for messages.
+
+    Raises:
+        RecipeError: no image, a damaged one, or one with a side over ``MAX_SIDE``.
+    """
+    side = _longer_side(data)
+    if side > MAX_SIDE:
+        raise RecipeError(f"{origin} is refused: training takes images of up to {MAX_SIDE} pixels a side")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if side else None
+    if pixels is None:
+        raise RecipeError(f"{origin} is not a readable image")
+    return np.asarray(pixels, np.uint8)
+
+
+def _square(key: str, pixels: NDArray[np.uint8], origin: str) -> Crop:
+    if pixels.shape[0] != pixels.shape[1]:
+        raise RecipeError(f"{origin} is not square: an aligned crop is expected")
+    return Crop(key, pixels)
+
+
+def _longer_side(data: bytes) -> int:
+    """Pixels of the longer side as the file's header states them; 0 if it is no header of an image."""
+    try:
+        return max(PIL.Image.open(io.BytesIO(data)).size)
+    except PIL.Image.DecompressionBombError:
+        return MAX_SIDE + 1
+    except Exception:  # damage is of every kind
+        return 0
+
+
+def named(name_prefixes: Sequence[str]) -> str:
+    """Text for messages: `` with names that begin with A or B``, or nothing if any name will do."""
+    beginnings = " or ".join(filter(None, name_prefixes))
+    return f" with names that begin with {beginnings}" if beginnings else ""

@@ -1,37 +1,33 @@
 """Where aligned faces are read from: folders, the classic LMDB, tar shards. One contract: a sequence of :class:`Crop`.
 
-A source knows its length and gives any crop by its place, always the same one: that is what makes samples
-reproducible and an interrupted run resumable. It may be used in several processes at once; each opens its own files.
+A source knows its length and gives the crop at any index, always the same one. This makes samples reproducible and an
+interrupted run resumable. A source may be used in several processes at once; each opens its own files.
 """
 
 from __future__ import annotations
 
-import io
-from collections import OrderedDict
-from collections.abc import Sequence
+import os
+import shutil
+import tarfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol, cast
 
 import cv2
-import numpy as np
-import PIL.Image
-from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset
 
-from revisage.errors import RecipeError
-from revisage.files import safe_read
+from revisage.errors import OutputError, RecipeError
+from revisage.files import safe_open, safe_read
+from revisage.images import has_image_extension
+from revisage.training.data.crops import Crop, decode_crop, list_crops, named, read_crop
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-LARGEST_SIDE = 8192
-"""Pixels; a small file may unpack to any number of them."""
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A decoded aligned face: (S, S, 3) uint8 RGB."""
-
-    name: str
-    pixels: NDArray[np.uint8]
+LMDB_NAMES = "meta_info.txt"
+PNG_LEVEL = 1
+MAX_IMAGE_BYTES = 2**28
+"""A shard's headers may state any size of a member."""
+_COMMIT_EVERY = 1000
+_ENVIRONMENTS: dict[Path, tuple[int, Any]] = {}
 
 
 class Source(Protocol):
@@ -42,23 +38,56 @@ class Source(Protocol):
         ...
 
     def __getitem__(self, index: int, /) -> Crop:
-        """The face at a place (0 .. len - 1), decoded (RecipeError: it cannot be)."""
+        """The face at an index (0 .. len - 1), decoded (RecipeError: it cannot be)."""
         ...
 
 
-class FolderSource:
-    """Pictures in folders, decoded when they are asked for.
+def open_source(names: str | Path | Iterable[str | Path], name_prefixes: Sequence[str] = ("",)) -> Source:
+    """Open one source, or several one after the other.
 
     Args:
-        folders: where to look, not below.
-        name_prefixes: beginnings of the names to take.
+        names: folders, image files or patterns; ``.lmdb`` folders; ``.tar`` shards, paths or URLs.
+        name_prefixes: beginnings of the image names to use.
 
     Raises:
-        RecipeError: a folder is missing or holds no such picture.
+        RecipeError: one of them cannot be read, or holds no such image.
+    """
+    names = [names] if isinstance(names, str | Path) else names
+    sources = [_open(os.fspath(name), name_prefixes) for name in names]
+    return sources[0] if len(sources) == 1 else cast("Source", ConcatDataset(cast("Any", sources)))
+
+
+def _open(name: str, name_prefixes: Sequence[str]) -> Source:
+    if name.endswith(".tar"):
+        return TarSource([name], name_prefixes)
+    if name.rstrip("/").endswith(".lmdb"):
+        return LmdbSource(Path(name), name_prefixes)
+    return FolderSource([Path(name)], name_prefixes)
+
+
+def read_crops(names: str | Path | Iterable[str | Path], name_prefixes: Sequence[str] = ("",)) -> list[Crop]:
+    """Decode all images of :func:`open_source`.
+
+    Raises:
+        RecipeError: a source is missing or holds no such image, or an image is not square or cannot be read.
+    """
+    source = open_source(names, name_prefixes)
+    return [source[index] for index in range(len(source))]
+
+
+class FolderSource:
+    """Images in folders and below them, decoded when they are asked for.
+
+    Args:
+        folders: where to look; files and patterns as well, see :func:`list_crops`.
+        name_prefixes: beginnings of the file names to use.
+
+    Raises:
+        RecipeError: a folder is missing or holds no such image.
     """
 
-    def __init__(self, folders: Sequence[Path], name_prefixes: Sequence[str] = ("",)) -> None:
-        self.paths = [path for folder in folders for path in crop_paths(folder, name_prefixes)]
+    def __init__(self, folders: Iterable[Path], name_prefixes: Sequence[str] = ("",)) -> None:
+        self.paths = [path for folder in folders for path in list_crops(folder, name_prefixes)]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -67,83 +96,206 @@ class FolderSource:
         return read_crop(self.paths[index])
 
 
-class CachedSource:
-    """A source whose crops are kept once decoded, the most recently used first, in each process that reads it.
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """An image in a shard: where its bytes begin, and how many there are."""
+
+    key: str
+    shard: int
+    offset: int
+    size: int
+
+
+class TarSource:
+    """Images in tar shards as WebDataset names them, ``key.png`` or ``key.jpg`` beside ``key.json`` and others.
+
+    A shard is not streamed: its table of contents is read once, and each image by its offset. So any sample can be made
+    alone, every epoch has an order of its own over all shards, and a run resumes exactly. From a bucket (any URL that
+    fsspec understands: ``s3://``, ``gs://``, ``https://``) each image is one request for a range of bytes.
 
     Args:
-        source: what is read.
-        megabytes: of decoded pixels to keep at most; a crop of 512 pixels takes 0.79.
-    """
-
-    def __init__(self, source: Source, megabytes: float = 1000) -> None:
-        self.source = source
-        self._room = megabytes * 1e6
-        self._kept: OrderedDict[int, Crop] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int, /) -> Crop:
-        crop = self._kept.pop(index, None)
-        if crop is None:
-            crop = self.source[index]
-            self._room -= crop.pixels.nbytes
-        self._kept[index] = crop
-        while self._room < 0 and self._kept:
-            _, oldest = self._kept.popitem(last=False)
-            self._room += oldest.pixels.nbytes
-        return crop
-
-
-def crop_paths(folder: Path, name_prefixes: Sequence[str] = ("",)) -> list[Path]:
-    """Pictures in a folder whose name begins with one of ``name_prefixes``, sorted by name (RecipeError: none)."""
-    if not folder.is_dir():
-        raise RecipeError(f"no folder of aligned crops at {folder}")
-    paths = sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name.startswith(tuple(name_prefixes))
-    )
-    if not paths:
-        raise RecipeError(f"no crops in {folder} that begin with {', '.join(map(repr, name_prefixes))}")
-    return paths
-
-
-def read_crop(path: Path) -> Crop:
-    """Decode a square picture (RecipeError: it is not one)."""
-    try:
-        data = safe_read(path)
-    except OSError as error:
-        raise RecipeError(f"cannot read {path}: {error.strerror}") from error
-    return decoded(path.stem, data, str(path))
-
-
-def decoded(name: str, data: bytes, origin: str) -> Crop:
-    """Bytes of a picture file -> crop; ``origin`` is what an error calls it (RecipeError: not a square picture)."""
-    pixels = decoded_picture(data, origin)
-    if pixels.shape[0] != pixels.shape[1]:
-        raise RecipeError(f"{origin} is not a square picture")
-    return Crop(name, pixels)
-
-
-def decoded_picture(data: bytes, origin: str) -> NDArray[np.uint8]:
-    """Bytes of a picture file -> (H, W, 3) uint8 RGB; ``origin`` is what an error calls it.
+        shards: paths or URLs of uncompressed tar files; images come in their order and that of the files.
+        name_prefixes: beginnings of the keys to use.
 
     Raises:
-        RecipeError: no picture, a damaged one, or one of a side over ``LARGEST_SIDE``.
+        RecipeError: a shard cannot be read, is no tar file, is compressed, or holds no such image.
     """
-    side = _side_of(data)
-    if side > LARGEST_SIDE:
-        raise RecipeError(f"{origin} is refused: training takes pictures of up to {LARGEST_SIDE} pixels a side")
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if side else None
-    if pixels is None:
-        raise RecipeError(f"{origin} is not a picture")
-    return np.asarray(pixels, np.uint8)
+
+    def __init__(self, shards: Sequence[str | os.PathLike[str]], name_prefixes: Sequence[str] = ("",)) -> None:
+        self.shards = [os.fspath(shard) for shard in shards]
+        self._members = [
+            member for number in range(len(self.shards)) for member in self._contents(number, tuple(name_prefixes))
+        ]
+        self._files: dict[tuple[int, int], IO[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __getitem__(self, index: int, /) -> Crop:
+        member = self._members[index]
+        # A file that was opened before a fork shares its position with the parent: each process opens its own.
+        process_and_shard = os.getpid(), member.shard
+        try:
+            if process_and_shard not in self._files:
+                self._files[process_and_shard] = _open_shard(self.shards[member.shard])
+            file = self._files[process_and_shard]
+            file.seek(member.offset)
+            data = file.read(member.size)
+        except OSError as error:
+            raise RecipeError(f"cannot read {self.shards[member.shard]}: {error.strerror or error}") from error
+        return decode_crop(member.key, data, f"{member.key} in {self.shards[member.shard]}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_files": {}}
+
+    def _contents(self, number: int, name_prefixes: tuple[str, ...]) -> list[_Member]:
+        shard = self.shards[number]
+        try:
+            with _open_shard(shard) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+                members = [
+                    # A key ends at the first dot of the file's name.
+                    _Member(path.name.split(".")[0], number, info.offset_data, info.size)
+                    for info in archive
+                    if info.isfile()
+                    and (path := PurePosixPath(info.name)).name.startswith(name_prefixes)
+                    and not path.name.startswith(".")
+                    and has_image_extension(Path(path))
+                ]
+        except (OSError, tarfile.TarError) as error:
+            raise RecipeError(f"{shard} is not a readable, uncompressed tar file: {error}") from error
+        if not members:
+            raise RecipeError(f"{shard} holds no images{named(name_prefixes)}")
+        if any(member.size > MAX_IMAGE_BYTES for member in members):
+            raise RecipeError(f"{shard} is refused: it states an image of more than {MAX_IMAGE_BYTES} bytes")
+        return members
 
 
-def _side_of(data: bytes) -> int:
-    """Pixels of the longer side as the file's header states them; 0 if it is no header of a picture."""
+def _open_shard(shard: str) -> IO[bytes]:
+    if "://" not in shard:
+        return safe_open(shard)  # kept open
+    from fsspec.core import url_to_fs
+
     try:
-        return max(PIL.Image.open(io.BytesIO(data)).size)
-    except PIL.Image.DecompressionBombError:
-        return LARGEST_SIDE + 1
-    except Exception:  # damage is of every kind
-        return 0
+        files, path = url_to_fs(shard)
+        return files.open(path, "rb")
+    except (ImportError, ValueError) as error:
+        raise RecipeError(f"cannot open {shard}: {error}") from error
+
+
+class LmdbSource:
+    """Images in a classic LMDB, sorted by name; each process opens it when it first reads.
+
+    The database is a folder: ``data.mdb`` maps the name of an image without extension, in ASCII, to the bytes of its
+    PNG; ``meta_info.txt`` has a line ``name.png (height,width,channels) level`` for each, level being the PNG's
+    compression.
+
+    Args:
+        path: a folder ending in ``.lmdb``.
+        name_prefixes: beginnings of the names to use.
+
+    Raises:
+        RecipeError: the path does not end in ``.lmdb``, or there is no such database with a list of such names.
+    """
+
+    def __init__(self, path: Path, name_prefixes: Sequence[str] = ("",)) -> None:
+        if path.suffix != ".lmdb":
+            raise RecipeError(f"the name of an LMDB ends in .lmdb, unlike {path}")
+        try:
+            lines = safe_read(path / LMDB_NAMES).decode("ascii").splitlines()
+        except OSError as error:
+            raise RecipeError(f"cannot read {path / LMDB_NAMES}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path / LMDB_NAMES} is no list of names in ASCII") from error
+        self.path = path.resolve()
+        names = (line.split(".")[0] for line in lines if line.strip())
+        self.names = sorted(name for name in names if name.startswith(tuple(name_prefixes)))
+        if not self.names:
+            raise RecipeError(f"{path / LMDB_NAMES} lists no images{named(name_prefixes)}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int, /) -> Crop:
+        name = self.names[index]
+        environment = _environment(self.path)
+        try:
+            with environment.begin() as transaction:
+                data = transaction.get(name.encode("ascii"))
+        except _lmdb().Error as error:  # a name that cannot be one, or a page that is not one
+            raise RecipeError(f"cannot read {name} from {self.path}: {error}") from error
+        if data is None:
+            raise RecipeError(f"{self.path} holds no image {name}, though {LMDB_NAMES} lists it")
+        return decode_crop(name, bytes(data), f"{name} in {self.path}")
+
+
+def _environment(path: Path) -> Any:
+    """The open database of this process. LMDB allows one a process, and none that was opened before a fork."""
+    pid, environment = _ENVIRONMENTS.get(path, (0, None))
+    if pid != os.getpid():
+        lmdb = _lmdb()
+        if environment is not None:
+            environment.close()
+        try:
+            environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
+        except lmdb.Error as error:
+            raise RecipeError(f"{path} is not a whole LMDB: {error}") from error
+        # The file is mapped: to read a page beyond its end kills the process.
+        stated = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if (path / "data.mdb").stat().st_size < stated:
+            environment.close()
+            raise RecipeError(f"{path} is not a whole LMDB: data.mdb has fewer than {stated} bytes")
+        _ENVIRONMENTS[path] = os.getpid(), environment
+    return environment
+
+
+def write_lmdb(path: Path, crops: Iterable[Crop]) -> None:
+    """Write a classic LMDB under a temporary name; it gets its own when it is complete.
+
+    Args:
+        path: a folder ending in ``.lmdb`` that does not exist yet.
+        crops: with keys in ASCII, without dots.
+
+    Raises:
+        OutputError: the folder exists, a key is impossible or comes twice, or the disk is full.
+    """
+    if path.suffix != ".lmdb" or path.exists():
+        raise OutputError(f"cannot write {path}: an LMDB is a new folder whose name ends in .lmdb")
+    lmdb, part = _lmdb(), path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        # The file grows as it is filled; this is only the largest size that it may reach.
+        with lmdb.open(str(part), map_size=2**40) as environment:
+            lines = _fill(environment, crops, path)
+        (part / LMDB_NAMES).write_text("".join(lines), encoding="utf-8")
+        part.rename(path)
+    except (OSError, lmdb.Error) as error:
+        raise OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _fill(environment: Any, crops: Iterable[Crop], path: Path) -> list[str]:
+    lines: list[str] = []
+    transaction = environment.begin(write=True)
+    for count, crop in enumerate(crops, 1):
+        if not crop.key.isascii() or not crop.key.isprintable() or not crop.key or "." in crop.key:
+            raise OutputError(f"cannot write {path}: {crop.key!r} is no name for an image in an LMDB")
+        done, data = cv2.imencode(".png", crop.pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
+        if not done or not transaction.put(crop.key.encode("ascii"), data.tobytes(), overwrite=False):
+            raise OutputError(f"cannot write {path}: the image {crop.key} comes twice or cannot be encoded")
+        height, width, channels = crop.pixels.shape
+        lines.append(f"{crop.key}.png ({height},{width},{channels}) {PNG_LEVEL}\n")
+        if count % _COMMIT_EVERY == 0:
+            transaction.commit()
+            transaction = environment.begin(write=True)
+    transaction.commit()
+    return lines
+
+
+def _lmdb() -> Any:
+    try:
+        import lmdb
+    except ImportError as error:
+        raise RecipeError("LMDB needs the package lmdb: pip install 'revisage[train]'") from error
+    return lmdb

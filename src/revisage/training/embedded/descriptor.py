@@ -22,8 +22,8 @@ from revisage.images.pixels import to_float, to_tensor
 from revisage.models.checkpoint import Header
 from revisage.models.nets.face_embedder import CANVAS, FaceEmbedder
 from revisage.training.config import Strict
-from revisage.training.data.crops import read_crops
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, StepSettings
+from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
 from revisage.training.embedded.face_views import FaceViews, restorations
 from revisage.training.losses.contrastive import supervised_contrastive_loss
@@ -53,7 +53,7 @@ class IdentityEmbedderConfig(Strict):
         crops: folders of aligned square crops, one a person.
         name_prefixes: beginnings of the file names to use, say the sources whose licence allows it.
         restored: folders of what a restorer made of them when they were degraded, under the same names.
-        colours: done to every view.
+        color_steps: done to every view.
         degradation: of these each view meets one; in pixels of a face of ``CANVAS`` (136).
         network: what is trained.
         initial_weights: initial weights.
@@ -65,7 +65,7 @@ class IdentityEmbedderConfig(Strict):
     crops: tuple[Path, ...] = Field(min_length=1)
     name_prefixes: tuple[str, ...] = ("",)
     restored: tuple[Path, ...] = ()
-    colours: tuple[StepSettings, ...] = ()
+    color_steps: tuple[StepSettings, ...] = ()
     degradation: tuple[DegradationSettings, ...] = Field((Steps(()),), min_length=1)
     network: FaceEmbedderConfig = FaceEmbedderConfig()
     initial_weights: Path | None = None
@@ -90,7 +90,7 @@ class IdentityEmbedderTask:
             read_crops(config.crops, config.name_prefixes),
             restorations([read_crops([folder], config.name_prefixes) for folder in config.restored]),
             size=CANVAS,
-            colours=config.colours,
+            color_steps=config.color_steps,
             degradations=config.degradation,
             seed=seed,
         )

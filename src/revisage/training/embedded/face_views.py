@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 
 from revisage.errors import RecipeError
 from revisage.images.pixels import from_float, to_float
-from revisage.training.data.crops import chw, permuted, resized
-from revisage.training.data.degradations.step import Degradation, Step
-from revisage.training.data.sources import Crop
+from revisage.training.data.crops import Crop
+from revisage.training.data.datasets import resize_crop, shuffled_index, to_chw_tensor
+from revisage.training.data.degradations.steps import Degradation, Step
 from revisage.training.embedded.changed_faces import drawn_change
 from revisage.types import FloatImage
 
@@ -42,7 +42,7 @@ class FaceViews(Dataset[ViewsSample]):
         crops: one aligned face a person.
         restored: what a restorer made of them when they were degraded; name of a crop -> pictures.
         size: side of the views.
-        colours: done to each view, one after the other.
+        color_steps: done to each view, one after the other.
         degradations: of these each view meets one, all equally likely; in pixels of a view.
         seed: see above.
     """
@@ -53,15 +53,15 @@ class FaceViews(Dataset[ViewsSample]):
         restored: Mapping[str, Sequence[Crop]],
         *,
         size: int,
-        colours: Sequence[Step],
+        color_steps: Sequence[Step],
         degradations: Sequence[Degradation],
         seed: int,
     ) -> None:
         self.faces = [
-            tuple(_shrunk(version.pixels, size) for version in (crop, *restored.get(crop.name, ()))) for crop in crops
+            tuple(_shrunk(version.pixels, size) for version in (crop, *restored.get(crop.key, ()))) for crop in crops
         ]
         self.size = size
-        self.colours = colours
+        self.color_steps = color_steps
         self.degradations = degradations
         self.seed = seed
 
@@ -70,14 +70,14 @@ class FaceViews(Dataset[ViewsSample]):
 
     def __getitem__(self, index: int) -> ViewsSample:
         rng = np.random.default_rng((self.seed, 1, index))
-        place = permuted(index, len(self.faces), self.seed)
+        place = shuffled_index(index, len(self.faces), self.seed)
         versions = [to_float(version) for version in self.faces[place]]
         change = drawn_change(self._another(place, rng), rng)
         faces = [versions[int(rng.integers(len(versions)))] for _ in range(4)]
         faces[2:] = [change(face) for face in faces[2:]]
         mirrored = rng.random() < 0.5
         views = [self._view(cv2.flip(face, 1) if mirrored else face, rng) for face in faces]  # pyright: ignore[reportArgumentType]
-        return {"views": torch.stack([chw(view) for view in views])}
+        return {"views": torch.stack([to_chw_tensor(view) for view in views])}
 
     def _another(self, place: int, rng: np.random.Generator) -> FloatImage:
         """Somebody else."""
@@ -86,8 +86,8 @@ class FaceViews(Dataset[ViewsSample]):
 
     def _view(self, face: FloatImage, rng: np.random.Generator) -> FloatImage:
         view = misaligned(face, rng)
-        for colour in self.colours:
-            view = colour(view, rng)
+        for step in self.color_steps:
+            view = step(view, rng)
         if rng.random() < COVERED:
             view = covered(view, rng)
         return self.degradations[int(rng.integers(len(self.degradations)))](view, rng)[0]
@@ -97,7 +97,7 @@ def restorations(folders: Sequence[Sequence[Crop]]) -> dict[str, list[Crop]]:
     """Restored pictures of several folders by the name of the face (RecipeError: a folder holds fewer than another)."""
     found: dict[str, list[Crop]] = {}
     for crop in (crop for folder in folders for crop in folder):
-        found.setdefault(crop.name, []).append(crop)
+        found.setdefault(crop.key, []).append(crop)
     if short := [name for name, versions in found.items() if len(versions) != len(folders)]:
         raise RecipeError(f"not every folder of task.restored holds {short[0]} once")
     return found
@@ -124,4 +124,4 @@ def covered(face: FloatImage, rng: np.random.Generator) -> FloatImage:
 
 
 def _shrunk(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    return np.asarray(from_float(resized(to_float(pixels), size), np.uint8), np.uint8)
+    return np.asarray(from_float(resize_crop(to_float(pixels), size), np.uint8), np.uint8)

@@ -11,12 +11,12 @@ import numpy as np
 from revisage.training.data.components import (
     PUBLISHED_SIZE,
     Components,
-    components_of,
+    estimate_components,
     read_components,
     write_components,
 )
-from revisage.training.data.lmdb_source import LmdbSource, write_lmdb
-from revisage.training.data.sources import read_crop
+from revisage.training.data.crops import read_crop
+from revisage.training.data.sources import LmdbSource, write_lmdb
 from revisage.training.prepare.records import FaceRecord, PhotoRecord
 
 
@@ -37,7 +37,7 @@ def write_landmarks(path: Path, records: Iterable[PhotoRecord]) -> None:
 def components_at_512(face: FaceRecord) -> Components:
     """Eyes and mouth in pixels of a crop of 512 pixels, whatever the side of the face's own."""
     points = np.array(face.landmarks)
-    return components_of((points + 0.5) * (PUBLISHED_SIZE / face.side) - 0.5)
+    return estimate_components((points + 0.5) * (PUBLISHED_SIZE / face.side) - 0.5)
 
 
 def write_lmdbs(output: Path, records: Iterable[PhotoRecord]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
@@ -16,13 +16,10 @@ from revisage.models.checkpoint import Header
 from revisage.models.nets.coarse_to_fine import CoarseToFineUNet, parts
 from revisage.models.nets.gfpgan import GFPGANCore
 from revisage.training.config import Strict
-from revisage.training.data.crops import CropPatches, read_crops
-from revisage.training.data.degradations.blur import Blur
-from revisage.training.data.degradations.jpeg import Jpeg
-from revisage.training.data.degradations.noise import Noise
-from revisage.training.data.degradations.recipes import DegradationSettings, Steps
-from revisage.training.data.degradations.resize import Shrink
-from revisage.training.data.degradations.sequence import one_of
+from revisage.training.data.datasets import CropPatches
+from revisage.training.data.degradations.recipes import DegradationSettings, Steps, choose_randomly
+from revisage.training.data.degradations.steps import Probability
+from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.adversary import (
@@ -84,10 +81,10 @@ class RestorerConfig(Strict):
     Attributes:
         data: whole faces, perhaps with the places of eyes and mouth; or else:
         crops: folders of aligned square crops, of which patches are shown.
-        name_prefixes: beginnings of the file names to use, say the sources whose licence allows it.
+        name_prefixes: beginnings of the file names to use, such as sources with a suitable licence.
         size: side of a restored face in pixels.
         patch: side of a training sample cut from it.
-        p_face_patch: share of the patches that lie over the face; the others lie anywhere.
+        p_face_patch: probability that a patch lies over the face; the others lie anywhere.
         oversample: patches are degraded at this many times their size; for a network that is to see smaller pictures.
         degradation: how patches become inputs (:mod:`revisage.training.data.degradations.recipes`); of several, each
             sample draws one.
@@ -104,9 +101,9 @@ class RestorerConfig(Strict):
     name_prefixes: tuple[str, ...] = ("",)
     size: PositiveInt = 512
     patch: PositiveInt = 256
-    p_face_patch: NonNegativeFloat = 0.0
+    p_face_patch: Probability = 0.0
     oversample: PositiveInt = 1
-    degradation: tuple[DegradationSettings, ...] = Field((Steps((Blur(), Shrink(), Noise(), Jpeg())),), min_length=1)
+    degradation: tuple[DegradationSettings, ...] = Field((Steps(),), min_length=1)
     network: Annotated[
         RestorationUNetConfig | CoarseToFineUNetConfig | GFPGANv1CleanConfig | GFPGANv1Config,
         Field(discriminator="type"),
@@ -130,7 +127,7 @@ class RestorerConfig(Strict):
             read_crops(self.crops, self.name_prefixes),
             size=self.size,
             patch=self.patch,
-            degradation=one_of(self.degradation),
+            degradation=choose_randomly(self.degradation),
             seed=seed,
             p_face_patch=self.p_face_patch,
             oversample=self.oversample,

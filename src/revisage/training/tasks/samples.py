@@ -11,30 +11,16 @@ from pydantic import PositiveFloat
 from torch.utils.data import Dataset
 
 from revisage.training.config import Strict
-from revisage.training.data.augmentation import ExtendedAugmentation
-from revisage.training.data.components import read_components
-from revisage.training.data.degradations.colour import to_gray
-from revisage.training.data.degradations.ffhq_degradation import FFHQOptions
+from revisage.training.data.components import ExtendedAugmentation, read_components
+from revisage.training.data.datasets import FFHQDegradationDataset
+from revisage.training.data.degradations.published import FFHQDegradation
 from revisage.training.data.degradations.recipes import DegradationSettings
-from revisage.training.data.degradations.step import Probability
-from revisage.training.data.ffhq import FFHQDegradationDataset
-from revisage.training.data.lmdb_source import LmdbSource
-from revisage.training.data.sources import FolderSource, Source
-from revisage.training.data.tar_source import TarSource
+from revisage.training.data.degradations.steps import Probability, to_gray
+from revisage.training.data.sources import open_source
 from revisage.types import FloatImage
 
 Names = str | tuple[str, ...]
-"""Folders of aligned square pictures; or one ``.lmdb``; or ``.tar`` shards, paths or URLs."""
-
-
-def open_source(names: Names) -> Source:
-    """Faces from wherever they lie (RecipeError: they cannot be read)."""
-    places = (names,) if isinstance(names, str) else names
-    if all(place.endswith(".tar") for place in places):
-        return TarSource(places)
-    if len(places) == 1 and places[0].rstrip("/").endswith(".lmdb"):
-        return LmdbSource(Path(places[0]))
-    return FolderSource([Path(place) for place in places])
+"""Folders, files or patterns of aligned square images; ``.lmdb`` folders; ``.tar`` shards, paths or URLs."""
 
 
 class FacesConfig(Strict):
@@ -77,7 +63,7 @@ class DegradedFacesConfig(Strict):
     landmarks: Path | None = None
     eye_enlarge_ratio: PositiveFloat = 1.4
     augmentation: ExtendedAugmentation | None = None
-    degradation: DegradationSettings = FFHQOptions()
+    degradation: DegradationSettings = FFHQDegradation()
 
     def build(self, size: int, seed: int) -> Dataset[Any]:
         """Samples of side ``size`` by image count (RecipeError if something is missing)."""

@@ -1,1 +1,1 @@
-"""Degradations: steps that make a good picture bad, and the published ways of putting them together."""
+"""Degradations: steps that make a good image bad, and the published ways of combining them."""

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.training.data.degradations.colour import LUMA
-from revisage.training.data.degradations.step import STRICT, Range
+from revisage.training.data.degradations.steps import LUMA, STRICT, Range, clip
 from revisage.types import FloatImage
 
 SEPIA = np.array([1.07, 0.86, 0.61], np.float32)
@@ -21,7 +20,7 @@ Count = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True, config=STRICT)
 class Sepia:
-    """Brown tones instead of colours, ``strength`` of the way."""
+    """Brown tones instead of colors, ``strength`` of the way."""
 
     strength: Range = (0.5, 1.0)
 
@@ -29,7 +28,7 @@ class Sepia:
         """Apply the step."""
         strength = rng.uniform(*self.strength)
         mix = (1 - strength) * np.eye(3) + strength * np.outer(SEPIA, LUMA)
-        return _clipped(np.asarray(cv2.transform(image, mix.astype(np.float32)), np.float32))
+        return clip(np.asarray(cv2.transform(image, mix.astype(np.float32)), np.float32))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -51,7 +50,7 @@ class Fading:
         yellow = rng.uniform(*self.yellow) * np.array([0.0, 0.3, 1.0])
         low = np.maximum(rng.uniform(*self.black) - yellow / 2, 0)
         high = np.maximum(rng.uniform(*self.white) - yellow, low)
-        return _clipped(image * (high - low).astype(np.float32) + low.astype(np.float32))
+        return clip(image * (high - low).astype(np.float32) + low.astype(np.float32))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -73,7 +72,7 @@ class Scratches:
             strength = int(255 * rng.uniform(*self.opacity))
             # Coordinates in 16ths of a pixel.
             cv2.polylines(marks, [np.rint(points * 16).astype(np.int32)], False, strength, 1, cv2.LINE_AA, 4)
-        return _covered(image, marks, rng.uniform(0.8, 1.0) if rng.random() < 0.75 else rng.uniform(0.0, 0.2))
+        return _paint(image, marks, rng.uniform(0.8, 1.0) if rng.random() < 0.75 else rng.uniform(0.0, 0.2))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -89,25 +88,25 @@ class Dust:
         height, width = image.shape[:2]
         marks = np.zeros((height, width), np.uint8)
         for _ in range(int(rng.integers(self.specks[0], self.specks[1] + 1))):
-            centre = np.rint(rng.uniform((0, 0), (width, height)) * 16).astype(int).tolist()
+            center = np.rint(rng.uniform((0, 0), (width, height)) * 16).astype(int).tolist()
             radius = int(16 * min(rng.exponential(width / 600) + 0.3, width / 60))
-            cv2.circle(marks, centre, radius, int(255 * rng.uniform(*self.opacity)), -1, cv2.LINE_AA, 4)
+            cv2.circle(marks, center, radius, int(255 * rng.uniform(*self.opacity)), -1, cv2.LINE_AA, 4)
         for _ in range(int(rng.integers(self.hairs[0], self.hairs[1] + 1))):
             angles = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.35, 14))
             steps = np.stack([np.cos(angles), np.sin(angles)], axis=1) * width / 120
             points = rng.uniform((0, 0), (width, height)) + np.cumsum(steps, axis=0)
             strength = int(255 * rng.uniform(*self.opacity))
             cv2.polylines(marks, [np.rint(points * 16).astype(np.int32)], False, strength, 1, cv2.LINE_AA, 4)
-        return _covered(image, marks, rng.uniform(0.75, 1.0) if rng.random() < 0.7 else rng.uniform(0.0, 0.25))
+        return _paint(image, marks, rng.uniform(0.75, 1.0) if rng.random() < 0.7 else rng.uniform(0.0, 0.25))
 
 
 @dataclass(frozen=True, config=STRICT)
 class Halftone:
-    """Printed in dots: each colour through a screen of its own angle.
+    """Printed in dots: each color through a screen of its own angle.
 
     Attributes:
         period: distance of the dots in pixels.
-        hardness: 0 leaves the picture as it is, 1 leaves little but dots.
+        hardness: 0 leaves the image unchanged, 1 leaves little but dots.
     """
 
     period: Range = (2.5, 6.0)
@@ -124,8 +123,9 @@ class Halftone:
             along = np.cos(frequency * (x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))))
             across = np.cos(frequency * (y * np.float32(np.cos(angle)) - x * np.float32(np.sin(angle))))
             screen = 0.25 * (along + across)  # [-0.5, 0.5]; a dot grows as its tone darkens
-            result[..., channel] = image[..., channel] + np.float32(hardness) * screen * _midtones(image[..., channel])
-        return _clipped(result)
+            tone = image[..., channel]
+            result[..., channel] = tone + np.float32(hardness) * screen * _midtone_weight(tone)
+        return clip(result)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -138,10 +138,10 @@ class PaperTexture:
         """Apply the step."""
         height, width = image.shape[:2]
         strength = rng.uniform(*self.strength)
-        fine = _clouds(height, width, (max(height // 3, 1), max(width // 2, 1)), rng)
-        broad = _clouds(height, width, (5, 5), rng)
+        fine = _smooth_noise(height, width, (max(height // 3, 1), max(width // 2, 1)), rng)
+        broad = _smooth_noise(height, width, (5, 5), rng)
         shade = 1 + np.float32(strength) * (np.float32(0.6) * fine + np.float32(0.8) * broad)
-        return _clipped(np.asarray(image * shade[..., None], np.float32))
+        return clip(np.asarray(image * shade[..., None], np.float32))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -160,28 +160,24 @@ class FilmGrain:
         """Apply the step."""
         height, width = image.shape[:2]
         size = rng.uniform(*self.size)
-        grain = _clouds(height, width, (max(round(height / size), 1), max(round(width / size), 1)), rng)
+        grain = _smooth_noise(height, width, (max(round(height / size), 1), max(round(width / size), 1)), rng)
         grain *= np.float32(rng.uniform(*self.sigma) / 255)
-        strength = np.float32(0.3) + np.float32(0.7) * _midtones(image)
-        return _clipped(np.asarray(image + grain[..., None] * strength, np.float32))
+        strength = np.float32(0.3) + np.float32(0.7) * _midtone_weight(image)
+        return clip(np.asarray(image + grain[..., None] * strength, np.float32))
 
 
-def _midtones(values: FloatImage) -> FloatImage:
+def _midtone_weight(values: FloatImage) -> FloatImage:
     """4 x (1 - x): 1 in the middle, 0 in black and white."""
     return np.asarray(np.float32(4) * values * (np.float32(1) - values), np.float32)
 
 
-def _clouds(height: int, width: int, cells: tuple[int, int], rng: np.random.Generator) -> FloatImage:
+def _smooth_noise(height: int, width: int, cells: tuple[int, int], rng: np.random.Generator) -> FloatImage:
     """(height, width) float32 noise of about unit variance, smooth between ``cells`` (rows, columns)."""
     noise = rng.standard_normal(cells, dtype=np.float32)
     return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _covered(image: FloatImage, marks: NDArray[np.uint8], level: float) -> FloatImage:
-    """Mix with a gray ``level`` as strongly as ``marks``, (H, W) uint8, say."""
-    share = (marks.astype(np.float32) / np.float32(255))[..., None]
-    return np.asarray(image + share * (np.float32(level) - image), np.float32)
-
-
-def _clipped(image: FloatImage) -> FloatImage:
-    return np.clip(image, 0, 1, out=image)
+def _paint(image: FloatImage, marks: NDArray[np.uint8], level: float) -> FloatImage:
+    """Mix with a gray ``level``; ``marks``, (H, W) uint8, is the opacity times 255."""
+    alpha = (marks.astype(np.float32) / np.float32(255))[..., None]
+    return np.asarray(image + alpha * (np.float32(level) - image), np.float32)

@@ -1,22 +1,22 @@
-"""Degradations as settings: a list of steps in YAML -> a function, checked as strictly as all settings.
+"""Degradations as settings: YAML -> a function, validated as strictly as all settings.
 
 ::
 
     - {step: blur, sigma: [0.1, 10]}
-    - {step: shrink, factor: [1, 8]}
-    - {step: sometimes, probability: 0.2, steps: [{step: sepia}, {step: scratches, count: [2, 6]}]}
+    - {step: downsample, factor: [1, 8]}
+    - {step: random_apply, probability: 0.2, steps: [{step: sepia}, {step: scratches, count: [2, 6]}]}
     - {step: noise}
     - {step: jpeg, quality: [60, 100]}
 
-A list is :class:`.sequence.FFHQDegradation` with these steps; ``{degradation: ffhq}`` and the like name
-one of the published degradations. Code may put any callable in the place of a mapping.
+A list is :class:`Steps`; ``{degradation: ffhq}`` and others name a published degradation. Code may put any callable in
+the place of a mapping.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -24,12 +24,7 @@ import numpy as np
 from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from revisage.training.data.degradations.blur import Blur, MixedBlur
-from revisage.training.data.degradations.colour import ChannelShift, ColourJitter, Exposure, Gray, Haze
-from revisage.training.data.degradations.extended_degradation import UnevenDegradation
-from revisage.training.data.degradations.ffhq_degradation import FFHQOptions
-from revisage.training.data.degradations.jpeg import Jpeg
-from revisage.training.data.degradations.noise import Noise, PoissonNoise
+from revisage.training.data.degradations.blur import Blur, Downsample, MixedBlur, Resize, enlarge, fuse
 from revisage.training.data.degradations.old_photo import (
     Dust,
     Fading,
@@ -39,31 +34,48 @@ from revisage.training.data.degradations.old_photo import (
     Scratches,
     Sepia,
 )
-from revisage.training.data.degradations.resize import Resize, Shrink, fused
-from revisage.training.data.degradations.second_order import SecondOrder
-from revisage.training.data.degradations.sequence import FFHQDegradation
-from revisage.training.data.degradations.step import STRICT, Degradation, Probability, Step
+from revisage.training.data.degradations.published import ExtendedDegradation, FFHQDegradation, SecondOrder
+from revisage.training.data.degradations.steps import (
+    STRICT,
+    ChannelShift,
+    ColorJitter,
+    Degradation,
+    Exposure,
+    Gray,
+    Haze,
+    Jpeg,
+    Noise,
+    PoissonNoise,
+    Probability,
+    Step,
+    quantize,
+    to_gray,
+)
 from revisage.types import FloatImage
 
 
-def step_of(settings: object) -> Step:
-    """``{"step": name, ...}`` -> the step of that name with these settings; a callable is taken as it is.
+def build_step(settings: object) -> Step:
+    """``{"step": name, ...}`` -> the step of that name with these settings; a callable is returned as it is.
 
     Raises:
         pydantic.ValidationError, ValueError: an unknown name or key (the nearest known are named), or a wrong value.
     """
-    return _built(settings, "step", STEPS)
+    return _build(settings, "step", STEPS)
 
 
-def degradation_of(settings: object) -> Degradation:
-    """A list of steps, ``{"degradation": name, ...}`` or a callable -> a degradation. Errors as in :func:`step_of`."""
+def build_degradation(settings: object) -> Degradation:
+    """A list of steps, ``{"degradation": name, ...}`` or a callable -> a degradation.
+
+    Raises:
+        pydantic.ValidationError, ValueError: an unknown name or key (the nearest known are named), or a wrong value.
+    """
     if isinstance(settings, list | tuple):
         settings = {"degradation": "steps", "steps": settings}
-    return _built(settings, "degradation", DEGRADATIONS)
+    return _build(settings, "degradation", DEGRADATIONS)
 
 
-def settings_of(built: object) -> Any:
-    """The inverse of :func:`step_of` and :func:`degradation_of`, all settings written out; own callables by name."""
+def to_settings(built: object) -> Any:
+    """Invert :func:`build_step` and :func:`build_degradation`, all settings written out; own callables by name."""
     for tag, table in (("step", STEPS), ("degradation", DEGRADATIONS)):
         for name, kind in table.items():
             if type(built) is kind:
@@ -71,15 +83,15 @@ def settings_of(built: object) -> Any:
     return getattr(built, "__qualname__", type(built).__qualname__)
 
 
-StepSettings = Annotated[Step, PlainValidator(step_of), PlainSerializer(settings_of)]
+StepSettings = Annotated[Step, PlainValidator(build_step), PlainSerializer(to_settings)]
 """The type of a step in settings."""
-DegradationSettings = Annotated[Degradation, PlainValidator(degradation_of), PlainSerializer(settings_of)]
+DegradationSettings = Annotated[Degradation, PlainValidator(build_degradation), PlainSerializer(to_settings)]
 """The type of a degradation in settings."""
 
 
 @dataclass(frozen=True, config=STRICT)
-class Sometimes:
-    """Apply ``steps``, all of them or none."""
+class RandomApply:
+    """Apply all of ``steps``, with a probability."""
 
     probability: Probability
     steps: tuple[StepSettings, ...]
@@ -93,7 +105,7 @@ class Sometimes:
 
 
 @dataclass(frozen=True, config=STRICT)
-class OneOf:
+class RandomChoice:
     """Apply one of ``steps``, all equally likely."""
 
     steps: Annotated[tuple[StepSettings, ...], Field(min_length=1)]
@@ -104,7 +116,7 @@ class OneOf:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Shuffled:
+class RandomOrder:
     """Apply ``steps`` in random order."""
 
     steps: tuple[StepSettings, ...]
@@ -118,31 +130,52 @@ class Shuffled:
 
 @dataclass(frozen=True, config=STRICT)
 class Steps:
-    """Steps, and the result at its old size again.
+    """Steps in order; the result is enlarged to the size of the original, bilinearly.
+
+    The default steps are those of GFP-GAN (Wang et al. 2021, arXiv 2101.04061, equation 12) without its color jitter,
+    so that a restorer learns to leave colors alone.
 
     Attributes:
-        steps: what is done to the degraded picture.
-        gray: probability that both pictures become gray before.
-        both: steps that both pictures go through after that, such as sepia, which a restorer then learns to leave.
+        steps: applied to the degraded image.
+        gray: probability that both images become gray before.
+        shared_steps: applied to both images after that: looks, such as sepia, that a restorer shall leave.
+        exact: blur and downsample one after the other, instead of at once, which is faster.
     """
 
-    steps: tuple[StepSettings, ...]
+    steps: tuple[StepSettings, ...] = (Blur(), Downsample(), Noise(), Jpeg())
     gray: Probability = 0.0
-    both: tuple[StepSettings, ...] = ()
+    shared_steps: tuple[StepSettings, ...] = ()
+    exact: bool = False
 
     def __call__(self, gt: FloatImage, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
-        """(H, W, 3) original -> (lq, gt)."""
-        return self._degradation(gt, rng)
+        """(H, W, 3) original -> (lq, gt), both (H, W, 3); lq is rounded to the 256 levels that a file would have."""
+        if rng.random() < self.gray:
+            gt = to_gray(gt)
+        for step in self.shared_steps:
+            gt = step(gt, rng)
+        lq = gt
+        for step in self._fused_steps:
+            lq = step(lq, rng)
+        return quantize(enlarge(lq, gt.shape[0], gt.shape[1])), gt
 
     @cached_property
-    def _degradation(self) -> FFHQDegradation:
-        return FFHQDegradation(fused(self.steps), self.gray, self.both)
+    def _fused_steps(self) -> tuple[Step, ...]:
+        return self.steps if self.exact else fuse(self.steps)
+
+
+def choose_randomly(degradations: Sequence[Degradation]) -> Degradation:
+    """Combine degradations into one that draws one of them for each image, all equally likely."""
+
+    def degrade(gt: FloatImage, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+        return degradations[int(rng.integers(len(degradations)))](gt, rng)
+
+    return degrade
 
 
 STEPS: dict[str, Any] = {
     "blur": Blur,
     "mixed_blur": MixedBlur,
-    "shrink": Shrink,
+    "downsample": Downsample,
     "resize": Resize,
     "noise": Noise,
     "poisson_noise": PoissonNoise,
@@ -151,7 +184,7 @@ STEPS: dict[str, Any] = {
     "exposure": Exposure,
     "haze": Haze,
     "channel_shift": ChannelShift,
-    "colour_jitter": ColourJitter,
+    "color_jitter": ColorJitter,
     "sepia": Sepia,
     "fading": Fading,
     "scratches": Scratches,
@@ -160,14 +193,18 @@ STEPS: dict[str, Any] = {
     "paper_texture": PaperTexture,
     "film_grain": FilmGrain,
     "second_order": SecondOrder,
-    "sometimes": Sometimes,
-    "one_of": OneOf,
-    "shuffled": Shuffled,
+    "random_apply": RandomApply,
+    "random_choice": RandomChoice,
+    "random_order": RandomOrder,
 }
-DEGRADATIONS: dict[str, Any] = {"steps": Steps, "ffhq": FFHQOptions, "uneven": UnevenDegradation}
+DEGRADATIONS: dict[str, Any] = {
+    "steps": Steps,
+    "ffhq": FFHQDegradation,
+    "extended": ExtendedDegradation,
+}
 
 
-def _built(settings: object, tag: str, table: Mapping[str, Any]) -> Any:
+def _build(settings: object, tag: str, table: Mapping[str, Any]) -> Any:
     if callable(settings):
         return settings
     if not isinstance(settings, Mapping) or tag not in settings:
@@ -175,14 +212,14 @@ def _built(settings: object, tag: str, table: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = {str(key): value for key, value in settings.items()}
     name = values.pop(tag)
     if name not in table:
-        raise ValueError(f"unknown {tag} {name!r}; {_nearest(str(name), table)}")
+        raise ValueError(f"unknown {tag} {name!r}; {_suggest(str(name), table)}")
     fields = [field.name for field in dataclasses.fields(table[name])]
     for key in values:
         if key not in fields:
-            raise ValueError(f"unknown key {key!r} of {name}; {_nearest(key, fields)}")
+            raise ValueError(f"unknown key {key!r} of {name}; {_suggest(key, fields)}")
     return TypeAdapter(table[name]).validate_python(values)
 
 
-def _nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
+def _suggest(name: str, known: Mapping[str, Any] | list[str]) -> str:
     near = difflib.get_close_matches(name, known, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from revisage.errors import RecipeError
 from revisage.files import safe_read
-from revisage.training.data.sources import decoded_picture
+from revisage.training.data.crops import decode_image
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -205,6 +205,6 @@ def _decode(index: Path, file: str) -> Pixels:
             f"{index} is refused: {file} lies elsewhere, and a list names pictures of its own folder only"
         )
     try:
-        return decoded_picture(safe_read(path), str(path))
+        return decode_image(safe_read(path), str(path))
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}") from error

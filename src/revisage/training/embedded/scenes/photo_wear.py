@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.training.data.degradations.colour import LUMA
+from revisage.training.data.degradations.steps import LUMA
 
 Pixels = NDArray[np.uint8]
 

@@ -5,9 +5,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.training.data.degradations import colour
-from revisage.training.data.degradations.colour import ChannelShift, ColourJitter, Exposure, Haze
-from revisage.training.data.degradations.noise import Noise, PoissonNoise, counted
+from revisage.training.data.degradations import steps
+from revisage.training.data.degradations.steps import (
+    ChannelShift,
+    ColorJitter,
+    Exposure,
+    Haze,
+    Noise,
+    PoissonNoise,
+    draw_poisson,
+)
 
 
 def picture(seed=0, side=24):
@@ -22,10 +29,10 @@ def rng(seed=0):
 @given(
     st.sampled_from(
         [
-            (colour.brightness, plain.brightness, 1),
-            (colour.contrast, plain.contrast, 1),
-            (colour.saturation, plain.saturation, 1),
-            (colour.turned_hue, plain.hue, 0.3),
+            (steps.adjust_brightness, plain.brightness, 1),
+            (steps.adjust_contrast, plain.contrast, 1),
+            (steps.adjust_saturation, plain.saturation, 1),
+            (steps.adjust_hue, plain.hue, 0.3),
         ]
     ),
     st.floats(-0.5, 1.5),
@@ -40,7 +47,7 @@ def test_jitter_follows_the_formulas(change, factor, seed):
 
 
 def test_jitter_is_applied_in_every_order():
-    image, jitter = picture(), ColourJitter((0.5, 0.5), (1.5, 1.5), (0.0, 0.0), (0.1, 0.1))
+    image, jitter = picture(), ColorJitter((0.5, 0.5), (1.5, 1.5), (0.0, 0.0), (0.1, 0.1))
     results = {np.round(jitter(image, rng(seed)), 4).tobytes() for seed in range(200)}
     assert len(results) > 6  # brightness, contrast and clipping do not commute; hue of a gray picture is nothing
 
@@ -92,7 +99,7 @@ def test_shot_noise_grows_with_brightness():
 
 @pytest.mark.parametrize("mean", [0.0, 0.7, 15.0, 17.0, 60.0, 250.0])
 def test_counts_are_distributed_like_poisson_s(mean):
-    counts = counted(np.full(200_000, mean, np.float32), rng())
+    counts = draw_poisson(np.full(200_000, mean, np.float32), rng())
     expected = np.random.default_rng(1).poisson(mean, 200_000)
     assert counts.min() >= 0
     assert counts.mean() == pytest.approx(mean, rel=0.005, abs=1e-9)

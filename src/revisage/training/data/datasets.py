@@ -1,0 +1,221 @@
+"""Datasets of (lq, gt): patches of aligned faces, and whole faces. Samples are pure functions of (seed, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NotRequired, TypedDict
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from revisage.images.pixels import to_float
+from revisage.training.data.components import (
+    PUBLISHED_SIZE,
+    Augmentation,
+    Components,
+    Mirror,
+    find_components,
+    to_boxes,
+)
+from revisage.training.data.degradations.published import FFHQDegradation
+from revisage.training.data.degradations.steps import Degradation
+from revisage.training.data.sources import Source
+from revisage.types import FloatImage
+
+FACE_POSITION = 0.85, 0.525
+"""Top and left of a patch over the face, as fractions of the room that they have."""
+
+
+class CropSample(TypedDict):
+    """A patch.
+
+    Keys:
+        lq, gt: (3, P, P) float32 RGB in [-1, 1]; or ``lq`` (3, S, S), of the whole face.
+        detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged from half of it.
+        corner: (2,) float32, left and top of the patch in the whole face, in pixels.
+    """
+
+    lq: torch.Tensor
+    gt: torch.Tensor
+    detail: torch.Tensor
+    corner: torch.Tensor
+
+
+class FaceSample(TypedDict):
+    """A whole face.
+
+    Keys:
+        lq, gt: (3, S, S) float32 RGB in [-1, 1].
+        detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged.
+        left_eye, right_eye, mouth: (4,) float32 x1, y1, x2, y2 in pixels of ``gt``; only where landmarks were given.
+    """
+
+    lq: torch.Tensor
+    gt: torch.Tensor
+    detail: torch.Tensor
+    left_eye: NotRequired[torch.Tensor]
+    right_eye: NotRequired[torch.Tensor]
+    mouth: NotRequired[torch.Tensor]
+
+
+class CropPatches(Dataset[CropSample]):
+    """Endless random patches of degraded crops.
+
+    Patches are cut before the degradation: pixels outside hardly matter, and the cost is that of a patch. Crops smaller
+    than ``size`` are enlarged; their samples are marked as lacking detail.
+
+    Args:
+        crops: aligned square faces.
+        size: of a restored face in pixels.
+        patch: size of a sample, at most ``size``.
+        degradation: makes (lq, gt) from an image.
+        seed: of everything random.
+        p_face_patch: probability that a patch lies over the face; the others lie anywhere.
+        whole: ``lq`` is all of the face, though ``gt`` is a patch.
+        oversample: patches are degraded at this many times their size and then averaged; for a network that works on
+            reduced images.
+    """
+
+    def __init__(
+        self,
+        crops: Source,
+        *,
+        size: int,
+        patch: int,
+        degradation: Degradation,
+        seed: int,
+        p_face_patch: float = 0.0,
+        whole: bool = False,
+        oversample: int = 1,
+    ) -> None:
+        self.crops = crops
+        self.size = size
+        self.patch = patch
+        self.degradation = degradation
+        self.seed = seed
+        self.p_face_patch = p_face_patch
+        self.whole = whole
+        self.oversample = oversample
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, index: int) -> CropSample:
+        rng = np.random.default_rng((self.seed, 1, index))
+        crop = self.crops[shuffled_index(index, len(self.crops), self.seed)]
+        pixels, left, top, cut = self._draw_patch(crop.pixels, rng)
+        ratio = self.size / pixels.shape[0]
+        size, part = (self.size, pixels) if self.whole else (self.patch, pixels[top : top + cut, left : left + cut])
+        pair = self.degradation(resize_crop(to_float(np.ascontiguousarray(part)), size * self.oversample), rng)
+        lq, gt = (resize_crop(image, size) for image in pair)
+        corner = left * ratio, top * ratio
+        if self.whole:
+            corner = tuple(min(round(value), self.size - self.patch) for value in corner)
+            gt = gt[corner[1] : corner[1] + self.patch, corner[0] : corner[0] + self.patch]
+        return {
+            "lq": to_chw_tensor(lq),
+            "gt": to_chw_tensor(gt),
+            "detail": torch.tensor(float(crop.pixels.shape[0] >= self.size)),
+            "corner": torch.tensor(corner, dtype=torch.float32),
+        }
+
+    def _draw_patch(
+        self, pixels: NDArray[np.uint8], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], int, int, int]:
+        """The crop, perhaps mirrored, and a patch of it in its own pixels: left, top, size."""
+        side = pixels.shape[0]
+        cut = round(self.patch * side / self.size)
+        top, left = (int(value) for value in rng.integers(0, side - cut + 1, size=2))
+        mirrored = rng.random() < 0.5
+        if self.p_face_patch and rng.random() < self.p_face_patch:
+            top, left = (round(fraction * (side - cut)) for fraction in FACE_POSITION)
+        elif mirrored:
+            left = side - cut - left
+        return pixels[:, ::-1] if mirrored else pixels, left, top, cut
+
+
+class FFHQDegradationDataset(Dataset[FaceSample]):
+    """Endless degraded whole faces, as GFP-GAN and RestoreFormer are trained on.
+
+    Each pass over the source, an epoch, has an order of its own: index = epoch * len(source) + position in that order.
+
+    Args:
+        source: aligned square faces, sorted by name.
+        size: of a sample; other faces are resized.
+        degradation: makes (lq, gt).
+        augmentation: of the original, before it is degraded.
+        landmarks: key -> (3, 3) in pixels of 512, see :mod:`.components`; None: samples have no boxes.
+        eye_enlarge_ratio: of the eyes' boxes.
+        seed: of everything random.
+
+    Raises:
+        RecipeError: (of a sample) its image has no entry in ``landmarks``.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        size: int = 512,
+        degradation: Degradation | None = None,
+        augmentation: Augmentation | None = None,
+        landmarks: Mapping[str, Components] | None = None,
+        eye_enlarge_ratio: float = 1.4,
+        seed: int,
+    ) -> None:
+        self.source = source
+        self.size = size
+        self.degradation = degradation or FFHQDegradation()
+        self.augmentation = augmentation or Mirror()
+        self.landmarks = landmarks
+        self.eye_enlarge_ratio = eye_enlarge_ratio
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> FaceSample:
+        rng = np.random.default_rng((self.seed, 1, index))
+        position = shuffled_index(index, len(self.source), self.seed)
+        crop = self.source[position]
+        components = None
+        if self.landmarks is not None:
+            components = find_components(self.landmarks, crop.key, position) * (self.size / PUBLISHED_SIZE)
+        gt, components = self.augmentation(resize_crop(to_float(crop.pixels), self.size), components, rng)
+        lq, gt = self.degradation(gt, rng)
+        detail = torch.tensor(float(crop.pixels.shape[0] >= self.size))
+        sample: FaceSample = {"lq": to_chw_tensor(lq), "gt": to_chw_tensor(gt), "detail": detail}
+        if components is not None:
+            boxes = torch.from_numpy(to_boxes(components, self.eye_enlarge_ratio))
+            sample["left_eye"], sample["right_eye"], sample["mouth"] = boxes
+        return sample
+
+
+def shuffled_index(index: int, length: int, seed: int) -> int:
+    """The item at position ``index`` of an endless pass over ``length`` items, shuffled anew in each epoch."""
+    epoch, position = divmod(index, length)
+    return int(_order(length, seed, epoch)[position])
+
+
+@lru_cache(maxsize=2)  # a batch may reach into the next epoch
+def _order(length: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(length)
+
+
+def resize_crop(crop: FloatImage, size: int) -> FloatImage:
+    """Resize a square crop to (size, size, 3): bicubic if it grows, averaged over areas if it shrinks."""
+    if len(crop) == size:
+        return crop
+    method = cv2.INTER_CUBIC if len(crop) < size else cv2.INTER_AREA
+    return np.clip(cv2.resize(crop, (size, size), interpolation=method), 0, 1, dtype=np.float32)
+
+
+def to_chw_tensor(image: FloatImage) -> torch.Tensor:
+    """(H, W, 3) in [0, 1] -> (3, H, W) in [-1, 1]."""
+    planes = np.empty((3, *image.shape[:2]), np.float32)
+    cv2.split(image, [planes[0], planes[1], planes[2]])
+    return torch.add(torch.tensor(-1.0), torch.from_numpy(planes), alpha=2)
