@@ -3,7 +3,7 @@ import torch
 
 import revisage
 from revisage.errors import RecipeError
-from revisage.training.config import Training
+from revisage.training.config import TrainingConfig
 from revisage.training.distributed import World
 from revisage.training.loop import train
 from revisage.training.recipe import Recipe
@@ -53,8 +53,8 @@ def steps(made, images=0):
 
 
 def one_step(made):
-    state = State.fresh(made.networks, Training(images=2, batch=2))
-    step(made, state, [MicroBatch(0, batch(made))], 0, Training(images=2, batch=2), World())
+    state = State.initial(made.networks, TrainingConfig(images=2, batch=2))
+    step(made, state, [MicroBatch(0, batch(made))], 0, TrainingConfig(images=2, batch=2), World())
 
 
 def test_it_draws_originals_with_near_codes(settings):

@@ -114,7 +114,7 @@ def test_another_batch_is_far_off_by_the_same_measure(recipe_file, tmp_path):
 
 
 def test_a_batch_that_does_not_divide_is_refused(recipe_file, tmp_path):
-    with pytest.raises(RecipeError, match="8 images do not divide into 1 processes x 3 parts"):
+    with pytest.raises(RecipeError, match="8 images do not divide into 1 processes x 3 micro-batches"):
         train(read_recipe(recipe_file, ["training.accumulate=3"]), tmp_path / "run")
 
 

@@ -80,7 +80,7 @@ def check(run, recipe):
     """A whole run was left behind: finite losses, an examination, a sheet, and weights that build their network."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert "validation" in records[-1]
-    assert list((run / "sheets").iterdir())
+    assert list((run / "samples").iterdir())
     state, header = read_weights(run / "model.safetensors")
     assert header.notes["recipe"] == recipe.name
     with torch.device("meta"):
@@ -101,7 +101,7 @@ def test_gfpgan_leaves_its_prior_as_it_is_bit_for_bit(tiny, tmp_path, prior):
     recipe = read_recipe(RECIPES / "gfpgan_v1.yml", [*tiny["gfpgan_v1"], *settings("training", TWO_STEPS)])
     train(recipe, tmp_path / "run")
     learnt = read_weights(prior)[0]
-    for name in ("networks", "average"):
+    for name in ("networks", "ema"):
         content = torch.load(tmp_path / "run" / "state.pt", weights_only=True)[name]
         state = content["generator"] if name == "networks" else content
         assert all(torch.equal(value, state[f"stylegan_decoder.{key}"]) for key, value in learnt.items())
@@ -127,7 +127,7 @@ def test_restoreformers_attention_learns_ten_times_as_fast(tiny):
 
     recipe = read_recipe(RECIPES / "restoreformer.yml", [*tiny["restoreformer"], "training.batch=2"])
     task = recipe.task.build(0)
-    state = State.fresh(task.networks, recipe.training)
+    state = State.initial(task.networks, recipe.training)
     part = MicroBatch(0, task.collate([task.dataset[index] for index in range(2)]))
     step(task, state, [part], 0, recipe.training, World())
     rates = {id(p): group["lr"] for group in state.optimizers["generator"].param_groups for p in group["params"]}

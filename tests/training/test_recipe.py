@@ -8,7 +8,8 @@ import yaml
 
 from locations import RECIPES
 from revisage.errors import RecipeError
-from revisage.training.recipe import LARGEST, read_recipe
+from revisage.training.config import weights_file
+from revisage.training.recipe import MAX_SIZE, read_recipe
 
 SMOKE = RECIPES / "smoke.yml"
 
@@ -83,10 +84,60 @@ def test_what_is_no_recipe_is_refused(tmp_path, text):
 
 
 def test_a_recipe_of_a_gigabyte_is_not_read(tmp_path):
-    assert f"more than the {LARGEST}" in error_of(tmp_path, b"#" * (LARGEST + 1))
+    assert f"more than the {MAX_SIZE}" in error_of(tmp_path, b"#" * (MAX_SIZE + 1))
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "/dev/zero", "/etc"])
 def test_paths_in_a_recipe_are_not_touched_by_reading_it(name):
     recipe = read_recipe(RECIPES / "embedded_detector.yml", [f"task.photos={name}"])
     assert recipe.task.photos == Path(name)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("task.crops=x", "task.crops: a list, such as [x], not the text 'x'"),
+        ("training.batch=many", "training.batch: a whole number, not the text 'many'"),
+        ("training.compile=maybe", "training.compile: true or false, not the text 'maybe'"),
+        ("task.network=3", "task.network: a group of settings, not the number 3"),
+        ("task.network.type=Restoration", "task.network.type: unknown 'Restoration'; did you mean RestorationUNet?"),
+        ("task.losses.pixel.distance=l3", "task.losses.pixel.distance: should be 'l1', 'l2' or 'charbonnier', not"),
+        ("task.degradation=[[{step: blurr}]]", "task.degradation.0.0: unknown step 'blurr'; did you mean blur"),
+        ("task.degradation=[]", "task.degradation: needs at least 1 entries, not 0"),
+        ("task.patch=128", "task: patch is 128, larger than size, 64"),
+        ("task={kind: restorer}", "task.network: is missing"),
+    ],
+)
+def test_a_wrong_value_gets_one_line_in_our_words(tmp_path, override, message):
+    text = error_of(tmp_path, SMOKE.read_text(), override)
+    assert message in text
+    assert ";" not in text.replace("; did", "")
+
+
+def test_all_missing_files_are_in_one_message_with_the_command_that_fetches_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("REVISAGE_CACHE", str(tmp_path))
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(RECIPES / "gfpgan_v1.yml", ["task.losses.perceptual.file=weights/vgg19-dcbb9e9d.pth"]).build()
+    message = str(caught.value)
+    assert "task.data.source: data/ffhq/512" in message
+    assert "task.data.landmarks: data/ffhq/FFHQ_eye_mouth_landmarks_512.pth" in message
+    assert "task.network.decoder_weights: stylegan2-ffhq-512 (`revisage fetch stylegan2-ffhq-512`)" in message
+    assert "weights/vgg19-dcbb9e9d.pth (`revisage fetch vgg19`, then give vgg19 here)" in message
+    assert "task.losses.identity.file: arcface-resnet18 (`revisage fetch arcface-resnet18`)" in message
+    assert "task.validation.validation.gt: data/validation/reference" in message
+
+
+def test_a_name_of_published_weights_is_their_file_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("REVISAGE_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert weights_file(Path("vgg19")) == tmp_path / "vgg19-dcbb9e9d.pth"
+    assert weights_file(Path("vgg19.pth")) == Path("vgg19.pth")
+    (tmp_path / "vgg19").touch()  # a file of one's own goes first
+    assert weights_file(Path("vgg19")) == Path("vgg19")
+
+
+def test_urls_are_not_looked_for_on_the_disk(tmp_path):
+    recipe = read_recipe(RECIPES / "stylegan2.yml", ["task.data.source=[s3://bucket/a.tar, b.tar]"])
+    with pytest.raises(RecipeError) as caught:
+        recipe.build()
+    assert str(caught.value).endswith("missing: task.data.source: b.tar")

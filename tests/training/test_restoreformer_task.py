@@ -5,7 +5,7 @@ import revisage
 from revisage.errors import CheckpointError, RecipeError
 from revisage.models.checkpoint import Header, read_weights, save_weights
 from revisage.models.nets.restoreformer import VQVAEGAN
-from revisage.training.config import Training
+from revisage.training.config import TrainingConfig
 from revisage.training.distributed import World
 from revisage.training.loop import train
 from revisage.training.recipe import Recipe
@@ -59,9 +59,9 @@ def batch(made):
 
 def moved(made):
     """Names of the generator's parameters that a step changes."""
-    training = Training(images=2, batch=2)
+    training = TrainingConfig(images=2, batch=2)
     before = {name: value.detach().clone() for name, value in made.network.named_parameters()}
-    step(made, State.fresh(made.networks, training), [MicroBatch(0, batch(made))], 0, training, World())
+    step(made, State.initial(made.networks, training), [MicroBatch(0, batch(made))], 0, training, World())
     return {name for name, value in made.network.named_parameters() if not torch.equal(value, before[name])}
 
 

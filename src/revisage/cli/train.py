@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML recipe.")],
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME of the recipe if not given.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: a.b=value.")] = None,
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
+    run: Annotated[Path | None, typer.Option(help="Folder of the run [runs/NAME of the recipe].")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Setting to change: a.b=value.")] = None,
     device: Device = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be trained, and write the first batch as a sheet.")
+        bool, typer.Option("--dry-run", help="Print the full recipe and its memory, write the first batch.")
     ] = False,
 ) -> None:
-    """Train a network as a recipe says; the same command goes on with a run that was interrupted.
+    """Train a network by a recipe; rerun the command to resume.
 
     Under torchrun (`torchrun --nproc-per-node 4 -m revisage train RECIPE`) all processes train together.
     """
@@ -32,27 +32,27 @@ def train(
     from revisage.training.recipe import read_recipe
 
     settings = read_recipe(recipe, set_ or ())
+    own = str(choose(device).device)
     folder = run or Path("runs") / settings.name
     if dry_run:
-        _show_plan(settings, folder)
+        _print_plan(settings, folder)
         return
-    weights = train_recipe(settings, folder, device=str(choose(device).device))
+    weights = train_recipe(settings, folder, device=own)
     if os.environ.get("RANK", "0") == "0":  # torchrun's number of this process
         print(f"weights: {weights}")
 
 
-def _show_plan(recipe: Recipe, folder: Path) -> None:
+def _print_plan(recipe: Recipe, folder: Path) -> None:
     from revisage.images import write_image
-    from revisage.training.dry_run import plan
+    from revisage.training.loop import plan
 
-    made = plan(recipe)
-    print(made.recipe)
-    for name, (learning, all_) in made.networks.items():
-        print(f"{name}: {all_ / 1e6:.2f} million parameters, {learning / 1e6:.2f} million learn")
+    planned = plan(recipe)
+    print(planned.recipe)
+    for name, (trained, all_) in planned.networks.items():
+        print(f"{name}: {all_ / 1e6:.2f} million parameters, {trained / 1e6:.2f} million trained")
     print(
-        f"memory: about {made.memory / 1e9:.2f} GB and what libraries take; {made.constant / 1e9:.2f} for weights, "
-        f"averages, gradients and optimizers, {made.image / 1e9:.3f} for each of {made.images} images"
+        f"memory: about {planned.memory / 1e9:.2f} GB and the libraries; {planned.constant / 1e9:.2f} for weights, "
+        f"averages, gradients and optimizers, {planned.image / 1e9:.3f} for each of {planned.images} images"
     )
-    sheet = folder / "first_batch.png"
-    write_image(sheet, made.image_grid)
-    print(f"first batch: {sheet}")
+    write_image(folder / "first_batch.png", planned.image_grid)
+    print(f"first batch: {folder / 'first_batch.png'}")

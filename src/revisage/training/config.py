@@ -1,4 +1,4 @@
-"""What a recipe may say: strict, typed settings. An unknown key is an error that names the nearest known ones."""
+"""Settings of a recipe: strict and typed. An unknown key is an error that names the nearest known ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import (
@@ -18,6 +19,8 @@ from pydantic import (
     PositiveInt,
     model_validator,
 )
+
+from revisage.models.registry import MODELS, path_of
 
 
 class Strict(BaseModel):
@@ -38,12 +41,11 @@ class Strict(BaseModel):
 
 
 class OptimizerConfig(Strict):
-    """AdamW (Loshchilov and Hutter 2017, arXiv 1711.05101); without decay it is Adam.
+    """AdamW (Loshchilov and Hutter 2017, arXiv 1711.05101); without weight decay it is Adam.
 
     Attributes:
-        learning_rate, betas, weight_decay: see there.
-        factors: regular expression -> factor on the learning rate of the parameters in whose names it is found; where
-            several are, the first one's.
+        factors: regular expression -> factor on the learning rate of the parameters in whose names it is found; of
+            several the first counts.
     """
 
     learning_rate: PositiveFloat = 5e-4
@@ -56,16 +58,15 @@ class OptimizerConfig(Strict):
         return next((factor for pattern, factor in self.factors.items() if re.search(pattern, parameter)), 1.0)
 
 
-class Schedule(Strict):
-    """How the learning rates of all networks change, as a factor of their own.
+class ScheduleConfig(Strict):
+    """Factor on the learning rates of all networks.
 
     Attributes:
         kind: "cosine" falls from 1 to ``final`` along half a cosine, "steps" multiplies by ``gamma`` at each milestone,
             "constant" stays at 1; each after the warm-up.
         warmup: images over which the factor rises linearly from 0.
         final: factor at the end of a cosine.
-        milestones: images at which a factor of ``gamma`` comes in.
-        gamma: see there.
+        milestones: image counts at which the factor is multiplied by ``gamma``.
     """
 
     kind: Literal["cosine", "steps", "constant"] = "cosine"
@@ -86,31 +87,31 @@ class Schedule(Strict):
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-class Best(Strict):
-    """Which examination is the best one: its weights are kept in a file of their own."""
+class BestConfig(Strict):
+    """The validation metric by which the best weights are kept in a file of their own."""
 
     metric: str
     better: Literal["higher", "lower"] = "higher"
 
 
-class Training(Strict):
-    """How long and how fast to learn. All counts are in images, so that they mean the same for any batch size.
+class TrainingConfig(Strict):
+    """Length, optimizers and precision. All counts are in images, so that they mean the same for any batch size.
 
     Attributes:
         images: length of the run.
         batch: images in a step, over all processes.
-        accumulate: parts that a process's share of a step is computed in, one after the other; saves memory.
-        optimizer: of every player that has none of its own in ``optimizers``.
-        optimizers: name of a player -> its optimizer.
+        accumulate: micro-batches that a process's part of a step is computed in, one after the other; saves memory.
+        optimizer: of every network that has none of its own in ``optimizers``.
+        optimizers: name of a network -> its optimizer.
         schedule: of all learning rates.
-        clip: largest norm of a player's gradient; larger ones are scaled down.
+        clip: largest norm of a network's gradient; larger ones are scaled down.
         ema: half-life of the averaged weights, in images (Karras et al. 2020, arXiv 1912.04958).
         precision: of the forward pass; losses and weights stay float32. "float16" scales the losses.
-        compile: pass the first player through ``torch.compile``; not its opponents, which R1 differentiates twice.
-        weights: number format of the weight file; the state to resume from stays float32.
+        compile: pass the first network through ``torch.compile``; not the discriminators: R1 differentiates them twice.
+        weights: number format of the weight file; the training state stays float32.
         workers: processes that prepare samples.
-        validate_every, save_every: images between examinations and between saved states.
-        best: keep the weights of the best examination as well.
+        validate_every, save_every: images between validations and between saved states.
+        best: keep the weights of the best validation as well.
         tensorboard: also log for TensorBoard (needs the ``train`` extra).
     """
 
@@ -119,7 +120,7 @@ class Training(Strict):
     accumulate: PositiveInt = 1
     optimizer: OptimizerConfig = OptimizerConfig()
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict)
-    schedule: Schedule = Schedule()
+    schedule: ScheduleConfig = ScheduleConfig()
     clip: PositiveFloat = 1.0
     ema: PositiveFloat = 5000
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -128,10 +129,15 @@ class Training(Strict):
     workers: NonNegativeInt = 1
     validate_every: PositiveInt = 10000
     save_every: PositiveInt = 5000
-    best: Best | None = None
+    best: BestConfig | None = None
     tensorboard: bool = False
 
 
 def to_json(settings: BaseModel) -> dict[str, Any]:
     """Settings as JSON values, for headers and logs."""
     return settings.model_dump(mode="json")
+
+
+def weights_file(path: Path) -> Path:
+    """The file that a setting for weights means: that of a name of ``revisage models``, or ``path`` itself."""
+    return path_of(str(path)) if str(path) in MODELS and not path.exists() else path

@@ -1,16 +1,19 @@
-"""Several processes that train one network: started by ``torchrun``, one for each GPU, or a few on one CPU.
+"""The processes of a run: started by ``torchrun``, one for each GPU, or a few on one CPU; and the signals that end it.
 
-Each process computes the gradient of its share of the batch; the mean of them is what everyone learns from. Gradients
-are averaged by hand rather than by wrapping the networks: several networks take optimizer_steps in one step, some with
-gradients of gradients, which a wrapper does not see (the same choice as NVIDIA's stylegan2-ada-pytorch).
+Each process computes the gradient of its shard of the batch; their mean is what every process applies. Gradients are
+averaged by hand rather than by a wrapper around the networks: several networks are optimized in one step, some with
+gradients of gradients, which a wrapper does not notice (the same choice as NVIDIA's stylegan2-ada-pytorch).
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -21,18 +24,18 @@ from revisage.errors import TrainingError
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run, seen from one of them."""
+    """The processes of a run, and which of them this one is."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
     def shard(self, count: int) -> range:
-        """This process's part of ``count`` items."""
+        """Indices of this process's part of ``count`` items."""
         return range(self.rank, count, self.size)
 
     def average(self, tensors: Iterable[Tensor]) -> None:
@@ -57,48 +60,80 @@ class World:
         self.average(parameter.grad for parameter in trained if parameter.grad is not None)
 
     def broadcast_from_rank0(self, network: nn.Module) -> None:
-        """Begin with the weights of the first process."""
+        """Give every process the weights of the first."""
         if self.size > 1:
             for tensor in network.state_dict().values():
                 distributed.broadcast(tensor, 0)
 
     def gather(self, items: list[Any]) -> list[Any]:
-        """All processes' items in the order of ``share``, in every process."""
+        """All processes' items in the order of :meth:`shard`, in every process."""
         if self.size == 1:
             return items
         parts: list[list[Any]] = [[] for _ in range(self.size)]
         distributed.all_gather_object(parts, items)
         longest = max(map(len, parts))
-        return [part[place] for place in range(longest) for part in parts if place < len(part)]
+        return [part[index] for index in range(longest) for part in parts if index < len(part)]
 
 
-def present() -> World:
-    """The world that this process has joined, if any."""
+def current_world() -> World:
+    """The world that this process has joined, else one of a single process."""
     return World(distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else World()
 
 
 @contextmanager
-def join(device: str) -> Generator[tuple[World, torch.device]]:
+def join(device: torch.device) -> Generator[tuple[World, torch.device]]:
     """Enter the world that ``torchrun`` has set up, if it has: NCCL on CUDA devices, gloo elsewhere.
 
     Yields:
         (the world; this process's device: with CUDA the one of its local rank)
 
     Raises:
-        TrainingError: the processes do not find each other.
+        TrainingError: the processes cannot connect.
     """
     if "WORLD_SIZE" not in os.environ:
-        yield World(), torch.device(device)
+        yield World(), device
         return
-    own = torch.device(device)
-    if own.type == "cuda":
-        own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(own)
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
     try:
-        distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:
-        raise TrainingError(f"the processes of this run do not find each other: {error}") from error
+        raise TrainingError(f"the processes of this run cannot connect: {error}") from error
     try:
-        yield present(), own
+        yield current_world(), device
     finally:
         distributed.destroy_process_group()
+
+
+class Interruption:
+    """A context in which the first Ctrl-C or SIGTERM is only noted, and obeyed between two steps; a second one raises.
+
+    In the middle of a step some networks are updated and others are not: a state saved there would be none that an
+    uninterrupted run passes through.
+
+    Attributes:
+        requested: whether a signal has come.
+    """
+
+    SIGNALS = signal.SIGINT, signal.SIGTERM
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: list[object] = []
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():  # others may not handle signals
+            self._before = [signal.signal(number, self._note) for number in self.SIGNALS]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, before in zip(self.SIGNALS, self._before, strict=False):
+            signal.signal(number, before)  # pyright: ignore[reportArgumentType]
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True

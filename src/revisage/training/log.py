@@ -1,4 +1,4 @@
-"""What a run tells: a progress bar, ``metrics.jsonl`` and TensorBoard for figures, ``sheets/`` to look at."""
+"""The output of a run: a progress bar, ``metrics.jsonl``, TensorBoard, and ``samples/`` to look at."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ EVERY = 1000
 
 
 class Log:
-    """The voice of one run. Losses are means since the last line.
+    """The log of one run. Losses are means since the last line.
 
     Args:
         run: folder of the run.
         images: length of the run.
         tensorboard: also write events for TensorBoard into ``run/tensorboard``.
-        quiet: say and write nothing, in all processes of a run but the first.
+        quiet: print and write nothing, in all processes of a run but the first.
 
     Raises:
         RecipeError: TensorBoard is wanted but not installed.
@@ -87,22 +87,22 @@ class Log:
         self._bar.update(self._line, description=f"{rate:.1f}/s  loss {loss:.4f}  {_peak_memory():.1f} GB")
         self._sums, self._steps, self._last = {}, 0, (images, now)
 
-    def examination(self, images: int, found: ValidationResult, seconds: float) -> None:
-        """Note what a validation found, and keep its sheet."""
-        metrics = {name: round(value, 5) for name, value in found.metrics.items()}
+    def validation(self, images: int, result: ValidationResult, seconds: float) -> None:
+        """Log the metrics of a validation, and write its samples."""
+        metrics = {name: round(value, 5) for name, value in result.metrics.items()}
         self._append({"images": images, "validation": metrics, "seconds": round(seconds, 1)})
         self._plot("validation", images, metrics)
         shown = "  ".join(f"{name} {value:g}" for name, value in metrics.items())
         self._console.print(f"[{images}/{self._total}] {shown}", highlight=False)
-        if found.image_grid is not None and not self._quiet:
-            done, data = cv2.imencode(".jpg", found.image_grid[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        if result.image_grid is not None and not self._quiet:
+            done, data = cv2.imencode(".jpg", result.image_grid[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
             if done:
-                with atomic_write(self._run / "sheets" / f"{images:08d}.jpg") as temporary:
+                with atomic_write(self._run / "samples" / f"{images:08d}.jpg") as temporary:
                     temporary.write_bytes(data.tobytes())
 
-    def _plot(self, group: str, images: int, figures: Mapping[str, float]) -> None:
+    def _plot(self, group: str, images: int, values: Mapping[str, float]) -> None:
         if self._events is not None:
-            for name, value in figures.items():
+            for name, value in values.items():
                 self._events.add_scalar(f"{group}/{name}", value, images)
 
     def _append(self, record: dict[str, Any]) -> None:

@@ -1,36 +1,46 @@
-"""Recipes: a YAML file that says everything about a training run."""
+"""Recipes: a YAML file with every setting of a training run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from revisage.errors import RecipeError
 from revisage.files import safe_read
-from revisage.training.config import Strict, Training
+from revisage.models.registry import MODELS
+from revisage.training.config import Strict, TrainingConfig, weights_file
 from revisage.training.embedded.descriptor import IdentityEmbedderConfig
 from revisage.training.embedded.detector import DetectorConfig
+from revisage.training.task import Task
 from revisage.training.tasks.dictionary import VQGANConfig
 from revisage.training.tasks.prior import StyleGAN2Config
 from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig
 from revisage.training.tasks.restorer import RestorerConfig
 
-LARGEST = 1_000_000
+MAX_SIZE = 1_000_000
 """Bytes that a recipe may have, and values that it may unfold to."""
+
+_EXPECTED = {
+    "tuple": "a list", "list": "a list", "int": "a whole number", "float": "a number", "bool": "true or false",
+    "string": "text", "path": "a path", "model": "a group of settings", "dict": "a group of settings",
+    "dataclass": "a group of settings",
+}  # fmt: skip
+"""First word of the type of a validation error -> the kind of value that is expected."""
 
 
 class Recipe(Strict):
     """A training run.
 
     Attributes:
-        name: what the run is called in logs and headers.
+        name: name of the run in logs and headers.
         seed: with the image count it determines every sample.
-        task: what is trained, on what, towards what.
-        training: how long and how fast.
+        task: networks, data, losses and validation.
+        training: length, optimizers, precision.
     """
 
     name: str
@@ -44,17 +54,28 @@ class Recipe(Strict):
         | StyleGAN2Config,
         Field(discriminator="kind"),
     ]
-    training: Training
+    training: TrainingConfig
+
+    def build(self) -> Task:
+        """The task, with its data and weights read.
+
+        Raises:
+            RecipeError: files are missing (all of them in one message), or one cannot be used.
+        """
+        missing = [_describe_missing(name, path) for name, path in _paths(self.task, "task") if not _exists(path)]
+        if missing:
+            raise RecipeError(f"files that the recipe {self.name} needs are missing: {'; '.join(missing)}")
+        return cast(Task, self.task.build(self.seed))
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a YAML recipe; ``overrides`` are ``a.b=value`` with YAML values.
+    """Read a YAML recipe; ``overrides`` are ``a.b=value`` with YAML values. Files that it names are not looked at.
 
     Raises:
         RecipeError: no such file, not YAML, an unknown key (the nearest known ones are named), or a wrong value.
     """
     try:
-        content = _yaml(safe_read(path, LARGEST).decode("utf-8"), str(path))
+        content = _parse_yaml(safe_read(path, MAX_SIZE).decode("utf-8"), str(path))
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -66,36 +87,39 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {'; '.join(_explain(fault) for fault in error.errors())}") from error
+        faults = error.errors()
+        # A list whose entry is wrong counts as too short as well.
+        own = [a for a in faults if not any(a["loc"] == b["loc"][: len(a["loc"])] for b in faults if a is not b)]
+        raise RecipeError(f"{path}: {'; '.join(dict.fromkeys(_explain(fault, content) for fault in own))}") from error
 
 
-def _yaml(text: str, source: str) -> Any:
+def _parse_yaml(text: str, source: str) -> Any:
     """A YAML value of plain kinds.
 
     Raises:
-        RecipeError: it is none, or one that unfolds to far more than it says: lists of lists by reference.
+        RecipeError: not YAML, or references unfold to far more values than the text has (lists of lists).
     """
     try:
-        unfolded = _size(yaml.compose(text, yaml.SafeLoader), {})
-        if unfolded > LARGEST:
+        unfolded = _unfolded_size(yaml.compose(text, yaml.SafeLoader), {})
+        if unfolded > MAX_SIZE:
             raise RecipeError(f"{source} is refused: its references unfold to {unfolded} values")
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise RecipeError(f"{source} is refused: it is nested too deeply, or in itself") from error
-    # Dates that are none, numbers of thousands of digits: the loader's own constructors stumble over them.
+    # The loader's own constructors fail on impossible dates and on numbers of thousands of digits.
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        raise RecipeError(f"{source} holds a value that is none: {error}") from error
+        raise RecipeError(f"{source} holds an impossible value: {error}") from error
 
 
-def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
-    """Values in a tree once all references are followed; each node is looked at once."""
+def _unfolded_size(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Values in a tree once all references are followed; each node is visited once."""
     if node is None or isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) not in known:
         parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
-        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+        known[id(node)] = 1 + sum(_unfolded_size(part, known) for part in parts)
     return known[id(node)]
 
 
@@ -109,9 +133,88 @@ def _set(content: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise RecipeError(f"--set {override}: {parent} is a value, not a group of settings")
         content = inner
-    content[last] = _yaml(value, f"--set {name}")
+    content[last] = _parse_yaml(value, f"--set {name}")
 
 
-def _explain(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
-    return f"{place or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}"
+def _explain(fault: Any, content: Any) -> str:
+    """One validation error as "task.crops: a list, such as [x], not the text 'x'"."""
+    name, kind, value, context = _setting(fault, content), fault["type"], fault["input"], fault.get("ctx", {})
+    match kind:
+        case "missing":
+            return f"{name}: is missing"
+        case "value_error":
+            return f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+        case "union_tag_not_found":
+            return f"{name}: lacks the key {context['discriminator']}"
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+            near = difflib.get_close_matches(context["tag"], tags, n=2)
+            known = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(tags)}"
+            return f"{name}.{context['discriminator'].strip(chr(39))}: unknown {context['tag']!r}; {known}"
+        case "too_short" | "too_long":
+            most = kind == "too_long"
+            limit = f"at most {context['max_length']}" if most else f"at least {context['min_length']}"
+            return f"{name}: needs {limit} entries, not {context['actual_length']}"
+        case _:
+            expected = _EXPECTED.get(kind.split("_")[0]) or fault["msg"].removeprefix("Input ")
+            example = f", such as [{value}]," if expected == "a list" and isinstance(value, str | int | float) else ""
+            return f"{name}: {expected}{example or ','} not {_shown(value)}"
+
+
+def _setting(fault: Any, content: Any) -> str:
+    """Name of the setting at fault: its location without the kinds of tasks, networks and losses."""
+    names: list[str] = []
+    for part in fault["loc"]:
+        inside = part in content if isinstance(content, dict) else isinstance(part, int) and isinstance(content, list)
+        if inside:
+            content = content[part]
+        if inside or (part == fault["loc"][-1] and fault["type"] == "missing"):
+            names.append(str(part))
+    return ".".join(names) or "recipe"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"the text {value[:100]!r}"
+        case int() | float():
+            return f"the number {value}"
+        case Mapping():
+            return "a group of settings"
+        case _:
+            return "a list"
+
+
+def _paths(settings: object, name: str) -> Iterator[tuple[str, Path]]:
+    """Every file and folder that settings name, each with the name of its setting; no URLs."""
+    match settings:
+        case Path():
+            yield name, settings
+        case Mapping() | BaseModel():
+            for key, value in cast(Any, settings.items() if isinstance(settings, Mapping) else settings):
+                names = (value,) if isinstance(value, str) else value
+                value = tuple(Path(one) for one in names if "://" not in one) if key == "source" else value
+                yield from _paths(value, f"{name}.{key}")
+        case tuple():
+            for value in cast(tuple[Any, ...], settings):
+                yield from _paths(value, name)
+        case _:
+            return
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return weights_file(path).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _describe_missing(name: str, path: Path) -> str:
+    known = next((model for model, spec in MODELS.items() if str(path) == model or path.name == spec.file), None)
+    if known is None:
+        return f"{name}: {path}"
+    return f"{name}: {path} (`revisage fetch {known}`{'' if str(path) == known else f', then give {known} here'})"

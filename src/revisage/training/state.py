@@ -1,4 +1,4 @@
-"""Everything a run needs to go on as if it had never stopped."""
+"""Everything a run needs to resume as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 from revisage.errors import CheckpointError, RecipeError, TrainingError
 from revisage.files import atomic_write
 from revisage.models.torch_pickle import unpickle
-from revisage.training.config import Training
+from revisage.training.config import TrainingConfig
 
 
 class EMA:
@@ -47,37 +47,37 @@ class State:
 
     Attributes:
         networks: the networks in training, by name.
-        average: averaged copy of the first of them.
-        optimizers, scalers: one for each player; a scaler does nothing unless the precision is float16.
-        images: seen so far.
-        best: figure of the best examination so far.
+        ema: averaged copy of the first of them.
+        optimizers, scalers: one for each network; a scaler does nothing unless the precision is float16.
+        images: count so far.
+        best: metric of the best validation so far.
     """
 
     networks: Mapping[str, nn.Module]
-    average: EMA
+    ema: EMA
     optimizers: Mapping[str, torch.optim.AdamW]
     scalers: Mapping[str, torch.amp.GradScaler]
     images: int = 0
     best: float | None = None
 
     @classmethod
-    def fresh(cls, networks: Mapping[str, nn.Module], training: Training) -> State:
+    def initial(cls, networks: Mapping[str, nn.Module], training: TrainingConfig) -> State:
         """The state before the first image."""
         unknown = training.optimizers.keys() - networks.keys()
         if unknown:
-            raise RecipeError(f"training.optimizers: no player {min(unknown)}; there are {', '.join(networks)}")
+            raise RecipeError(f"training.optimizers: no network {min(unknown)}; there are {', '.join(networks)}")
         network = next(iter(networks.values()))
         device = next(network.parameters()).device.type
         return cls(
             networks,
             EMA(network, training.ema),
-            {name: _optimizer(player, name, training) for name, player in networks.items()},
+            {name: _optimizer(each, name, training) for name, each in networks.items()},
             {name: torch.amp.GradScaler(device, enabled=training.precision == "float16") for name in networks},
         )
 
     @property
     def network(self) -> nn.Module:
-        """The first player."""
+        """The first network."""
         return next(iter(self.networks.values()))
 
     def save(self, path: Path, recipe: dict[str, Any]) -> None:
@@ -87,14 +87,14 @@ class State:
             "images": self.images,
             "best": self.best,
             "networks": {name: network.state_dict() for name, network in self.networks.items()},
-            "average": self.average.network.state_dict(),
+            "ema": self.ema.network.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
         }
         with atomic_write(path) as temporary:
             torch.save(content, temporary)
 
-    def restore(self, path: Path, recipe: dict[str, Any]) -> None:
+    def load(self, path: Path, recipe: dict[str, Any]) -> None:
         """Read a state that :meth:`save` wrote.
 
         Raises:
@@ -103,6 +103,8 @@ class State:
         try:
             content = unpickle(path)
             differences = _differences(content["recipe"], recipe)
+            networks, optimizers, scalers = (content[key] for key in ("networks", "optimizers", "scalers"))
+            ema, images, best = (content[key] for key in ("ema", "images", "best"))
         except (CheckpointError, OSError) as error:
             raise TrainingError(f"{path} is not a whole training state: {error}") from error
         except (AttributeError, LookupError, TypeError) as error:
@@ -110,14 +112,14 @@ class State:
         if differences:
             raise TrainingError(f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder")
         for name, network in self.networks.items():
-            network.load_state_dict(content["networks"][name])
-            self.optimizers[name].load_state_dict(content["optimizers"][name])
-            self.scalers[name].load_state_dict(content["scalers"][name])
-        self.average.network.load_state_dict(content["average"])
-        self.images, self.best = content["images"], content["best"]
+            network.load_state_dict(networks[name])
+            self.optimizers[name].load_state_dict(optimizers[name])
+            self.scalers[name].load_state_dict(scalers[name])
+        self.ema.network.load_state_dict(ema)
+        self.images, self.best = images, best
 
 
-def _optimizer(network: nn.Module, name: str, training: Training) -> torch.optim.AdamW:
+def _optimizer(network: nn.Module, name: str, training: TrainingConfig) -> torch.optim.AdamW:
     settings = training.optimizers.get(name, training.optimizer)
     groups: dict[float, list[nn.Parameter]] = {}
     for key, parameter in network.named_parameters():

@@ -1,4 +1,4 @@
-"""One optimisation step: every player's turn, over all parts of the batch and all processes."""
+"""One training step: every network's optimizer step, over all micro-batches and all processes."""
 
 from __future__ import annotations
 
@@ -12,92 +12,95 @@ import torch
 from torch import Tensor
 
 from revisage.errors import TrainingError
-from revisage.training.config import Training
+from revisage.training.config import TrainingConfig
 from revisage.training.distributed import World
 from revisage.training.state import State
 from revisage.training.task import OptimizerStep, Progress, Task
 
+MAX_OPTIMIZER_STEPS = 1000
+
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Images of a step that go through the networks together; ``first`` is the count of the first of them."""
+    """Images of a step that go through the networks together; ``first`` is the image count of the first of them."""
 
     first: int
     batch: Any
 
 
 def step(
-    task: Task, state: State, parts: Sequence[MicroBatch], seed: int, training: Training, world: World
+    task: Task, state: State, micro_batches: Sequence[MicroBatch], seed: int, training: TrainingConfig, world: World
 ) -> dict[str, Tensor]:
-    """Let every player learn from the mean over all parts, of this process and the others.
+    """Update every network by the mean gradient of all micro-batches, of this process and the others.
 
-    Random numbers depend on the seed, a part's first image and the turn: neither on the process that computes the part
-    nor on what was computed before. So a resumed run needs no generator's state, and two processes do what one does.
+    Random numbers depend on the seed, a micro-batch's first image and the index of the optimizer step, neither on the
+    process nor on earlier ones: so a resumed run needs no generator's state, and two processes do what one does.
 
     Args:
-        task: says whose turn it is, and with which losses.
-        state: networks and optimizers, changed in place.
-        parts: this process's share of the batch, on the networks' device.
+        task: yields the networks to optimize, with their loss terms.
+        state: networks and optimizers, updated in place.
+        micro_batches: this process's part of the batch, on the networks' device.
         seed: of the recipe.
         training: precision, clipping, schedule.
         world: the processes.
 
     Returns:
-        name -> weighted term, mean over this process's parts; and the norm of each player's gradient.
+        name -> weighted loss term, mean over this process's micro-batches; and the norm of each network's gradient.
 
     Raises:
         TrainingError: a gradient is not finite.
     """
     device = next(state.network.parameters()).device.type
     progress = Progress(state.images, state.images // training.batch)
-    running = [task.optimizer_steps(part.batch, progress) for part in parts]
-    found: dict[str, Tensor] = {}
-    for number in range(1_000):
-        optimizer_steps = (
-            _next_turn(optimizer_steps, (seed, part.first, number), training, device)
-            for part, optimizer_steps in zip(parts, running, strict=True)
-        )
-        player = None
-        for turn in optimizer_steps:
-            if turn is None:
-                return found
-            if player is None:
-                player = turn[0]
-                state.optimizers[player].zero_grad(set_to_none=True)
-            _backward(state, turn, len(parts), found)
-        if player is not None:
-            found[f"gradient/{player}"] = _learn(state, player, training, world)
-    raise TrainingError("a step of more than a thousand optimizer_steps does not end")
+    running = [task.optimizer_steps(part.batch, progress) for part in micro_batches]
+    results: dict[str, Tensor] = {}
+    for index in range(MAX_OPTIMIZER_STEPS):
+        name = None
+        for part, steps in zip(micro_batches, running, strict=True):
+            current = _next_optimizer_step(steps, (seed, part.first, index), training, device)
+            if current is None:
+                return results
+            if name is None:
+                name = current[0]
+                state.optimizers[name].zero_grad(set_to_none=True)
+            _backward(state, current, len(micro_batches), results)
+        if name is not None:
+            results[f"gradient/{name}"] = _update(state, name, training, world)
+    raise TrainingError(f"a step of more than {MAX_OPTIMIZER_STEPS} optimizer steps does not end")
 
 
-def _next_turn(
-    optimizer_steps: Iterator[OptimizerStep], seed: tuple[int, int, int], training: Training, device: str
+def _next_optimizer_step(
+    steps: Iterator[OptimizerStep], seed: tuple[int, int, int], training: TrainingConfig, device: str
 ) -> OptimizerStep | None:
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
     dtype = torch.float16 if training.precision == "float16" else torch.bfloat16
     with torch.autocast(device, dtype, enabled=training.precision != "float32"):
-        return next(optimizer_steps, None)
+        return next(steps, None)
 
 
-def _backward(state: State, turn: OptimizerStep, parts: int, found: dict[str, Tensor]) -> None:
-    player, terms = turn
+def _backward(state: State, optimizer_step: OptimizerStep, parts: int, results: dict[str, Tensor]) -> None:
+    name, terms = optimizer_step
     total = torch.stack([term.float() for term in terms.values()]).sum() / parts
-    state.scalers[player].scale(total).backward()
-    for name, term in terms.items():
-        found[name] = found.get(name, torch.zeros((), device=term.device)) + term.detach().float() / parts
+    state.scalers[name].scale(total).backward()
+    for term_name, term in terms.items():
+        before = results.get(term_name, torch.zeros((), device=term.device))
+        results[term_name] = before + term.detach().float() / parts
 
 
-def _learn(state: State, player: str, training: Training, world: World) -> Tensor:
-    """Average the gradients, clip them, take the step; returns the norm before clipping."""
-    network, optimizer, scaler = state.networks[player], state.optimizers[player], state.scalers[player]
+def _update(state: State, name: str, training: TrainingConfig, world: World) -> Tensor:
+    """Average a network's gradients, clip them, set the learning rate, step; return the norm before clipping."""
+    network, optimizer, scaler = state.networks[name], state.optimizers[name], state.scalers[name]
     world.average_gradients(network)
     scaler.unscale_(optimizer)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip)
     if not scaler.is_enabled() and not math.isfinite(float(norm)):  # a scaler skips such a step and scales less
-        raise TrainingError(f"the gradient of {player} is not finite after {state.images} images; lower its rate")
+        raise TrainingError(
+            f"the gradient of {name} is not finite after {state.images} images; lower its learning rate"
+        )
+    rate = training.optimizers.get(name, training.optimizer).learning_rate
+    factor = training.schedule.factor(state.images, training.batch, training.images)
     for group in optimizer.param_groups:
-        rate = training.optimizers.get(player, training.optimizer).learning_rate
-        group["lr"] = rate * group["factor"] * training.schedule.factor(state.images, training.batch, training.images)
+        group["lr"] = rate * group["factor"] * factor
     scaler.step(optimizer)
     scaler.update()
     return norm.detach()

@@ -21,6 +21,7 @@ from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.face_descriptor import FaceDescriptor
 from revisage.models.nets.vgg import VGG16Features, VGG19Features
 from revisage.models.torch_pickle import plain_keys, read_state
+from revisage.training.config import weights_file
 from revisage.training.losses.perceptual import VGG19_WEIGHTS
 
 Weights = TypeVar("Weights", bound=nn.Module | list[Tensor])
@@ -64,6 +65,6 @@ def _read(read: Callable[[Path], Weights], path: Path | None, setting: str, name
             f"{setting} must name a file with weights of {name}: a loss that looks through it has a weight"
         )
     try:
-        return read(path)
+        return read(weights_file(path))
     except WeightsError as error:
         raise RecipeError(f"{setting}: {error}") from error

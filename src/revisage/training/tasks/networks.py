@@ -22,7 +22,7 @@ from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.models.nets.stylegan2_fir import StyleGAN2Generator
 from revisage.models.torch_pickle import read_state
-from revisage.training.config import Strict
+from revisage.training.config import Strict, weights_file
 
 _NO_ARGUMENTS = {"type", "decoder_weights", "coarse_weights", "fine_weights"}
 """Settings of networks that their constructors do not take."""
@@ -265,7 +265,7 @@ def read_initial_weights(path: Path, setting: str) -> dict[str, Tensor]:
         RecipeError: no such file, or no whole weight file.
     """
     try:
-        return read_state(path)
+        return read_state(weights_file(path))
     except WeightsError as error:
         raise RecipeError(f"{setting}: {error}") from error
 

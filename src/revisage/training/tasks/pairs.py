@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from revisage.evaluation.metrics import Metrics, Sources, mean_metrics
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.pairs import Sample, find_pairs, read_sample, resize, to_uint8
 from revisage.images.pixels import from_tensor, to_float, to_tensor
-from revisage.training.config import Strict
+from revisage.training.config import Strict, weights_file
 from revisage.training.distributed import World
 from revisage.training.task import ValidationResult
 from revisage.training.tasks.networks import image_and_pyramid
@@ -67,7 +68,8 @@ class Pairs:
         device = next(network.parameters()).device
         if self._evaluator is None:
             batch = 1 if device.type == "cpu" else 8  # on a CPU batches only cost memory
-            self._evaluator = Evaluator(Sources(**dict(self._metrics)), device=device, batch=batch)
+            files: dict[str, Any] = {name: path and weights_file(path) for name, path in self._metrics}
+            self._evaluator = Evaluator(Sources(**files), device=device, batch=batch)
         samples = [self._samples[index] for index in world.shard(len(self._samples))]
         scores: list[tuple[str, Metrics]] = []
         shown: dict[str, list[RGB8]] = {}

@@ -17,8 +17,8 @@ from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.metrics.networks import inception_features, read_inception
 from revisage.models.checkpoint import Header
 from revisage.models.nets.stylegan2_core import StyleGAN2Core
-from revisage.training.config import Strict
-from revisage.training.distributed import World, present
+from revisage.training.config import Strict, weights_file
+from revisage.training.distributed import World, current_world
 from revisage.training.losses.adversarial import discriminator_loss, generator_loss
 from revisage.training.losses.gradient_penalty import path_length_penalty, r1_penalty
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
@@ -174,7 +174,7 @@ class StyleGAN2Task:
         noise = torch.randn(count, 3, self.config.network.out_size, self.config.network.out_size, device=latents.device)
         mean = self.opponent.path_length
         penalty, updated = path_length_penalty(self._synthesize, latents, noise, mean.clone(), settings.decay)
-        present().average([updated])
+        current_world().average([updated])
         mean.copy_(updated)
         return settings.weight * settings.every * penalty
 
@@ -228,7 +228,7 @@ class _Distance:
     def __init__(self, config: FidConfig) -> None:
         self.pictures = config.pictures
         try:
-            self.network = read_inception(config.network)
+            self.network = read_inception(weights_file(config.network))
             self.statistics = read_statistics(config.statistics)
         except WeightsError as error:
             raise RecipeError(f"task.fid: {error}") from error

@@ -114,9 +114,11 @@ class RestorerConfig(Strict):
     metrics: MetricsConfig = MetricsConfig()
 
     @model_validator(mode="after")
-    def _one_source(self) -> RestorerConfig:
+    def _consistent(self) -> RestorerConfig:
         if (self.data is None) == (not self.crops):
             raise ValueError("give either data, for whole faces, or crops, for patches of them")
+        if self.crops and self.patch > self.size:
+            raise ValueError(f"patch is {self.patch}, larger than size, {self.size}: patches are cut from faces")
         return self
 
     def samples(self, seed: int) -> Dataset[Any]:
