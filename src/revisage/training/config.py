@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from revisage.models.registry import MODELS, path_of
+from revisage.models.fetch import path_of
+from revisage.models.registry import MODELS
 
 
 class Strict(BaseModel):
