@@ -94,6 +94,14 @@ def test_network_speed(run, capsys):
 
 
 @pytest.mark.slow
+def test_inference_speed(run, capfd, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    run("inference_speed.py", 1)
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["onnxruntime", "torch", "the"]
+
+
+@pytest.mark.slow
 def test_film_flicker(run, capsys):
     run("film_flicker.py", PORTRAIT, 12, 60)
     degraded, separate, film = (line.split() for line in capsys.readouterr().out.splitlines())
