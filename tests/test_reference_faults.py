@@ -1,4 +1,4 @@
-"""Faults of the classic packages that no test elsewhere is about; docs/migration.md says where the others are held."""
+"""Faults of the classic packages that no test elsewhere is about; docs/notes/classic-faults.md says where the others are held."""
 
 import re
 import tomllib
@@ -90,7 +90,7 @@ def test_none_of_the_classic_packages_is_imported():
 
 
 def test_every_test_that_a_page_names_is_there():
-    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
     named = set(re.findall(r"(tests/[\w/]+\.py)::(?:\w+::)?(\w+)", pages))
     assert named
     gone = [
