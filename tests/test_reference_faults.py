@@ -1,4 +1,4 @@
-"""Faults of the classic packages that no test elsewhere is about; docs/notes/classic-faults.md says where the others are held."""
+"""Faults of the classic packages that no other test is about; docs/notes/classic-faults.md lists them all."""
 
 import re
 import tomllib
