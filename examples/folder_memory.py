@@ -20,7 +20,7 @@ def enlarged(photos, *_, **__):
 
 def main(pictures: int = 10_000) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        album, options = Path(folder, "album"), Options(output=Path(folder, "restored"), journal=True)
+        album, options = Path(folder, "album"), Options(output=Path(folder, "restored"), resume=True)
         revisage.write_image(album / "0.jpg", np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
         for number in range(1, pictures):
             shutil.copyfile(album / "0.jpg", album / f"{number}.jpg")

@@ -25,7 +25,7 @@ RULES = {
     "files": {"errors"},
     "images": {"types", "errors", "files"},
     "models.nets": set(),
-    "models": {*LOW, "models.nets", "jobs"},
+    "models": {*LOW, "models.nets"},
     "models.backends": {*LOW, "models", "models.nets", "process"},
     "restore": {*LOW, "images", "models"},
     "loading": {*LOW, "images", "models", "models.nets", "models.backends", "restore"},

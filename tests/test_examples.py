@@ -102,13 +102,13 @@ def test_inference_speed(run, capfd, monkeypatch):
 
 
 @pytest.mark.slow
-def test_film_flicker(run, capsys):
-    run("film_flicker.py", PORTRAIT, 12, 60)
-    degraded, separate, film = (line.split() for line in capsys.readouterr().out.splitlines())
-    at = film.index("flicker") + 1
-    assert float(film[at]) < 0.6 * float(separate[at + 2])
-    assert float(film[at]) < float(degraded[at])
-    assert float(film[at + 2]) > float(separate[at + 4])
+def test_video_flicker(run, capsys):
+    run("video_flicker.py", PORTRAIT, 12, 60)
+    degraded, separate, video = (line.split() for line in capsys.readouterr().out.splitlines())
+    at = video.index("flicker") + 1
+    assert float(video[at]) < 0.6 * float(separate[at + 2])
+    assert float(video[at]) < float(degraded[at])
+    assert float(video[at + 2]) > float(separate[at + 4])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -1,7 +1,7 @@
 """Restore a folder, and be killed on the way: killed_run.py ALBUM OUTPUT MOMENT PHOTO.
 
 Moments: ``writing`` with half of the bytes of PHOTO's result written, ``renaming`` before it gets its name, ``noting``
-before the journal says that it is done.
+before the job store says that it is done.
 """
 
 import os
@@ -12,10 +12,10 @@ from pathlib import Path
 from plain_restorer import UNCHANGED
 
 from revisage.batch import Options, collect, restore_files
-from revisage.batch.journal import Journal, Status
+from revisage.jobs.store import JobStore, Status
 
 album, output, moment, photo = sys.argv[1:]
-write, rename, put = Path.write_bytes, Path.replace, Journal.put
+write, rename, put = Path.write_bytes, Path.replace, JobStore.put
 
 
 def die():
@@ -41,6 +41,6 @@ def note(self, entry):
     put(self, entry)
 
 
-Path.write_bytes, Path.replace, Journal.put = write_bytes, replace, note
-for outcome in restore_files(UNCHANGED, collect([album]), Options(output=Path(output), journal=True)):
+Path.write_bytes, Path.replace, JobStore.put = write_bytes, replace, note
+for outcome in restore_files(UNCHANGED, collect([album]), Options(output=Path(output), resume=True)):
     print(outcome.path.name, flush=True)

@@ -65,7 +65,7 @@ def photo(path: Path, level=100):
 
 
 def paths_of(folder: Path):
-    """Files in a folder and below, the journal left out."""
+    """Files in a folder and below, the job store left out."""
     names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in names if not name.startswith(".revisage/"))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from plain_restorer import UNCHANGED, counting, digests_of, paths_of, run
 
-from revisage.batch import Status, collect, entries
+from revisage.batch import Status, collect, read_entries
 from revisage.images import read_image, write_image
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -38,7 +38,7 @@ def leftovers(tmp_path):
 def finish(tmp_path, album):
     """Go on in this process; return the numbers of the photos that it restored."""
     restorer, seen = counting(UNCHANGED)
-    outcomes = run(tmp_path, collect([album]), how=restorer, journal=True)
+    outcomes = run(tmp_path, collect([album]), how=restorer, resume=True)
     assert not any(outcome.error for outcome in outcomes)
     assert len(outcomes) == PHOTOS
     return seen
@@ -58,7 +58,7 @@ def test_killed_at_the_worst_moment(tmp_path, album, moment):
     assert process.returncode == -9
     assert "25.png" not in said
     assert leftovers(tmp_path) or moment == "noting"
-    done = {entry.source for entry in entries(tmp_path / "out") if entry.status == Status.DONE}
+    done = {entry.source for entry in read_entries(tmp_path / "out") if entry.status == Status.DONE}
     assert len(done) >= len(said.split())
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/[0-9]*.png")}
     again = finish(tmp_path, album)

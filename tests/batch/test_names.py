@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from plain_restorer import UNCHANGED, paths_of, photo, run
 
 from revisage.batch import Options, Source, collect, plan
-from revisage.batch.journal import opened
 from revisage.errors import InputError
 from revisage.images import read_image
+from revisage.jobs.store import open_store
 
 
 def jobs_of(paths, **options):
     """The plan for files, each in the folder of results that it has itself."""
     options = Options(output=Path("out"), **options)
-    with opened(options.output, "", keep=False) as journal:
-        return list(plan([Source(Path(path), Path(path).parent) for path in paths], options, journal))
+    with open_store(options.output, "restore", {}, keep=False) as store:
+        return list(plan([Source(Path(path), Path(path).parent) for path in paths], options, store))
 
 
 def names(*paths, **options):
@@ -80,7 +80,7 @@ def test_no_two_photos_share_a_result(files, form, suffix, save_faces):
     paths = [Path(below, stem + extension) for below, stem, extension in files]
     jobs = jobs_of(paths, format=form, suffix=suffix, save_faces=save_faces)
     assert len({str(job.target).casefold() for job in jobs}) == len(paths)
-    assert not save_faces or len({job.stem.casefold() for job in jobs}) == len(paths)
+    assert not save_faces or len({job.output_stem.casefold() for job in jobs}) == len(paths)
 
 
 class TestFromRunToRun:
@@ -93,7 +93,7 @@ class TestFromRunToRun:
         return tmp_path / "album"
 
     def restore(self, album):
-        run(album.parent, collect([album]), how=UNCHANGED, journal=True, format="png")
+        run(album.parent, collect([album]), how=UNCHANGED, resume=True, format="png")
         out = album.parent / "out"
         return {name: int(read_image(out / name)[0, 0, 0]) for name in paths_of(out)}
 
@@ -113,25 +113,25 @@ class TestFromRunToRun:
         for folder in ("album", "out"):
             (tmp_path / folder).rename(tmp_path / "elsewhere" / folder)
         moved = collect([tmp_path / "elsewhere" / "album"])
-        outcomes = run(tmp_path / "elsewhere", moved, how=UNCHANGED, journal=True, format="png")
+        outcomes = run(tmp_path / "elsewhere", moved, how=UNCHANGED, resume=True, format="png")
         assert all(outcome.up_to_date for outcome in outcomes)
         assert paths_of(tmp_path / "elsewhere" / "out") == sorted(first)
 
     def test_photos_under_another_path_keep_their_results(self, tmp_path, album):
         first = self.restore(album)
         (tmp_path / "link").symlink_to(album)
-        run(tmp_path, collect([tmp_path / "link"]), journal=True, format="png")
+        run(tmp_path, collect([tmp_path / "link"]), resume=True, format="png")
         assert paths_of(tmp_path / "out") == sorted(first)
 
     def test_photos_that_moved_alone_keep_their_results(self, tmp_path, album):
         first = self.restore(album)
         album.rename(tmp_path / "moved")
-        outcomes = run(tmp_path, collect([tmp_path / "moved"]), journal=True, format="png")
+        outcomes = run(tmp_path, collect([tmp_path / "moved"]), resume=True, format="png")
         assert [outcome.exists for outcome in outcomes] == [True, True]
         assert paths_of(tmp_path / "out") == sorted(first)
 
     def test_two_folders_into_one(self, tmp_path, album):
         photo(tmp_path / "other" / "b.png", 50)
         for _ in range(2):
-            run(tmp_path, collect([album, tmp_path / "other"]), journal=True)
+            run(tmp_path, collect([album, tmp_path / "other"]), resume=True)
             assert paths_of(tmp_path / "out") == ["b-2.png", "b.jpg", "b.png"]

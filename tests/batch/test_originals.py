@@ -6,7 +6,7 @@ import pytest
 from plain_restorer import digests_of, paths_of, photo, run
 
 from revisage.batch import collect
-from revisage.batch.originals import Originals
+from revisage.batch.names import Originals
 from revisage.images import read_image
 
 REFUSED = "would replace an original"
@@ -23,10 +23,10 @@ def errors_of(outcomes):
     return [outcome.error for outcome in outcomes]
 
 
-@pytest.mark.parametrize("journal", [True, False])
-def test_output_is_the_input(tmp_path, album, journal):
+@pytest.mark.parametrize("resume", [True, False])
+def test_output_is_the_input(tmp_path, album, resume):
     before = digests_of(album)
-    outcomes = run(tmp_path, collect([album], leave_out=album), output=album, overwrite=True, journal=journal)
+    outcomes = run(tmp_path, collect([album], leave_out=album), output=album, overwrite=True, resume=resume)
     assert [REFUSED in error for error in errors_of(outcomes)] == [True, True]
     assert digests_of(album) == before
 
@@ -95,14 +95,14 @@ def test_names_in_another_case_are_told_by_what_they_lead_to(tmp_path):
     source = photo(tmp_path / "out" / "a.png")
     os.link(source, tmp_path / "out" / "A.PNG")
     originals = Originals(collect([source]), tmp_path / "out")
-    assert originals.would_lose(tmp_path / "out" / "A.PNG", tmp_path / "elsewhere.png")
+    assert originals.would_overwrite_input(tmp_path / "out" / "A.PNG", tmp_path / "elsewhere.png")
 
 
 def test_photo_is_written_beside_itself_under_another_name_again_and_again(tmp_path):
     """The first run's results are no photos to the second."""
     photo(tmp_path / "out" / "a.png")
     for level in (0, 1):
-        outcomes = run(tmp_path, collect([tmp_path / "out"], leave_out=tmp_path / "out"), suffix="new", journal=True)
+        outcomes = run(tmp_path, collect([tmp_path / "out"], leave_out=tmp_path / "out"), suffix="new", resume=True)
         assert [(outcome.path.name, outcome.up_to_date, outcome.error) for outcome in outcomes] == [
             ("a.png", bool(level), "")
         ]

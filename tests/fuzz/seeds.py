@@ -243,8 +243,8 @@ def texts(kind: str) -> tuple[bytes, ...]:
     }[kind]
 
 
-def journal() -> bytes:
-    """The journal of a preparation, with one photo."""
+def photo_record() -> bytes:
+    """A photo in the job store of a preparation."""
     face = {
         "place": 0,
         "side": 512,
@@ -254,7 +254,7 @@ def journal() -> bytes:
         "file": "512/0.png",
     }
     record = {"photo": "/a.jpg", "sha256": "0", "reason": "", "like": "", "faces": [face]}
-    return json.dumps({"size": 512}).encode() + b"\n" + json.dumps(record).encode() + b"\n"
+    return json.dumps(record).encode()
 
 
 def arrays() -> tuple[bytes, ...]:

@@ -18,6 +18,7 @@ from revisage.evaluation.metrics.fid import read_statistics
 from revisage.evaluation.metrics.networks import read_channel_weights
 from revisage.evaluation.metrics.niqe import read_model
 from revisage.images import read, read_image, write_image
+from revisage.jobs.store import Entry, open_store
 from revisage.models import download
 from revisage.models.architectures import detect_architecture
 from revisage.models.build import build, construct_empty, read_checkpoint
@@ -27,7 +28,8 @@ from revisage.models.torch_pickle import read_torch_weights
 from revisage.training.data.components import read_components
 from revisage.training.data.sources import FolderSource, LmdbSource, TarSource
 from revisage.training.embedded.scenes.labelled_photos import BoxFromLandmarks, read_crops, read_mistakes, read_photos
-from revisage.training.prepare.journal import opened
+from revisage.training.prepare.photos import open_settled
+from revisage.training.prepare.records import Options
 from revisage.training.recipe import read_recipe
 
 PIXELS = 4_000_000
@@ -121,9 +123,13 @@ def detections(data: bytes, folder: Path) -> None:
 
 
 def preparation(data: bytes, folder: Path) -> None:
-    put(folder, "journal.jsonl", data)
-    with opened(folder, {"size": 512}) as journal:
-        for record in journal.records:
+    """A row of the job store of a preparation."""
+    options = Options(output=folder)
+    with open_store(folder, "prepare", options.settings()) as store:
+        row = data.decode("utf-8", "surrogateescape")
+        store.put(Entry(key="0", source="a.jpg", target="", run=store.run, status="done", details=row))
+    with open_settled(options) as settled:
+        for record in settled.records:
             assert all(face.words.shape == (4,) for face in record.kept)
 
 
@@ -217,7 +223,7 @@ SUBJECTS = {
     "labels": Subject(labels, _texts("labels")),
     "crop_list": Subject(crop_list, _texts("crops")),
     "detections": Subject(detections, _texts("detections")),
-    "preparation": Subject(preparation, lambda: (seeds.journal(),)),
+    "preparation": Subject(preparation, lambda: (seeds.photo_record(),)),
     "recipe": Subject(recipe, _texts("recipe")),
     "override": Subject(override, _texts("override")),
     "database": Subject(database, _texts("meta")),

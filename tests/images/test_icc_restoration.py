@@ -116,10 +116,10 @@ def test_files_are_restored_by_their_profile(tmp_path):
     assert read_profile(outcome.target) == ADOBE_RGB
 
 
-@pytest.mark.parametrize("keep_time", [False, True])
-def test_files_keep_their_time_when_asked_to(tmp_path, keep_time):
+@pytest.mark.parametrize("preserve_mtime", [False, True])
+def test_files_keep_their_time_when_asked_to(tmp_path, preserve_mtime):
     write_image(tmp_path / "a.png", (photo() * 255).astype(np.uint8))
     os.utime(tmp_path / "a.png", (981_173_106, 981_173_106))
-    options = Options(output=tmp_path / "out", controls=Controls(scale=1), keep_time=keep_time)
+    options = Options(output=tmp_path / "out", controls=Controls(scale=1), preserve_mtime=preserve_mtime)
     (outcome,) = restore_files(restorer(), [Source(tmp_path / "a.png")], options)
-    assert (outcome.target.stat().st_mtime == 981_173_106) is keep_time
+    assert (outcome.target.stat().st_mtime == 981_173_106) is preserve_mtime

@@ -36,7 +36,7 @@ def run(tmp_path_factory):
         PIL.Image.new("L", (40, 30), 90).save(photos / f"{name}.png")
     for photo in photos.iterdir():
         os.utime(photo, (THEN, THEN))
-    done = revisage("restore", ".", "-o", results, "--keep-time", "--scale", "1", cwd=photos, errors="replace")
+    done = revisage("restore", ".", "-o", results, "--preserve-mtime", "--scale", "1", cwd=photos, errors="replace")
     assert done.returncode == 0, done.stderr
     return results, done.stdout
 

@@ -13,6 +13,7 @@ from command import COMMAND, revisage
 from portrait import PORTRAIT
 
 from revisage.images import read_image, write_image
+from revisage.jobs.store import read_entries
 
 SETTINGS = ["--min-width", "60", "--size", "256"]
 REJECTED = {
@@ -34,7 +35,8 @@ def rows(path):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if not name.startswith(".")}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_result(whole, album, tmp_pa
         assert process.stdout is not None
         process.stdout.readline()  # the first photo is settled
         process.send_signal(signal.SIGKILL)
-    settled = (tmp_path / "out" / "journal.jsonl").read_bytes().count(b"\n") - 1
+    settled = len(list(read_entries(tmp_path / "out")))
     assert 1 <= settled < 9
     again = revisage("prepare", album, "-o", tmp_path / "out", *SETTINGS, "--workers", 3)
     assert f"{settled} done before" in again.stdout

@@ -187,7 +187,7 @@ def test_aligned_face(tmp_path):
     [
         (["none.jpg"], "no such file"),
         (["*.jpg"], "nothing matches"),
-        (["."], "no pictures"),
+        (["."], "no images or videos"),
         ([], "Missing argument"),
         (["a.png", "--strength", "1.5"], "--strength"),
         (["a.png", "--scale", "0"], "--scale"),

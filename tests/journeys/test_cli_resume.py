@@ -60,9 +60,9 @@ def test_status_as_json(runs):
 def test_status_of_any_other_folder_is_a_wrong_call(runs):
     said = revisage("status", runs[0] / "album")
     assert (said.returncode, said.stderr.count("\n")) == (2, 1)
-    assert "no journal in" in said.stderr
+    assert "no job store in" in said.stderr
 
 
-def test_no_journal_where_none_is_wanted(runs, tmp_path):
-    revisage("restore", runs[0] / "album" / "sub", "-o", tmp_path / "out", "--no-journal")
+def test_no_store_where_none_is_wanted(runs, tmp_path):
+    revisage("restore", runs[0] / "album" / "sub", "-o", tmp_path / "out", "--no-resume")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]

@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
 from revisage.errors import CheckpointError, DownloadError, OutputError
-from revisage.jobs.lock import locked
 from revisage.models.download import Remote, RetryPolicy, _extent, download, manual_download_hint, sha256_of
 from revisage.models.fetch import cache_folder, is_offline, mirror
 
@@ -309,13 +309,13 @@ def test_of_many_that_want_a_file_at_once_one_fetches_it(server, tmp_path):
 
 
 def test_a_lock_holds_against_another_process_and_dies_with_it(tmp_path):
-    code = "import sys, time; from pathlib import Path; from revisage.jobs.lock import locked\n"
-    code += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    code = "import sys, time; from filelock import FileLock\n"
+    code += "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "lock"], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline().strip() == b"held"
         threading.Timer(0.3, other.kill).start()
         start = time.monotonic()
-        with locked(tmp_path / "lock"):
+        with FileLock(tmp_path / "lock"):
             assert time.monotonic() - start > 0.2
 
 

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisage.batch import Source, collect
 from revisage.cli.prepare import prepare
 from revisage.errors import InputError, OutputError
 from revisage.geometry import magnification
 from revisage.images import read_image, write_image
+from revisage.jobs.collector import Source, collect
+from revisage.jobs.store import open_store, read_entries
 from revisage.restore.align import OUTSIDE, TEMPLATE, align
 from revisage.training.data.components import read_components, write_components
 from revisage.training.data.sources import LmdbSource
@@ -75,8 +76,10 @@ def table(path):
 
 
 def contents(folder):
-    """Every file but the lock, by name."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+    """Every file but those of the job store, by name, and the rows of the store."""
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    found = {name: path.read_bytes() for name, path in files.items() if not name.startswith(".")}
+    return found | {"rows": [(row.key, row.source, row.details) for row in read_entries(folder)]}
 
 
 def reasons(tmp_path):
@@ -297,7 +300,7 @@ class TestGoingOn:
         assert contents(one.output) == contents(many.output)
 
     @pytest.mark.parametrize("done", [0, 1, 3])
-    @pytest.mark.parametrize("torn", [b"", b'{"photo":"/half/a'])
+    @pytest.mark.parametrize("torn", [b"", b"half a row"])
     def test_an_interrupted_call_that_goes_on_ends_like_a_whole_one(self, tmp_path, album, done, torn):
         whole = options(tmp_path)
         run(whole, album)
@@ -307,8 +310,8 @@ class TestGoingOn:
                 next(outcomes)
         if done:
             assert len(table(stopped.output / "manifest.csv")) == done
-            with (stopped.output / "journal.jsonl").open("ab") as journal:
-                journal.write(torn)
+            with (stopped.output / ".revisage" / "jobs.sqlite-wal").open("ab") as log:
+                log.write(torn)
         outcomes = run(stopped, album)
         assert sum(outcome.before for outcome in outcomes) == done
         assert contents(whole.output) == contents(stopped.output)
@@ -339,13 +342,28 @@ class TestGoingOn:
         with pytest.raises(InputError, match=r"max_yaw 0\.4, not 0\.2"):
             run(options(tmp_path, limits=Limits(max_yaw=0.2)), album)
 
-    @pytest.mark.parametrize("content", [b"[]\n", b"hello\n", b'{"size":256}\n{"photo":3}\n', b"[" * 9000 + b"\n"])
-    def test_a_damaged_journal_is_refused(self, tmp_path, album, content):
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "journal.jsonl").write_bytes(content)
+    @pytest.mark.parametrize("content", [b"[]\n", b"hello\n", b"SQLite format 3\0" * 99, b"[" * 9000 + b"\n"])
+    def test_a_damaged_store_is_refused(self, tmp_path, album, content):
+        path = tmp_path / "out" / ".revisage" / "jobs.sqlite"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
         with pytest.raises(InputError, match="damaged"):
             run(options(tmp_path), album)
-        assert (tmp_path / "out" / "journal.jsonl").read_bytes() == content
+        assert path.read_bytes() == content
+
+    @pytest.mark.parametrize("row", ["", "[]", "hello", '{"photo":3}', "[" * 9000])
+    def test_a_damaged_row_is_refused(self, tmp_path, album, row):
+        run(options(tmp_path), album)
+        with open_store(tmp_path / "out", "prepare", options(tmp_path).settings()) as store:
+            store.put(replace(store.entries()[0], details=row))
+        with pytest.raises(InputError, match="damaged"):
+            run(options(tmp_path), album)
+
+    def test_a_folder_of_another_command_is_refused(self, tmp_path, album):
+        with open_store(tmp_path / "out", "restore", {}):
+            pass
+        with pytest.raises(InputError, match="holds results of `revisage restore`; use another folder"):
+            run(options(tmp_path), album)
 
     def test_output_that_cannot_be_written(self, tmp_path, album):
         (tmp_path / "out").write_text("a file where the folder should be")
@@ -384,17 +402,17 @@ def test_a_known_photo_is_not_decoded(tmp_path):
         ('"fingerprint": "', '"x": "'),
     ],
 )
-def test_a_journal_names_crops_of_its_own_folder_only(tmp_path, album, before, after):
+def test_a_store_names_crops_of_its_own_folder_only(tmp_path, album, before, after):
     (outcome,) = run(options(tmp_path), album / "0.png")
     line = json.dumps(outcome.record.as_json())
     assert before in line
     with pytest.raises(ValueError, match=r"is no crop of this program|fingerprint"):
-        photo_from_json(line.replace(before, after).encode())
+        photo_from_json(line.replace(before, after))
 
 
-def test_a_record_survives_the_journal(tmp_path, album):
+def test_a_record_survives_the_store(tmp_path, album):
     (outcome,) = run(options(tmp_path), album / "0.png", detect=lambda _: [face(), face(scale=0.2)])
-    line = json.dumps(outcome.record.as_json()).encode()
+    line = json.dumps(outcome.record.as_json())
     again = photo_from_json(line)
     assert isinstance(again, PhotoRecord)
     assert repr(again) == repr(outcome.record)  # NaN is not equal to itself

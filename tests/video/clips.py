@@ -1,4 +1,4 @@
-"""Films that the tests draw themselves: a disc with a texture, the "face", in a known movement on a plain ground."""
+"""Videos that the tests draw themselves: a disc with a texture, the "face", in a known movement on a plain ground."""
 
 from fractions import Fraction
 
@@ -37,7 +37,7 @@ def texture(points):
     return 0.5 + 0.15 * np.sin(x / 3) + 0.15 * np.cos(y / 4)
 
 
-def picture(t=0, *, size=SIZE, amplitude=10.0, noise=0.0, rng=None, face=True):
+def image(t=0, *, size=SIZE, amplitude=10.0, noise=0.0, rng=None, face=True):
     """(H, W, 3) uint8 frame ``t``: a bluish disc on orange ground."""
     width, height = size
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1) - middle_of(t, amplitude)
@@ -51,10 +51,10 @@ def picture(t=0, *, size=SIZE, amplitude=10.0, noise=0.0, rng=None, face=True):
 
 def clip(number, *, noise=0.0, seed=0, **how):
     rng = np.random.default_rng(seed)
-    return [picture(t, noise=noise, rng=rng, **how) for t in range(number)]
+    return [image(t, noise=noise, rng=rng, **how) for t in range(number)]
 
 
-def find_disc(image, trembling=0.1):
+def find_disc(image, jitter=0.1):
     """Detector: the middle of what is bluer than red, off by some pixels that depend on the frame's noise."""
     image = np.asarray(image, np.float32) / np.iinfo(image.dtype).max
     blue = cv2.GaussianBlur(image[..., 2] - image[..., 0], (0, 0), 2) > 0
@@ -62,7 +62,7 @@ def find_disc(image, trembling=0.1):
         return []
     rows, columns = np.nonzero(blue)
     seed = int(np.asarray(image * 255, np.int64).sum())
-    off = np.random.default_rng(seed).normal(0, trembling, 2)
+    off = np.random.default_rng(seed).normal(0, jitter, 2)
     return [face_at(np.array([columns.mean(), rows.mean()]) + off)]
 
 
@@ -83,8 +83,8 @@ def restorer(**changes):
     return Restorer(**{**fields, **changes})
 
 
-def write_film(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=25, ticks=None, time_base=None,
-               rotation=0, colours=None, metadata=None, sound=0.0, chapters=(), options=None):  # fmt: skip
+def write_video(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=25, ticks=None, time_base=None,
+                rotation=0, colors=None, metadata=None, sound=0.0, chapters=(), options=None):  # fmt: skip
     """Encode ``frames``; ``ticks`` and ``time_base`` say when each is shown, ``sound`` is its length in seconds."""
     with av.open(str(path), "w") as output:
         output.metadata.update(metadata or {})
@@ -95,7 +95,7 @@ def write_film(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=25
             stream.codec_context.time_base = stream.time_base = time_base
         if rotation:
             stream.set_display_rotation(rotation)
-        for name, value in (colours or {}).items():
+        for name, value in (colors or {}).items():
             setattr(stream.codec_context, name, value)
         audio = output.add_stream("libopus" if str(path).endswith("webm") else "aac", rate=48000) if sound else None
         if audio:
@@ -104,7 +104,7 @@ def write_film(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=25
         if chapters:
             output.set_chapters(chapters)
         for place, frame in enumerate(frames):
-            coded = frame_from(frame, pixel_format, colours)
+            coded = frame_from(frame, pixel_format, colors)
             coded.pts = ticks[place] if ticks else place
             coded.time_base = stream.codec_context.time_base if ticks else Fraction(1, rate)
             output.mux(stream.encode(coded))
@@ -114,10 +114,10 @@ def write_film(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=25
     return path
 
 
-def frame_from(picture, pixel_format, colours):
-    deep = picture.dtype == np.uint16
-    frame = av.VideoFrame.from_ndarray(picture, format="rgb48le" if deep else "rgb24")
-    known = colours or {}
+def frame_from(image, pixel_format, colors):
+    deep = image.dtype == np.uint16
+    frame = av.VideoFrame.from_ndarray(image, format="rgb48le" if deep else "rgb24")
+    known = colors or {}
     matrix = {1: "ITU709", 9: "BT2020"}.get(known.get("colorspace"), "ITU601")
     value_range = "JPEG" if known.get("color_range") == 2 else "MPEG"
     return frame.reformat(format=pixel_format, src_color_range="JPEG", dst_colorspace=matrix,
@@ -134,7 +134,7 @@ def write_sound(output, stream, seconds):
 
 
 def decoded(path):
-    """All frames of a film as RGB pictures, as they are coded."""
+    """All frames of a video as RGB images, as they are coded."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 

@@ -1,3 +1,3 @@
 import pytest
 
-pytest.importorskip("av", reason="films need PyAV")
+pytest.importorskip("av", reason="videos need PyAV")

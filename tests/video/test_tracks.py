@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from revisage.types import Face
-from revisage.video.tracks import GAP, Tracker
+from revisage.video.tracks import MAX_GAP, Tracker
 
 PLAIN = np.full((90, 160, 3), 100, np.uint8)
 
@@ -12,12 +12,12 @@ def face(x, y=40.0, size=20.0):
     return Face(box, np.zeros((5, 2), np.float32), 0.9)
 
 
-def follow(frames, pictures=None):
+def follow(frames, images=None):
     """Numbers of the faces of each frame, in the order in which they were detected."""
     tracker, numbers = Tracker(), []
     for place, faces in enumerate(frames):
-        tracker, followed = tracker.follow(PLAIN if pictures is None else pictures[place], faces)
-        by_face = {id(one): number for number, one in followed.items()}
+        tracker, numbered = tracker.follow(PLAIN if images is None else images[place], faces)
+        by_face = {id(one): number for number, one in numbered.items()}
         numbers.append([by_face[id(one)] for one in faces])
     return numbers
 
@@ -32,19 +32,19 @@ def test_the_nearer_of_two_takes_the_track():
     assert follow([[face(50)], [face(58), face(51)]]) == [[0], [1, 0]]
 
 
-@pytest.mark.parametrize(("missed", "number"), [(GAP, 0), (GAP + 1, 1)])
+@pytest.mark.parametrize(("missed", "number"), [(MAX_GAP, 0), (MAX_GAP + 1, 1)])
 def test_a_face_may_be_missed_for_a_few_frames(missed, number):
     assert follow([[face(50)], *[[]] * missed, [face(53)]])[-1] == [number]
 
 
 def test_a_cut_ends_all_tracks():
-    pictures = [PLAIN, PLAIN, PLAIN + 80, PLAIN + 80]
-    assert follow([[face(50)]] * 4, pictures) == [[0], [0], [1], [1]]
+    images = [PLAIN, PLAIN, PLAIN + 80, PLAIN + 80]
+    assert follow([[face(50)]] * 4, images) == [[0], [0], [1], [1]]
 
 
 def test_a_flicker_of_light_is_no_cut():
-    pictures = [PLAIN, PLAIN + 15, PLAIN]
-    assert follow([[face(50)]] * 3, pictures) == [[0]] * 3
+    images = [PLAIN, PLAIN + 15, PLAIN]
+    assert follow([[face(50)]] * 3, images) == [[0]] * 3
 
 
 def test_numbers_are_never_used_twice():
@@ -52,6 +52,6 @@ def test_numbers_are_never_used_twice():
     tracker = Tracker()
     seen = []
     for faces in far:
-        tracker, followed = tracker.follow(PLAIN, faces)
-        seen += followed
-    assert tracker.faces == len(set(seen)) == 2  # within the gap: both are followed all the time
+        tracker, numbered = tracker.follow(PLAIN, faces)
+        seen += numbered
+    assert tracker.faces == len(set(seen)) == 2  # within the gap: both are numbered all the time

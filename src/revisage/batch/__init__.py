@@ -1,33 +1,32 @@
-"""Many photos: what to restore, where the results go, and what became of each. Prints nothing.
+"""Restore folders of images and videos into a folder of results; resumable. Prints nothing.
 
 ::
 
-    sources     collect(paths)                  which photos files, folders and patterns stand for
-    names       plan(sources)                   what their results are called
-    originals                                   which files no result may replace
-    journal                                     what became of each, so that the next run goes on
-    restoring   restore_files(restorer, ...)    read, restore, write, side by side
+    jobs.collector  collect(paths)                  the files that paths, folders and patterns stand for
+    options         Options                         how to restore, how to name the results
+    names           plan(sources)                   names of the results, and the files that none may replace
+    jobs.store                                      status of each source, so that the next run resumes
+    restore         restore_files(restorer, ...)    read, restore, write, side by side
 """
 
-from revisage.batch.journal import Entry, Journal, Status, entries
 from revisage.batch.names import Job, plan
 from revisage.batch.options import FOLDERS, Options
-from revisage.batch.outcome import Outcome
-from revisage.batch.restoring import restore_files
-from revisage.jobs.sources import Source, Sources, collect
+from revisage.batch.restore import restore_files
+from revisage.jobs.collector import Kind, Source, Sources, collect
+from revisage.jobs.store import Entry, Outcome, Status, read_entries
 
 __all__ = [
     "FOLDERS",
     "Entry",
     "Job",
-    "Journal",
+    "Kind",
     "Options",
     "Outcome",
     "Source",
     "Sources",
     "Status",
     "collect",
-    "entries",
     "plan",
+    "read_entries",
     "restore_files",
 ]

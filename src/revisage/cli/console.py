@@ -1,9 +1,10 @@
-"""What commands say beside their results: progress, faults, numbers of things."""
+"""Output of commands beside their results: progress, errors, counts."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +15,7 @@ Item = TypeVar("Item")
 
 
 def complain(line: str) -> None:
-    """One line on stderr."""
+    """Print an error, one line on stderr."""
     print(f"error: {line}", file=sys.stderr)
 
 
@@ -23,16 +24,29 @@ def counted(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def with_progress(items: Iterable[Item], total: int | Iterable[object], doing: str) -> Iterator[Item]:
+@contextmanager
+def say_how_to_resume() -> Generator[None]:
+    """Say that the same command resumes, if it is interrupted within."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to resume", file=sys.stderr)
+        raise
+
+
+def with_progress(
+    items: Iterable[Item], total: int | Iterable[object], doing: str, bar: Progress | None = None
+) -> Iterator[Item]:
     """The same items; on a terminal with a progress bar below the lines that are printed meanwhile.
 
     Args:
         items: as they come.
-        total: how many there will be; or something of that length to be counted meanwhile, in a thread.
-        doing: what is done with them, beside the bar.
+        total: how many there will be, or something of that length to be counted meanwhile, in a thread.
+        doing: verb beside the bar.
+        bar: to add a line to; None for a bar of its own.
     """
     finished = Event()
-    with bar(doing) as progress:
+    with progress_bar() if bar is None else nullcontext(bar) as progress:
         task = progress.add_task(doing, total=total if isinstance(total, int) else None)
         if not isinstance(total, int) and progress.console.is_terminal:
             Thread(target=_count, args=(total, progress, task, finished), daemon=True).start()
@@ -44,14 +58,14 @@ def with_progress(items: Iterable[Item], total: int | Iterable[object], doing: s
             finished.set()
 
 
-def bar(doing: str) -> Progress:
+def progress_bar() -> Progress:
     """A progress bar on stderr, below the lines that are printed meanwhile; nothing where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     return Progress(
-        *_columns(doing),
+        *_columns(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -60,7 +74,7 @@ def bar(doing: str) -> Progress:
 
 
 def _count(items: Iterable[object], progress: Progress, task: TaskID, finished: Event) -> None:
-    """Tell the bar how many there are, once that is known."""
+    """Tell the bar the total, once it is known."""
     number = 0
     for _ in items:
         number += 1
@@ -69,7 +83,7 @@ def _count(items: Iterable[object], progress: Progress, task: TaskID, finished: 
     progress.update(task, total=number)
 
 
-def _columns(doing: str) -> list[ProgressColumn]:
+def _columns() -> list[ProgressColumn]:
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
@@ -80,4 +94,5 @@ def _columns(doing: str) -> list[ProgressColumn]:
             speed = task.finished_speed or task.speed
             return Text("" if speed is None else f"{speed:.3g}/s" if speed < 100 else f"{speed:,.0f}/s")
 
-    return [TextColumn(doing), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn()]
+    description = TextColumn("{task.description}", markup=False)  # names of files may hold brackets
+    return [description, BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn()]

@@ -28,9 +28,9 @@ def degrade(
 
     With --recipe faces are degraded as the training does it; they are neither mirrored nor cut before.
     """
-    from revisage.batch import collect
     from revisage.errors import InputError
     from revisage.images import write_image
+    from revisage.jobs.collector import collect
     from revisage.training.degrade import SEVERITIES, contact_sheet, degrade_files
 
     if recipe is not None and severity is not None:

@@ -23,7 +23,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Never download; REVISA
 
 Scale = Annotated[
     float | None,
-    typer.Option(min=0.1, max=8, help="Sides of the result over sides of the source; 2 for photos, 1 for films."),
+    typer.Option(min=0.1, max=8, help="Sides of the result over sides of the source; 2 for photos, 1 for videos."),
 ]
 Strength = Annotated[float, typer.Option(min=0, max=1, help="0 leaves faces alone, 1 restores fully.")]
 Eyes = Annotated[float | None, typer.Option(min=0, max=1, help="Strength of the eyes, if another.")]

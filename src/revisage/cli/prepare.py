@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revisage.cli.console import complain, with_progress
+from revisage.cli.console import complain, say_how_to_resume, with_progress
 from revisage.cli.options import Device
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def prepare(
     rejected.csv. With --validation N the crops of N photos go into OUTPUT/val instead. Rerun the command to resume, or
     to take in photos that have been added.
     """
-    from revisage.batch import collect
     from revisage.errors import InputError
+    from revisage.jobs.collector import collect
     from revisage.training.prepare.quality import Limits
     from revisage.training.prepare.records import Options
 
@@ -88,7 +88,8 @@ def prepare(
 
     keep_freed_memory()
     torch.set_num_threads(1)  # the workers are the threads; and sums come out the same however many there are
-    with closing(prepare_photos(load_detector(choose(device)), sources, options)) as outcomes:
+    outcomes = prepare_photos(load_detector(choose(device)), sources, options)
+    with say_how_to_resume(), closing(outcomes):
         failed = _report(with_progress(outcomes, len(sources), "preparing"), output)
     raise typer.Exit(1 if failed else 0)
 

@@ -12,7 +12,7 @@ from revisage.cli import options as opt
 
 
 def restore(
-    paths: Annotated[list[str], typer.Argument(help="Photos, films, folders (with all photos below), or patterns.")],
+    paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders (with all below), or quoted patterns.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("restored"),
     scale: opt.Scale = None,
     strength: opt.Strength = 1.0,
@@ -42,30 +42,32 @@ def restore(
     device: opt.Device = "auto",
     dtype: opt.Dtype = "auto",
     suffix: Annotated[str, typer.Option(help="Results are called NAME_SUFFIX.")] = "",
-    format: Annotated[str, typer.Option(help="jpg, png, tif, webp, avif, heic, bmp; auto: as the photo.")] = "auto",
+    format: Annotated[
+        str, typer.Option(help="jpg, png, tif, webp, avif, heic, bmp; mp4, mov, mkv, webm; auto: as the source.")
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")] = False,
     save_faces: Annotated[
         bool, typer.Option("--save-faces", help="Also write every face: before, after, side by side.")
     ] = False,
-    keep_time: Annotated[bool, typer.Option("--keep-time", help="Results have the time of their photos.")] = False,
-    no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no journal in the output folder.")] = False,
+    preserve_mtime: Annotated[
+        bool, typer.Option("--preserve-mtime", help="Give results the modification time of their sources.")
+    ] = False,
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Keep no job store in the output folder.")] = False,
 ) -> None:
-    """Restore the faces in photos and films.
+    """Restore the faces in photos and videos.
 
-    Results go into the output folder under the names of the photos; with --save-faces into its subfolders
-    restored_imgs, cropped_faces, restored_faces and cmp. Originals are never touched. For folders and patterns a
-    journal is kept: the same command goes on with what was interrupted; `revisage status OUTPUT` says how far it is.
+    Results go into the output folder under the names of their sources; with --save-faces into its subfolders
+    restored_imgs, cropped_faces, restored_faces and cmp. Originals are never touched. Rerun the command to resume:
+    folders, patterns and videos continue where they were; `revisage status OUTPUT` shows the progress.
 
     The flags of GFPGAN's inference_gfpgan.py are understood, too; -i asks for its folders, as --save-faces does.
     """
-    from revisage.batch import Options, collect
-    from revisage.cli.photos import restore_photos
-    from revisage.cli.video import films_of, restore_films
+    from revisage.batch import Kind, Options, collect
+    from revisage.cli.restore_files import require_pyav, restore_files
     from revisage.restore.controls import Controls
 
-    films = films_of(paths)
-    photos = [path for path in paths if path not in films]
-    sources = collect(photos, leave_out=output) if photos or not films else None
+    sources = collect(paths, (Kind.IMAGE, Kind.VIDEO), leave_out=output)
+    require_pyav(sources)
 
     options = Options(
         output=output,
@@ -80,12 +82,13 @@ def restore(
             identity_action=identity_action,
             keep_grain=keep_grain,
         ),
+        video_scale=1.0 if scale is None else scale,
         suffix=suffix,
         format=None if format == "auto" else format.lower().lstrip("."),
         overwrite=overwrite,
         save_faces=save_faces,
-        keep_time=keep_time,
-        journal=sources is not None and sources.many and not no_journal,
+        preserve_mtime=preserve_mtime,
+        resume=sources.many and not no_resume,
         made_with=f"architecture {architecture}, background {background}, identity {identity}, parser {parser}",
     )
 
@@ -106,8 +109,5 @@ def restore(
     )
     # Before the first photo: what a control needs and has not got comes to light, and reference photos are looked at.
     options = replace(options, controls=restorer.settled(options.controls))
-    failed = restore_photos(restorer, sources, options) if sources is not None else 0
-    if films:
-        controls = replace(options.controls, scale=1.0 if scale is None else scale)
-        failed += restore_films(restorer, films, output, controls, suffix=suffix, overwrite=overwrite)
+    failed = restore_files(restorer, sources, options, resume=not no_resume)
     raise typer.Exit(1 if failed else 0)

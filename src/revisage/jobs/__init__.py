@@ -1,1 +1,1 @@
-"""What resumable runs share: locks, the collector of files, ordered prefetch."""
+"""Shared by runs that can be resumed: the job store, the collector of input files, ordered prefetch."""

@@ -21,8 +21,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
+from filelock import FileLock
+
 from revisage.errors import CheckpointError, DownloadError, OutputError
-from revisage.jobs.lock import locked
 
 Progress = Callable[[int, int | None], None]
 """Takes the bytes that are there and the bytes that there will be, None if unknown."""
@@ -93,7 +94,8 @@ def download(
     target = folder / remote.name
     urls = [*([f"{mirror}/{quote(remote.name)}"] if mirror else []), *remote.urls]
     try:
-        with locked(folder / f".{remote.name}.lock"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{remote.name}.lock", thread_local=False):
             if not target.is_file():
                 partial = Partial(target)
                 _fetch(remote, urls, partial, check, progress or _silent, retry)

@@ -1,1 +1,1 @@
-"""Films: faces followed from frame to frame and restored without flicker."""
+"""Videos: faces tracked from frame to frame and restored without flicker."""

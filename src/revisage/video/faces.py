@@ -1,6 +1,6 @@
-"""The faces of a film: found in every frame, followed, steadied, restored, and steadied again.
+"""The faces of a video: detected in every frame, tracked, smoothed, restored, and averaged over time.
 
-Each step is a stream; together they hold a fixed number of frames, whatever the length of the film.
+Each step is a stream; together they hold a fixed number of frames, whatever the length of the video.
 """
 
 from __future__ import annotations
@@ -11,24 +11,29 @@ from dataclasses import dataclass, replace
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face, FloatImage, Image, Restoration
-from revisage.video import smoothing, stabilise
 from revisage.video.reading import Frame
-from revisage.video.smoothing import smoothed
-from revisage.video.stabilise import Restored, remembered, stabilised
+from revisage.video.smoothing import (
+    AVERAGE_RADIUS,
+    TRACK_RADIUS,
+    RestoredCrop,
+    reduce_crop,
+    sliding_windows,
+    smooth_face,
+    temporal_average,
+)
 from revisage.video.tracks import Tracker
-from revisage.video.windows import windows
 
-REACH = smoothing.RADIUS + stabilise.RADIUS
-"""Frames before and after one that have a say in how it is restored."""
+CONTEXT_FRAMES = TRACK_RADIUS + AVERAGE_RADIUS
+"""Frames before and after one that influence how it is restored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class TrackedFrame:
     """A frame and the faces in it.
 
     Attributes:
         frame: the frame.
-        before: what was known of the film before it.
+        before: state of tracking before it.
         faces: by the numbers of their tracks.
     """
 
@@ -38,99 +43,98 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Enhanced:
+class EnhancedFrame:
     """A frame whose faces have been through the network.
 
     Attributes:
-        seen: frame and faces.
-        order: tracks of the faces that were chosen, in the order of the pipeline.
-        crops: how they were restored; a face with which the network failed is not among them.
+        tracked: frame and faces.
+        order: tracks of the selected faces, in the order of the pipeline.
+        crops: their restorations, by track; a face with which the network failed is not among them.
     """
 
-    seen: Seen
+    tracked: TrackedFrame
     order: tuple[int, ...]
-    crops: dict[int, Restored]
+    crops: dict[int, RestoredCrop]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Finished:
+class RestoredFrame:
     """A restored frame.
 
     Attributes:
-        seen: frame and faces.
-        restoration: the result; its faces are in the order of ``seen.faces``.
+        tracked: frame and faces.
+        restoration: the result; its faces are in the order of ``tracked.faces``.
     """
 
-    seen: Seen
+    tracked: TrackedFrame
     restoration: Restoration
 
 
 def restored_frames(
     frames: Iterable[Frame], restorer: Restorer, controls: Controls, tracker: Tracker | None = None
-) -> Iterator[Finished]:
+) -> Iterator[RestoredFrame]:
     """Restore the faces of a stream of frames.
 
     Args:
-        frames: from any frame of the film on, upright. The first ``REACH`` frames come out right only if there are none
-            before them.
-        restorer: what restores.
+        frames: from any frame of the video on, upright. The first ``CONTEXT_FRAMES`` frames come out right only if none
+            are before them.
+        restorer: restores the faces.
         controls: as ``restorer.settled`` returns them.
-        tracker: what was known before the first of these frames; None if it is the film's first.
+        tracker: state of tracking before the first of these frames; None if it is the first of the video.
 
     Yields:
-        the frames, in order, ``REACH`` frames after they went in.
+        the frames, in order, ``CONTEXT_FRAMES`` frames after they went in.
     """
-    seen = steadied(followed(frames, restorer.detect, tracker or Tracker()))
-    for enhanced, neighbours in windows(shown(seen, restorer, controls), stabilise.RADIUS, _crops):
-        steady = [_stabilised(enhanced, number, neighbours) for number in enhanced.order]
-        picture, faces = enhanced.seen.frame.picture, list(enhanced.seen.faces.values())
-        (restoration,) = restorer.restore([picture], controls, [faces], enhance=lambda _, crops=steady: crops)
-        yield Finished(enhanced.seen, restoration)
+    tracked = smooth_tracks(track_faces(frames, restorer.detect, tracker or Tracker()))
+    enhanced_frames = enhance_faces(tracked, restorer, controls)
+    for enhanced, neighbors in sliding_windows(enhanced_frames, AVERAGE_RADIUS, lambda one: one.crops):
+        averaged = [_average(enhanced, number, neighbors) for number in enhanced.order]
+        image, faces = enhanced.tracked.frame.image, list(enhanced.tracked.faces.values())
+        (restoration,) = restorer.restore([image], controls, [faces], enhance=lambda _, crops=averaged: crops)
+        yield RestoredFrame(enhanced.tracked, restoration)
 
 
-def followed(frames: Iterable[Frame], detect: Callable[[Image], list[Face]], tracker: Tracker) -> Iterator[Seen]:
-    """Find the faces of each frame and say which is which."""
+def track_faces(
+    frames: Iterable[Frame], detect: Callable[[Image], list[Face]], tracker: Tracker
+) -> Iterator[TrackedFrame]:
+    """Detect the faces of each frame and number them by their tracks."""
     for frame in frames:
-        after, faces = tracker.follow(frame.picture, detect(frame.picture))
-        yield Seen(frame, tracker, faces)
+        after, faces = tracker.follow(frame.image, detect(frame.image))
+        yield TrackedFrame(frame, tracker, faces)
         tracker = after
 
 
-def steadied(stream: Iterable[Seen]) -> Iterator[Seen]:
-    """Smooth where the faces are; fill in those that were missed, leave out those that were seen by chance."""
-    for seen, neighbours in windows(stream, smoothing.RADIUS, lambda one: (one.frame.seconds, one.faces)):
-        numbers = dict.fromkeys(number for _, (_, faces) in neighbours for number in faces)
-        faces = {
-            number: smoothed(
-                [(at, seconds, faces[number]) for at, (seconds, faces) in neighbours if number in faces],
-                len(neighbours),
+def smooth_tracks(stream: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
+    """Smooth the positions of faces; fill in missed detections, drop those of too few frames."""
+    for tracked, neighbors in sliding_windows(stream, TRACK_RADIUS, lambda one: (one.frame.seconds, one.faces)):
+        numbers = dict.fromkeys(number for _, (_, faces) in neighbors for number in faces)
+        smoothed = {
+            number: smooth_face(
+                [(at, seconds, faces[number]) for at, (seconds, faces) in neighbors if number in faces],
+                len(neighbors),
             )
             for number in numbers
         }
-        yield replace(seen, faces={number: face for number, face in faces.items() if face is not None})
+        yield replace(tracked, faces={number: face for number, face in smoothed.items() if face is not None})
 
 
-def shown(stream: Iterable[Seen], restorer: Restorer, controls: Controls) -> Iterator[Enhanced]:
-    """Show the chosen faces to the network."""
-    for seen in stream:
-        numbers = list(seen.faces)
-        aligned = restorer.aligned(seen.frame.picture, list(seen.faces.values()), controls)
-        order = tuple(numbers[place] for place in aligned)
+def enhance_faces(stream: Iterable[TrackedFrame], restorer: Restorer, controls: Controls) -> Iterator[EnhancedFrame]:
+    """Run the network on the selected faces."""
+    for tracked in stream:
+        numbers = list(tracked.faces)
+        aligned = restorer.aligned(tracked.frame.image, list(tracked.faces.values()), controls)
+        order = tuple(numbers[index] for index in aligned)
         crops = [face.crop for face in aligned.values()]
         results = zip(order, crops, restorer.enhance(crops), strict=True)
-        kept = {number: remembered(before, after) for number, before, after in results if after is not None}
-        yield Enhanced(seen, order, kept)
+        kept = {number: reduce_crop(before, after) for number, before, after in results if after is not None}
+        yield EnhancedFrame(tracked, order, kept)
 
 
-def _crops(enhanced: Enhanced) -> dict[int, Restored]:
-    return enhanced.crops
-
-
-def _stabilised(
-    enhanced: Enhanced, number: int, neighbours: list[tuple[int, dict[int, Restored]]]
+def _average(
+    enhanced: EnhancedFrame, number: int, neighbors: list[tuple[int, dict[int, RestoredCrop]]]
 ) -> FloatImage | None:
-    """The steady restoration of one face; None if the network failed with it."""
+    """The averaged restoration of one face; None if the network failed with it."""
     if number not in enhanced.crops:
         return None
-    others = [(at, crops[number]) for at, crops in neighbours if at and number in crops]
-    return stabilised(enhanced.crops[number], others)
+    others = [(at, crops[number]) for at, crops in neighbors if at and number in crops]
+    return temporal_average(enhanced.crops[number], others)

@@ -1,4 +1,4 @@
-"""The whole film from its parts: restored pictures, and all else of the source as it was."""
+"""Join the restored parts of a video, and copy everything else from the source."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from revisage.files import atomic_write
-from revisage.video.failures import writing
-from revisage.video.formats import container_of
-from revisage.video.reading import Properties, video_stream
+from revisage.video.reading import Properties, video_stream, writing
+from revisage.video.writing import container_of
 
 Timed: TypeAlias = "tuple[Fraction, Packet[Any]]"
 
 
-def join(source: Path, parts: Sequence[Path], target: Path, film: Properties) -> list[str]:
+def join(source: Path, parts: Sequence[Path], target: Path, video: Properties) -> list[str]:
     """Write the result: packets are copied, nothing is encoded again.
 
     Sound, subtitles, attachments, further videos and data come from the source, as far as the result's format can hold
-    them, and so do chapters, metadata, languages and the angle by which players turn the picture.
+    them, and so do chapters, metadata, languages and the angle by which players rotate the image.
 
     Args:
-        source: the film.
-        parts: its restored pictures, encoded, in order; at least one.
+        source: the video.
+        parts: its restored frames, encoded, in order; at least one.
         target: the result; replaced if it is there.
-        film: the source's properties.
+        video: properties of the source.
 
     Returns:
         a line for each stream that could not be copied.
@@ -49,15 +48,15 @@ def join(source: Path, parts: Sequence[Path], target: Path, film: Properties) ->
         av.open(parts[0]) as first,
         av.open(temporary, "w", format=container.name) as output,
     ):
-        picture = output.add_stream_from_template(first.streams.video[0], opaque=True)
+        restored_stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
         own = video_stream(original)
-        _describe(picture, own)
-        if film.rotation:
-            picture.set_display_rotation(film.rotation)
+        _describe(restored_stream, own)
+        if video.rotation:
+            restored_stream.set_display_rotation(video.rotation)
         copies, lost = _others(original, own, output)
         output.metadata.update(original.metadata)
         output.set_chapters(original.chapters())
-        restored = _packets_of_parts(parts, picture)
+        restored = _packets_of_parts(parts, restored_stream)
         # By time, so that the writer never has to hold much of one stream back for another.
         for _, packet in heapq.merge(restored, _packets_of_others(original, copies), key=lambda pair: pair[0]):
             output.mux_one(packet)
@@ -79,8 +78,8 @@ def _others(original: InputContainer, own: VideoStream, output: OutputContainer)
         try:
             copy = output.add_stream_from_template(stream, opaque=True)
         except (ValueError, FFmpegError):
-            what = f"stream {stream.index} ({stream.type}) of {original.name}"
-            lost.append(f"{what} is not copied: {output.format.name} cannot hold it")
+            name = f"stream {stream.index} ({stream.type}) of {original.name}"
+            lost.append(f"{name} is not copied: {output.format.name} cannot hold it")
             continue
         _describe(copy, stream)
         copies[stream.index] = copy

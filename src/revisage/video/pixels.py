@@ -1,7 +1,7 @@
-"""Between decoded frames (Y'CbCr in many layouts) and pictures (RGB), without a shift of colour.
+"""Convert between decoded frames (Y'CbCr in many layouts) and images (RGB), without a shift of color.
 
-Conversions use the matrix and the range that the film names. A film that names none is taken as players take it: BT.709
-from 720 lines on, BT.601 below; limited range. Frames of more than 8 bits a channel become 16-bit pictures.
+Conversions use the matrix and the range that the video names. A video that names none is read as players do: BT.709
+from 720 lines on, BT.601 below; limited range. Frames of more than 8 bits a channel become 16-bit images.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from revisage.types import Array, Image
 
 EXACT = (
-    # Without the last three swscale rounds down: a round trip darkens 8-bit pictures by more than one level.
+    # Without the last three swscale rounds down: a round trip darkens 8-bit images by more than one level.
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
 _MATRICES = {
@@ -36,8 +36,8 @@ _FULL = int(ColorRange.JPEG)
 
 
 @dataclass(frozen=True, slots=True)
-class Colours:
-    """What the numbers of a film mean, in the codes of ITU-T H.273; 2 (range: 0) where it does not say.
+class Colors:
+    """Meaning of the samples of a video, in the codes of ITU-T H.273; 2 (range: 0) where it does not say.
 
     Attributes:
         matrix: Y'CbCr from RGB.
@@ -53,16 +53,16 @@ class Colours:
 
     def for_height(self, height: int) -> tuple[Colorspace, ColorRange]:
         """Matrix and range to convert with."""
-        untold = Colorspace.ITU709 if height >= 720 else Colorspace.ITU601
-        return _MATRICES.get(self.matrix, untold), ColorRange.JPEG if self.range == _FULL else ColorRange.MPEG
+        unnamed = Colorspace.ITU709 if height >= 720 else Colorspace.ITU601
+        return _MATRICES.get(self.matrix, unnamed), ColorRange.JPEG if self.range == _FULL else ColorRange.MPEG
 
 
-def colours_of(frame: VideoFrame) -> Colours:
-    """What a frame, and with it the film, says of its numbers."""
+def colors_of(frame: VideoFrame) -> Colors:
+    """The color description of a frame, and with it of the video."""
     if frame.format.is_rgb:  # has no matrix; the result has
-        return Colours(primaries=int(frame.color_primaries), transfer=int(frame.color_trc))
+        return Colors(primaries=int(frame.color_primaries), transfer=int(frame.color_trc))
     full = frame.format.name.startswith(("yuvj", "gray")) and not frame.color_range
-    return Colours(
+    return Colors(
         int(frame.colorspace),
         _FULL if full else int(frame.color_range),
         int(frame.color_primaries),
@@ -70,9 +70,9 @@ def colours_of(frame: VideoFrame) -> Colours:
     )
 
 
-def picture_of(frame: VideoFrame, colours: Colours, size: tuple[int, int]) -> Image:
-    """A decoded frame as a picture (height, width, 3) of ``size`` (width, height), uint8 or uint16, as it is coded."""
-    matrix, value_range = colours.for_height(size[1])
+def image_of(frame: VideoFrame, colors: Colors, size: tuple[int, int]) -> Image:
+    """A decoded frame as an image (height, width, 3) of ``size`` (width, height), uint8 or uint16, as it is coded."""
+    matrix, value_range = colors.for_height(size[1])
     converted = frame.reformat(
         width=size[0],
         height=size[1],
@@ -86,14 +86,14 @@ def picture_of(frame: VideoFrame, colours: Colours, size: tuple[int, int]) -> Im
     return np.ascontiguousarray(pixels)
 
 
-def frame_of(picture: Image, colours: Colours, pixel_format: str) -> VideoFrame:
-    """A picture as a frame in ``pixel_format``; odd sides grow by one pixel, which repeats the edge."""
-    pixels: Array = picture
-    height, width = picture.shape[:2]
+def frame_of(image: Image, colors: Colors, pixel_format: str) -> VideoFrame:
+    """An image as a frame in ``pixel_format``; odd sizes grow by one pixel, which repeats the edge."""
+    pixels: Array = image
+    height, width = image.shape[:2]
     if height % 2 or width % 2:
         pixels = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-    matrix, value_range = colours.for_height(height)
-    deep = picture.dtype == np.uint16
+    matrix, value_range = colors.for_height(height)
+    deep = image.dtype == np.uint16
     source = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb48le" if deep else "rgb24")
     return source.reformat(
         format=pixel_format,
@@ -104,22 +104,22 @@ def frame_of(picture: Image, colours: Colours, pixel_format: str) -> VideoFrame:
     )
 
 
-def changed_frame(frame: VideoFrame, before: Image, after: Image, colours: Colours, pixel_format: str) -> VideoFrame:
-    """The frame with the pixels that differ between two pictures of it replaced; all others as they were decoded.
+def replace_changed(frame: VideoFrame, before: Image, after: Image, colors: Colors, pixel_format: str) -> VideoFrame:
+    """Replace the pixels of a frame that differ between two images of it; all others stay as they were decoded.
 
     Args:
         frame: as decoded.
-        before: what ``picture_of`` gave for it.
+        before: as returned by ``image_of`` for it.
         after: the same, changed here and there; or of another size.
-        colours: of the film.
-        pixel_format: to be had.
+        colors: of the video.
+        pixel_format: of the result.
     """
     if before.shape != after.shape or not same_layout(frame, pixel_format):
-        return frame_of(after, colours, pixel_format)
+        return frame_of(after, colors, pixel_format)
     changed = (before != after).any(axis=2)
     if not changed.any():
         return frame
-    result = frame_of(after, colours, pixel_format)
+    result = frame_of(after, colors, pixel_format)
     for old, new in zip(frame.planes, result.planes, strict=True):
         _keep(old, new, changed, 2 if depth_of(frame.format) > 8 else 1)
     return result
@@ -142,7 +142,7 @@ def _samples(plane: VideoPlane, size: int) -> Array:
 
 
 def same_layout(frame: VideoFrame, pixel_format: str) -> bool:
-    """Whether a frame can be encoded in ``pixel_format`` as it is: the same planes, and even sides."""
+    """Whether a frame can be encoded in ``pixel_format`` as it is: the same planes, and an even size."""
     named = frame.format.name.replace("yuvj", "yuv")
     return named == pixel_format and not frame.width % 2 and not frame.height % 2
 

@@ -1,8 +1,10 @@
-"""A film as a stream of frames."""
+"""Read a video as a stream of frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,26 +17,32 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from revisage.errors import InputError
+from revisage.errors import InputError, OutputError
+from revisage.files import describe_write_error
 from revisage.types import Image
-from revisage.video.failures import reading
-from revisage.video.pixels import Colours, colours_of, depth_of, picture_of
+from revisage.video.pixels import Colors, colors_of, depth_of, image_of
+
+_READING = {
+    errno.ENOENT: "no such file",
+    errno.EACCES: "no permission to read it",
+    errno.EISDIR: "a folder, not a video",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """What is known of a film before its frames are read.
+    """Properties of a video, known before its frames are read.
 
     Attributes:
         width: of the frames as they are coded.
-        height: likewise.
+        height: of the frames as they are coded.
         rotation: degrees, counterclockwise, by which players turn them; a multiple of 90.
         time_base: seconds of a tick.
         rate: mean frames a second.
-        frames: how many there are, by the file's own account or by its length; 0 if it does not say.
+        frames: their number according to the file, or estimated from its length; 0 if unknown.
         pixel_format: FFmpeg's name for their layout.
         depth: bits a channel.
-        colours: what their numbers mean.
+        colors: meaning of the samples.
         aspect: width over height of a pixel.
     """
 
@@ -46,7 +54,7 @@ class Properties:
     frames: int
     pixel_format: str
     depth: int
-    colours: Colours
+    colors: Colors
     aspect: Fraction
 
 
@@ -56,11 +64,11 @@ class Frame:
 
     Attributes:
         index: from 0.
-        ticks: when it is shown, in units of the film's time base; strictly increasing.
+        ticks: when it is shown, in units of the video's time base; strictly increasing.
         seconds: the same in seconds.
         decoded: as it came from the decoder.
-        coded: (height, width, 3) RGB picture of it.
-        picture: the same, upright.
+        coded: (height, width, 3) RGB image of it.
+        image: the same, upright.
     """
 
     index: int
@@ -68,19 +76,19 @@ class Frame:
     seconds: float
     decoded: VideoFrame
     coded: Image
-    picture: Image
+    image: Image
 
 
 @dataclass(slots=True)
 class Damage:
-    """What of a film could not be read; counted as it is read."""
+    """Parts of a video that could not be read; counted as it is read."""
 
     packets: int = 0
     cut_short: bool = False
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The film's pictures: the first video stream that is not a cover.
+    """The first video stream that is not a cover.
 
     Raises:
         InputError: there is none.
@@ -91,11 +99,11 @@ def video_stream(container: InputContainer) -> VideoStream:
     raise InputError(f"cannot read {container.name}: it holds no video")
 
 
-def examine(path: Path) -> Properties:
-    """Read a film's head, and its first frame.
+def probe(path: Path) -> Properties:
+    """Read the properties of a video, and decode its first frame.
 
     Raises:
-        InputError: it is not there, is no film, or none of its frames can be decoded.
+        InputError: it is not there, is no video, or none of its frames can be decoded.
     """
     with reading(path), av.open(path) as container:
         stream = video_stream(container)
@@ -112,7 +120,7 @@ def examine(path: Path) -> Properties:
             frames=stream.frames or _estimated(container, stream, rate),
             pixel_format=first.format.name,
             depth=depth_of(first.format),
-            colours=colours_of(first),
+            colors=colors_of(first),
             aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
         )
 
@@ -124,22 +132,22 @@ def _estimated(container: InputContainer, stream: VideoStream, rate: Fraction) -
 
 
 def frames(path: Path, properties: Properties, damage: Damage, start: int = 0) -> Iterator[Frame]:
-    """A film's frames, one at a time.
+    """Yield the frames of a video, one at a time.
 
-    What cannot be decoded is left out and counted. To start later all before is decoded as well, but not converted:
-    seeking does not find the same frame in every file, this does.
+    Frames that cannot be decoded are left out and counted. Those before ``start`` are decoded as well, but not
+    converted: seeking does not find the same frame in every file.
 
     Args:
-        path: the film.
-        properties: what ``examine`` returned.
-        damage: is counted up.
+        path: the video.
+        properties: as returned by ``probe``.
+        damage: counters to increase.
         start: index of the first frame to yield.
 
     Raises:
         InputError: the file cannot be opened any more.
     """
     step = max(round(1 / (properties.rate * properties.time_base)), 1)
-    turns = properties.rotation // 90
+    quarters = properties.rotation // 90
     last: int | None = None
     with reading(path), av.open(path) as container:
         stream = video_stream(container)
@@ -148,9 +156,9 @@ def frames(path: Path, properties: Properties, damage: Damage, start: int = 0) -
             last = ticks = _time_of(decoded, last, step)
             if index < start:
                 continue
-            coded = picture_of(decoded, properties.colours, (properties.width, properties.height))
-            picture = np.ascontiguousarray(np.rot90(coded, turns))
-            yield Frame(index, ticks, float(ticks * properties.time_base), decoded, coded, picture)
+            coded = image_of(decoded, properties.colors, (properties.width, properties.height))
+            image = np.ascontiguousarray(np.rot90(coded, quarters))
+            yield Frame(index, ticks, float(ticks * properties.time_base), decoded, coded, image)
 
 
 def _time_of(frame: VideoFrame, last: int | None, step: int) -> int:
@@ -176,3 +184,31 @@ def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> 
             damage.packets += 1
             continue
         yield from decoded
+
+
+@contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Turn errors of reading into one line that names the source.
+
+    Raises:
+        InputError: it is not there, may not be read, or is no video that FFmpeg can decode.
+    """
+    try:
+        yield
+    except (FFmpegError, OSError) as error:
+        known = _READING.get(error.errno or 0, "not a video, or truncated or damaged")
+        raise InputError(f"cannot read {path}: {known}") from error
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Turn errors of writing into one line that names the result.
+
+    Raises:
+        OutputError: the disk is full, there is no permission, or FFmpeg refuses.
+    """
+    try:
+        yield
+    except (FFmpegError, OSError) as error:
+        why = describe_write_error(error.errno, error.strerror or str(error))
+        raise OutputError(f"cannot write {path}: {why}") from error

@@ -1,62 +1,120 @@
-"""Restoring a film from file to file."""
+"""Restore a video from file to file, part by part, so that an interrupted run can resume.
+
+Beside the result ``video.mp4`` there is, until it is whole, a folder ``.video.mp4.revisage`` with a job store and the
+finished parts, ``000000.nut``, encoded. The row of a part is written last: it says that the part is whole, and holds
+the state of tracking. Parts that were made with other settings are removed.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from revisage import __version__
 from revisage.errors import InputError, OutputError
-from revisage.restore.controls import Controls
 
 try:
     from av.video.frame import VideoFrame
 except ImportError as error:
-    raise InputError("films need PyAV: pip install 'revisage[video]'") from error
+    raise InputError("videos need PyAV: pip install 'revisage[video]'") from error
 
-from revisage.jobs.lock import locked
+from revisage.jobs.store import Entry, JobStore, Outcome, Status, folder_beside, open_store
+from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.types import FaceStatus
-from revisage.video.faces import REACH, Finished, restored_frames
-from revisage.video.failures import writing
-from revisage.video.formats import container_of
+from revisage.video.faces import CONTEXT_FRAMES, RestoredFrame, restored_frames
 from revisage.video.joining import join
-from revisage.video.pixels import changed_frame
-from revisage.video.reading import Damage, Properties, examine, frames
-from revisage.video.tracks import Tracker
-from revisage.video.workspace import Counts, Part, Workspace
-from revisage.video.writing import CRF, Encoding, encoding_for, segment
+from revisage.video.pixels import replace_changed
+from revisage.video.reading import Damage, Properties, frames, probe, writing
+from revisage.video.tracks import Track, Tracker
+from revisage.video.writing import CRF, Encoding, container_of, encoding_for, segment
 
 SEGMENT = 120
 """Frames of a part; an interrupted run loses at most so many."""
-
-MISSING = 0.05
-"""Share of the announced frames that may be missing without a word, as may a second's: files often give estimates."""
+TOLERATED = 0.05
+"""Share of the announced frames that may be missing without a warning, as may a second's: often they are estimates."""
 
 Progress = Callable[[int, int], None]
-"""Is told how many frames are done, and how many there will be (0 if that is not known)."""
+"""Called with the number of frames that are done, and of all (0 if unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
-class VideoOutcome:
-    """What became of a film.
+class Counts:
+    """Results of a number of frames.
 
     Attributes:
-        target: the restored film.
-        counts: frames, faces, people.
-        warnings: a line for whatever was left out: frames that could not be decoded, streams that could not be copied.
+        frames: their number.
+        found: faces in them, each frame counted anew.
+        restored: faces restored.
+        failed: faces whose restoration failed.
+        people: tracks of which at least one face was restored.
     """
 
-    target: Path
+    frames: int = 0
+    found: int = 0
+    restored: int = 0
+    failed: int = 0
+    people: frozenset[int] = frozenset()
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.frames + other.frames,
+            self.found + other.found,
+            self.restored + other.restored,
+            self.failed + other.failed,
+            self.people | other.people,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A finished part.
+
+    Attributes:
+        counts: results of its frames.
+        tracker: state of tracking some frames before its end, where a resumed run begins to detect.
+        warnings: with the last part, a line for whatever of the video could not be read.
+        last: whether the video ends with it.
+    """
+
     counts: Counts
+    tracker: Tracker
     warnings: tuple[str, ...]
+    last: bool
+
+    def as_json(self) -> str:
+        """As text; ``frames`` is repeated at the top, where ``revisage status`` reads it."""
+        content: dict[str, Any] = {"frames": self.counts.frames, **asdict(self)}
+        content["counts"]["people"] = sorted(self.counts.people)
+        return json.dumps(content)
+
+    @classmethod
+    def from_json(cls, text: str) -> Part:
+        """From text.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is not what ``as_json`` writes.
+        """
+        content: dict[str, Any] = json.loads(text)
+        counts: dict[str, Any] = content["counts"]
+        tracker: dict[str, Any] = content["tracker"]
+        tracks = tuple(Track(one["number"], tuple(one["box"]), one["missed"]) for one in tracker["tracks"])
+        return cls(
+            replace(Counts(**counts), people=frozenset(counts["people"])),
+            Tracker(tracks, tracker["faces"], tuple(tracker["thumbnail"])),
+            tuple(content["warnings"]),
+            content["last"],
+        )
 
 
 def restore_video(
@@ -67,49 +125,65 @@ def restore_video(
     *,
     crf: int = CRF,
     overwrite: bool = False,
+    resume: bool = True,
     segment_frames: int = SEGMENT,
     progress: Progress | None = None,
-) -> VideoOutcome:
-    """Restore the faces of a film. An interrupted run goes on where it was when it is called again.
+) -> Outcome:
+    """Restore the faces of a video. An interrupted run resumes when it is called again.
 
     Args:
         restorer: what ``revisage.load`` returns.
-        source: the film.
-        target: where the result goes; its extension says the format: mp4, m4v, mov, mkv, webm.
-        controls: how; None for scale 1, all else as for photos.
-        crf: quality of the encoding on x264's scale: 0 loses nothing, 18 nothing that is seen, 51 is the worst.
+        source: the video.
+        target: the result; its extension decides the format: mp4, m4v, mov, mkv, webm.
+        controls: how to restore; None for scale 1 and otherwise the defaults.
+        crf: quality of the encoding on x264's scale: 0 is lossless, 18 visually lossless, 51 the worst.
         overwrite: replace a target that exists.
-        segment_frames: frames that are encoded as one part, and that an interruption loses at most.
-        progress: is told of every frame, and at the start how many were done before.
+        resume: use the parts that an interrupted run finished.
+        segment_frames: frames of a part, the most that an interruption loses.
+        progress: called for every frame, and at the start with the number of those that were done before.
+
+    Returns:
+        Counts of frames, faces and tracks, and a warning for whatever was left out: frames that could not be decoded,
+        streams that could not be copied.
 
     Raises:
-        InputError: the source is no film; the controls do not suit films.
+        InputError: the source is no video; the controls do not suit videos.
         OutputError: the result exists, or cannot be written.
         WeightsError: a control needs a network that is not there.
     """
     source, target = Path(source), Path(target)
     controls = restorer.settled(controls or Controls(scale=1))
     if controls.aligned:
-        raise InputError("a film is not one aligned face: restore it without `aligned`")
+        raise InputError("a video is not one aligned face: restore it without `aligned`")
     container = container_of(target)
-    film = examine(source)
+    video = probe(source)
     if target.exists() and target.samefile(source):
         raise InputError(f"{source} and the result are the same file")
-    encoding = encoding_for(film, container, controls.scale, crf)
-    workspace = Workspace.beside(target)
-    with ExitStack() as held:
-        with writing(workspace.folder):
-            held.enter_context(locked(workspace.lock))
+    encoding = encoding_for(video, container, controls.scale, crf)
+    folder = folder_beside(target)
+    job = Job(source, video, restorer, controls, encoding, segment_frames, folder)
+    with open_store(target.parent, "restore", {"plan": job.plan()}, folder=folder, wait=True) as store:
         if target.exists() and not overwrite:
-            workspace.remove()
+            shutil.rmtree(folder, ignore_errors=True)
             raise OutputError(f"{target} exists already")
-        job = Job(source, film, restorer, controls, encoding, segment_frames)
-        parts = workspace.begin(job.plan())
+        parts = job.finished(store, resume=resume)
         if not (parts and parts[-1].last):
-            parts += job.remaining(workspace, parts, progress)
-        lost = join(source, [workspace.part(number) for number in range(len(parts))], target, film)
-        workspace.remove()
-    return VideoOutcome(target, _total(parts), (*parts[-1].warnings, *lost))
+            parts += job.remaining(store, parts, progress)
+        lost = join(source, [job.part(number) for number in range(len(parts))], target, video)
+        shutil.rmtree(folder, ignore_errors=True)
+    if sys.platform == "win32":  # there open files cannot be removed
+        shutil.rmtree(folder, ignore_errors=True)
+    total = _total(parts)
+    return Outcome(
+        source,
+        target,
+        found=total.found,
+        restored=total.restored,
+        failed=total.failed,
+        frames=total.frames,
+        tracks=len(total.people),
+        warnings=(*parts[-1].warnings, *lost),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,78 +191,117 @@ class Job:
     """What is made from what, and how.
 
     Attributes:
-        source: the film.
-        film: its properties.
-        restorer: what restores.
-        controls: settled.
+        source: the video.
+        video: its properties.
+        restorer: restores the faces.
+        controls: resolved.
         encoding: of the result.
         segment_frames: frames of a part.
+        folder: of the store and the parts.
     """
 
     source: Path
-    film: Properties
+    video: Properties
     restorer: Restorer
     controls: Controls
     encoding: Encoding
     segment_frames: int
+    folder: Path
 
-    def plan(self) -> str:
-        """All that decides about the result, as text. The device is not part of it: it may change on the way."""
+    def plan(self) -> list[Any]:
+        """Everything that the result depends on. The device is not part of it: it may change on the way."""
         file = self.source.stat()
         source = str(self.source.resolve()), file.st_size, file.st_mtime_ns
         how = repr(self.controls), self.restorer.name, self.restorer.size, repr(self.encoding), self.segment_frames
-        return json.dumps([__version__, *source, *how])
+        return [__version__, *source, *how]
 
-    def remaining(self, workspace: Workspace, parts: Sequence[Part], progress: Progress | None) -> Iterator[Part]:
-        """Restore the film part by part, from where ``parts`` end.
+    def part(self, number: int) -> Path:
+        """The encoded part of that number."""
+        return self.folder / f"{number:06d}.nut"
+
+    def finished(self, store: JobStore, *, resume: bool) -> list[Part]:
+        """The parts that an earlier run with these settings finished, in order; all other parts are removed."""
+        parts: list[Part] = []
+        for entry in store.entries():
+            is_current = store.settings.get(entry.run) == store.settings[store.run]
+            if not resume or not is_current or entry.key != f"{len(parts):06d}" or not self.part(len(parts)).is_file():
+                break
+            try:
+                parts.append(Part.from_json(entry.details))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                break
+        kept = [self.part(number).name for number in range(len(parts))]
+        for entry in store.entries()[len(parts) :]:
+            store.remove(entry.key)
+        with writing(self.folder):
+            for file in self.folder.glob("*.nut"):
+                if file.name not in kept:
+                    file.unlink()
+        return parts
+
+    def remaining(self, store: JobStore, parts: Sequence[Part], progress: Progress | None) -> Iterator[Part]:
+        """Restore the video part by part, from where ``parts`` end.
 
         Yields:
             each part as soon as it is whole.
         """
         number, done = len(parts), _total(parts).frames
-        start = max(done - REACH, 0)  # where a frame comes from that has a say in the next one
+        start = max(done - CONTEXT_FRAMES, 0)  # the first frame that influences the next one
         damage = Damage()
-        source = frames(self.source, self.film, damage, start)
+        source = frames(self.source, self.video, damage, start)
         stream = restored_frames(source, self.restorer, self.controls, parts[-1].tracker if parts else Tracker())
-        known = deque((one.seen.before for one in islice(stream, done - start)), maxlen=REACH)
-        ahead = next(stream, None)
-        while ahead is not None:
+        trackers = deque((one.tracked.before for one in islice(stream, done - start)), maxlen=CONTEXT_FRAMES)
+        following = next(stream, None)
+        while following is not None:
             counts = Counts()
-            with segment(workspace.part(number), self.encoding) as writer:
-                while ahead is not None and counts.frames < self.segment_frames:
+            with segment(self.part(number), self.encoding) as writer:
+                while following is not None and counts.frames < self.segment_frames:
                     if progress:
-                        progress(done + counts.frames, self.film.frames)
-                    writer.write(self._encoded(ahead), ahead.seen.frame.ticks)
-                    counts += counted(ahead)
-                    known.append(ahead.seen.before)
-                    ahead = next(stream, None)
+                        progress(done + counts.frames, self.video.frames)
+                    writer.write(self._encode(following), following.tracked.frame.ticks)
+                    counts += count(following)
+                    trackers.append(following.tracked.before)
+                    following = next(stream, None)
             number, done = number + 1, done + counts.frames
-            warnings = () if ahead else tuple(self._warnings(damage, done))
-            part = Part(counts, known[0], warnings, last=ahead is None)
-            workspace.finish(number - 1, part)
+            warnings = () if following else tuple(self._warnings(damage, done))
+            part = Part(counts, trackers[0], warnings, last=following is None)
+            self._finish(store, number - 1, part)
             yield part
 
-    def _encoded(self, finished: Finished) -> VideoFrame:
-        """The result as a frame; what no face changed is handed on as it was decoded."""
-        frame = finished.seen.frame
-        coded = np.rot90(finished.restoration.image, -(self.film.rotation // 90))
-        return changed_frame(frame.decoded, frame.coded, coded, self.film.colours, self.encoding.pixel_format)
+    def _finish(self, store: JobStore, number: int, part: Part) -> None:
+        """Note that a part is whole."""
+        entry = Entry(
+            key=f"{number:06d}",
+            source=store.relative(self.source),
+            target=store.relative(self.part(number)),
+            run=store.run,
+            status=Status.DONE,
+            time=time.time(),
+            details=part.as_json(),
+        )
+        store.put(entry)
+
+    def _encode(self, restored: RestoredFrame) -> VideoFrame:
+        """The result as a frame; samples that no face changed stay as they were decoded."""
+        frame = restored.tracked.frame
+        coded = np.rot90(restored.restoration.image, -(self.video.rotation // 90))
+        return replace_changed(frame.decoded, frame.coded, coded, self.video.colors, self.encoding.pixel_format)
 
     def _warnings(self, damage: Damage, done: int) -> Iterator[str]:
         if damage.packets:
             yield f"{self.source}: {damage.packets} damaged packets were left out"
-        missing = self.film.frames - done
-        if damage.cut_short or missing > max(MISSING * self.film.frames, self.film.rate):
-            yield f"{self.source}: the film is cut short, after {done} of about {max(self.film.frames, done)} frames"
+        missing = self.video.frames - done
+        if damage.cut_short or missing > max(TOLERATED * self.video.frames, self.video.rate):
+            yield f"{self.source}: the video is cut short, after {done} of about {max(self.video.frames, done)} frames"
 
 
-def counted(finished: Finished) -> Counts:
-    """What became of one frame."""
-    faces = finished.restoration.faces
-    numbered = list(zip(finished.seen.faces, faces, strict=True))
-    restored = frozenset(number for number, face in numbered if face.status is FaceStatus.RESTORED)
+def count(restored: RestoredFrame) -> Counts:
+    """The results of one frame."""
+    faces = restored.restoration.faces
+    numbered = list(zip(restored.tracked.faces, faces, strict=True))
+    people = frozenset(number for number, face in numbered if face.status is FaceStatus.RESTORED)
     failed = sum(face.status is FaceStatus.FAILED for face in faces)
-    return Counts(1, len(faces), len(restored), failed, restored)
+    return Counts(1, len(faces), len(people), failed, people)
 
 
 def _total(parts: Sequence[Part]) -> Counts:

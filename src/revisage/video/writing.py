@@ -1,8 +1,8 @@
-"""Encoding a part of a film."""
+"""Encode a part of a video."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,15 +16,38 @@ from av.video.stream import VideoStream
 
 from revisage.errors import OutputError
 from revisage.files import atomic_write
-from revisage.video.failures import writing
-from revisage.video.formats import Container
-from revisage.video.pixels import Colours
-from revisage.video.reading import Properties
+from revisage.video.pixels import Colors
+from revisage.video.reading import Properties, writing
 
 CRF = 18
-"""Quality, as x264 counts it: 0 loses nothing, 18 nothing that is seen, 51 is the worst."""
+"""Quality, as x264 counts it: 0 is lossless, 18 visually lossless, 51 the worst."""
 FALLBACKS = {8: "yuv420p", 10: "yuv420p10le"}
-"""Layout for what the encoder does not take, by bits a channel."""
+"""Pixel format where the encoder does not take that of the source, by bits a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A video format that can be written.
+
+    Attributes:
+        name: name in FFmpeg.
+        encoders: for 8 bits a channel, best first; the first that the build of FFmpeg has is taken.
+        high_depth_encoders: for more bits a channel, best first.
+    """
+
+    name: str
+    encoders: tuple[str, ...] = ("libx264", "libopenh264", "mpeg4")
+    high_depth_encoders: tuple[str, ...] = ("libx265",)
+
+
+WRITABLE: Mapping[str, Container] = {
+    ".mp4": Container("mp4"),
+    ".m4v": Container("mp4"),
+    ".mov": Container("mov"),
+    ".mkv": Container("matroska"),
+    ".webm": Container("webm", ("libvpx-vp9",), ("libvpx-vp9",)),
+}
+"""File extension in lower case -> format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +62,7 @@ class Encoding:
         crf: quality.
         time_base: seconds of a tick.
         rate: mean frames a second.
-        colours: what the numbers mean.
+        colors: meaning of the samples.
         aspect: width over height of a pixel.
     """
 
@@ -50,43 +73,56 @@ class Encoding:
     crf: int
     time_base: Fraction
     rate: Fraction
-    colours: Colours
+    colors: Colors
     aspect: Fraction
 
 
-def encoding_for(film: Properties, container: Container, scale: float, crf: int) -> Encoding:
-    """Choose an encoder for the result of a film.
+def container_of(path: Path) -> Container:
+    """The format that the extension of ``path`` asks for.
+
+    Raises:
+        OutputError: the extension is not that of a format that can be written.
+    """
+    container = WRITABLE.get(path.suffix.lower())
+    if container is None:
+        known = ", ".join(extension[1:] for extension in WRITABLE)
+        raise OutputError(f"cannot write {path}: not one of the video formats {known}")
+    return container
+
+
+def encoding_for(video: Properties, container: Container, scale: float, crf: int) -> Encoding:
+    """Choose an encoder for the result of a video.
 
     Raises:
         OutputError: this build of FFmpeg has none for the container.
     """
-    wanted = container.deep_encoders if film.depth > 8 else container.encoders
+    wanted = container.high_depth_encoders if video.depth > 8 else container.encoders
     codec = next((name for name in wanted if name in codecs_available), None)
     if codec is None:
         raise OutputError(f"this build of FFmpeg has no encoder for {container.name}: {' or '.join(wanted)} is needed")
     layouts = [one.name for one in Codec(codec, "w").video_formats or []]
-    own = film.pixel_format.replace("yuvj", "yuv")
+    own = video.pixel_format.replace("yuvj", "yuv")
     return Encoding(
         codec,
-        own if own in layouts and own.startswith("yuv") else FALLBACKS[10 if film.depth > 8 else 8],
-        _even(film.width, scale),
-        _even(film.height, scale),
+        own if own in layouts and own.startswith("yuv") else FALLBACKS[10 if video.depth > 8 else 8],
+        _even(video.width, scale),
+        _even(video.height, scale),
         crf,
-        film.time_base,
-        film.rate,
-        film.colours,
-        film.aspect,
+        video.time_base,
+        video.rate,
+        video.colors,
+        video.aspect,
     )
 
 
-def _even(side: int, scale: float) -> int:
-    scaled = max(round(side * scale), 1)
+def _even(size: int, scale: float) -> int:
+    scaled = max(round(size * scale), 1)
     return scaled + scaled % 2
 
 
 @contextmanager
 def segment(path: Path, encoding: Encoding) -> Generator[Writer]:
-    """Write a part of a film, as NUT, which keeps times exactly; whole or not at all.
+    """Write a part of a video, as NUT, which stores times exactly; whole or not at all.
 
     Raises:
         OutputError: it cannot be written, or the encoder refuses.
@@ -107,18 +143,18 @@ class Writer:
         context = stream.codec_context
         context.time_base = stream.time_base = encoding.time_base
         context.sample_aspect_ratio = encoding.aspect
-        context.colorspace, context.color_range = encoding.colours.matrix, encoding.colours.range
-        context.color_primaries, context.color_trc = encoding.colours.primaries, encoding.colours.transfer
+        context.colorspace, context.color_range = encoding.colors.matrix, encoding.colors.range
+        context.color_primaries, context.color_trc = encoding.colors.primaries, encoding.colors.transfer
         self._output, self._stream, self._time_base = output, stream, encoding.time_base
 
     def write(self, frame: VideoFrame, ticks: int) -> None:
-        """Append a frame, to be shown from ``ticks`` on."""
+        """Append a frame, shown from ``ticks`` on."""
         frame.pts, frame.time_base = ticks, self._time_base
-        frame.pict_type = 0  # what it was in the source is no order to this encoder
+        frame.pict_type = 0  # the frame type of the source is no order to this encoder
         self._output.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Write the frames that the encoder still holds."""
         self._output.mux(self._stream.encode(None))
 
 
@@ -137,5 +173,5 @@ def _options(encoding: Encoding) -> dict[str, str]:
         case "libvpx-vp9":
             # Its scale goes to 63. Without these two a frame is held back until 25 more are there.
             return {"crf": str(round(crf * 63 / 51)), "b": "0", "cpu-used": "3", "row-mt": "1", "lag-in-frames": "0"}
-        case _:  # mpeg4: quantiser 1..31
+        case _:  # mpeg4: quantizer 1..31
             return {"flags": "+qscale", "global_quality": str(118 * max(round(crf * 31 / 51 / 3), 1)), "bf": "0"}

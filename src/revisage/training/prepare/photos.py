@@ -1,4 +1,4 @@
-"""Many photos -> a folder of aligned faces with its lists, in parallel, and whatever happens, to be gone on with.
+"""Many photos -> a folder of aligned faces with its lists, in parallel; resumable.
 
 Photos are examined side by side but settled one after the other, in their order. Crops are therefore numbered and
 duplicates found the same way whatever the number of workers, and a preparation that was interrupted ends, once it has
@@ -8,24 +8,26 @@ gone on, like one that never stopped.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import time
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from revisage.errors import InputError
+from revisage.errors import InputError, OutputError
 from revisage.files import atomic_write
-from revisage.jobs.ahead import ahead
-from revisage.jobs.sources import Source
+from revisage.jobs.collector import Source
+from revisage.jobs.ordered_prefetch import ordered_prefetch
+from revisage.jobs.store import Entry, JobStore, Status, open_store
 from revisage.training.prepare.classic import write_landmarks, write_lmdbs
 from revisage.training.prepare.duplicates import KeptFaces
 from revisage.training.prepare.examine import Detect, Examined, examine
-from revisage.training.prepare.journal import Journal, opened
-from revisage.training.prepare.records import VALIDATION, FaceRecord, Options, PhotoRecord
+from revisage.training.prepare.records import VALIDATION, FaceRecord, Options, PhotoRecord, photo_from_json
 from revisage.training.prepare.tables import write_tables
 
-EACH = 4
+PER_WORKER = 4
 """Photos a worker that may be looked at or waiting: fewer, and one large photo would keep all workers waiting."""
 NO_FACE = "no face"
 SAME_PHOTO = "duplicate photo"
@@ -38,7 +40,7 @@ class Outcome:
 
     Attributes:
         path: the photo.
-        record: what the journal says about it; None if it could not be settled.
+        record: its record in the job store; None if it could not be settled.
         before: it had been settled by an earlier call.
         error: one line that names it if something went wrong, else "". The next call tries again.
     """
@@ -60,35 +62,35 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
 
     Args:
         detect: picture -> faces, best first; safe to call from several threads.
-        sources: what ``batch.collect`` returns.
+        sources: what ``collect`` returns.
         options: how, and where to.
 
     Yields:
         One outcome a photo, in order, those of earlier calls first.
 
     Raises:
-        InputError: the output folder was made with other settings, its journal is damaged, or no photo is left beside
+        InputError: the output folder was made with other settings, its job store is damaged, or no photo is left beside
             those to validate on.
         OutputError: the results cannot be written; what was settled before stays.
     """
     errors: list[Outcome] = []
-    with opened(options.output, options.settings()) as journal:
-        settled = _Settled(journal, options)
+    with open_settled(options) as settled:
         try:
-            new = [source for source in sources if os.path.realpath(source.path) not in journal.paths]
+            new = [source for source in sources if os.path.realpath(source.path) not in settled.paths]
             known = {source.path for source in sources} - {source.path for source in new}
-            if 0 < options.validation >= len(new) + len(journal.paths):
-                count = len(new) + len(journal.paths)
+            if 0 < options.validation >= len(new) + len(settled.paths):
+                count = len(new) + len(settled.paths)
                 raise InputError(f"validation on {options.validation} of {count} photos leaves none to train on")
             if options.validation:
                 new.sort(key=lambda source: hashlib.sha256(source.path.name.encode()).digest())
             yield from (Outcome(source.path, before=True) for source in sources if source.path in known)
 
             def look(source: Source) -> Examined:
-                return examine(detect, source.path, options, journal.hashes.__contains__)
+                return examine(detect, source.path, options, settled.hashes.__contains__)
 
             items = (Examined(error=source.fault) if source.fault else source for source in new)
-            looked = ahead(look, items, Examined, lambda _: 0, threads=options.workers, each=EACH)
+            workers = options.workers
+            looked = ordered_prefetch(look, items, Examined, lambda _: 0, threads=workers, per_thread=PER_WORKER)
             with closing(looked):
                 for source, examined in zip(new, looked, strict=True):
                     outcome = settled.take(source.path, examined)
@@ -96,31 +98,58 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
                         errors.append(outcome)
                     yield outcome
             if options.landmarks is not None:
-                write_landmarks(options.landmarks, journal.records)
+                write_landmarks(options.landmarks, settled.records)
             if options.lmdb:
-                write_lmdbs(options.output, journal.records)
+                write_lmdbs(options.output, settled.records)
         finally:
-            write_tables(options.output, journal.records, {str(bad.path): bad.error for bad in errors})
+            write_tables(options.output, settled.records, {str(bad.path): bad.error for bad in errors})
 
 
-class _Settled:
-    """The journal together with what is derived from it: the next number and the fingerprints of kept faces."""
+@contextmanager
+def open_settled(options: Options) -> Generator[SettledPhotos]:
+    """Open the job store of an output folder; wait while another process works on that folder.
 
-    def __init__(self, journal: Journal, options: Options) -> None:
-        self._journal = journal
+    Raises:
+        InputError: the folder was made with other settings, or the store is damaged.
+        OutputError: the folder cannot be written to.
+    """
+    try:
+        with open_store(options.output, "prepare", options.settings(), wait=True, strict=True) as store:
+            yield SettledPhotos(store, options)
+    except OSError as error:
+        raise OutputError(f"cannot write {options.output}: {error.strerror or error}") from error
+
+
+class SettledPhotos:
+    """The settled photos of an output folder, with the next number of a crop and the fingerprints of kept faces.
+
+    Attributes:
+        records: in the order in which they were settled.
+        paths: of the photos.
+        hashes: SHA-256 of a photo -> the first record of it.
+    """
+
+    def __init__(self, store: JobStore, options: Options) -> None:
+        self._store = store
         self._options = options
+        try:
+            self.records = [photo_from_json(entry.details) for entry in store.entries()]
+        except ValueError as error:
+            raise InputError(f"the job store in {options.output} is damaged, or not of this program") from error
+        self.paths = {record.photo for record in self.records}
+        self.hashes = {record.sha256: record for record in reversed(self.records)}
         self._kept = KeptFaces()
-        for record in journal.records:
+        for record in self.records:
             for face in record.kept:
                 self._kept.add(face.words, face.file)
-        self._validation = sum(_is_held_out(record) for record in journal.records)
+        self._validation = sum(_is_held_out(record) for record in self.records)
 
     def take(self, path: Path, examined: Examined) -> Outcome:
-        """Settle the next photo: write its crops, then its line in the journal."""
+        """Settle the next photo: write its crops, then its row in the store."""
         if examined.error:
             return Outcome(path, error=examined.error)
         photo = os.path.realpath(path)
-        if twin := self._journal.hashes.get(examined.sha256):
+        if twin := self.hashes.get(examined.sha256):
             record = PhotoRecord(photo, examined.sha256, SAME_PHOTO, twin.photo)
         else:
             pairs = zip(examined.faces, examined.crops, strict=True)
@@ -128,8 +157,24 @@ class _Settled:
             faces = tuple(self._settle(face, crop, folder) for face, crop in pairs)
             record = PhotoRecord(photo, examined.sha256, "" if faces else NO_FACE, faces=faces)
             self._validation += _is_held_out(record)
-        self._journal.append(record)
+        self._append(record)
         return Outcome(path, record)
+
+    def _append(self, record: PhotoRecord) -> None:
+        entry = Entry(
+            key=f"{len(self.records):010d}",
+            source=self._store.relative(Path(record.photo)),
+            target="",
+            run=self._store.run,
+            status=Status.DONE,
+            reason="; ".join(record.rejections),
+            time=time.time(),
+            details=json.dumps(record.as_json()),
+        )
+        self._store.put(entry)
+        self.records.append(record)
+        self.paths.add(record.photo)
+        self.hashes.setdefault(record.sha256, record)
 
     def _settle(self, face: FaceRecord, crop: bytes, folder: str) -> FaceRecord:
         """Name a face's file and write it, unless the face is rejected or there already."""

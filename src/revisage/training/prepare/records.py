@@ -1,4 +1,4 @@
-"""What is known of photos and the faces in them, as it is kept in the journal and listed in the tables."""
+"""What is known of photos and the faces in them, as it is kept in the job store and listed in the tables."""
 
 from __future__ import annotations
 
@@ -130,13 +130,13 @@ class PhotoRecord:
         return content
 
 
-def photo_from_json(line: bytes) -> PhotoRecord:
+def photo_from_json(text: str) -> PhotoRecord:
     """The inverse of :meth:`PhotoRecord.as_json`.
 
     Raises:
         ValueError: it is not that.
     """
-    record = _PHOTO.validate_json(line)
+    record = _PHOTO.validate_json(text)
     for face in record.kept:
         if not (_FILE.fullmatch(face.file) and _FINGERPRINT.fullmatch(face.fingerprint) and len(face.landmarks) == 5):
             raise ValueError(f"{face.file!r} is no crop of this program")

@@ -1,4 +1,4 @@
-"""``revisage restore film.mp4`` as people call it: real processes, the embedded model."""
+"""``revisage restore video.mp4`` as people call it: real processes, the embedded model."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ from portrait import head
 
 from revisage.images import read_image, write_image
 
-av = pytest.importorskip("av", reason="films need PyAV")
+av = pytest.importorskip("av", reason="videos need PyAV")
 
 
 def small_head():
     return cv2.resize(head(), (96, 96), interpolation=cv2.INTER_AREA)
 
 
-def write_film(path, frames):
+def write_video(path, frames):
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=25, options={"crf": "15"})
         stream.height, stream.width = frames[0].shape[:2]
@@ -32,10 +32,10 @@ def write_film(path, frames):
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
+def video(tmp_path_factory):
     still = small_head()
     frames = [np.ascontiguousarray(np.roll(still, t, axis=1)) for t in range(4)]
-    return write_film(tmp_path_factory.mktemp("my films") / "Großmutter & 家族.mp4", frames)
+    return write_video(tmp_path_factory.mktemp("my videos") / "Großmutter & 家族.mp4", frames)
 
 
 def shape_and_length(path):
@@ -44,45 +44,46 @@ def shape_and_length(path):
     return frames[0].shape, len(frames)
 
 
-def test_films_and_photos_are_restored_by_one_command(film, tmp_path):
+def test_films_and_photos_are_restored_by_one_command(video, tmp_path):
     photo = tmp_path / "photo.png"
     write_image(photo, small_head())
     out = tmp_path / "out"
-    result = revisage("restore", film, photo, "-o", out, "--strength", "0.5")
+    result = revisage("restore", video, photo, "-o", out, "--strength", "0.5")
     assert result.returncode == 0, result.stderr
-    assert f"{film} -> {out / film.name}: 4 frames, 4 faces, 4 restored, of 1 track" in result.stdout
-    assert shape_and_length(out / film.name) == ((96, 96, 3), 4)  # a film keeps its size
+    assert f"{video} -> {out / video.name}: 4 frames, 4 faces, 4 restored, of 1 track" in result.stdout
+    assert shape_and_length(out / video.name) == ((96, 96, 3), 4)  # a video keeps its size
     assert read_image(out / "photo.png").shape == (192, 192, 3)  # a photo is doubled
-    assert sorted(path.name for path in out.iterdir()) == sorted([film.name, "photo.png"])
-    again = revisage("restore", film, "-o", out)
+    assert sorted(path.name for path in out.iterdir()) == sorted([video.name, "photo.png"])
+    again = revisage("restore", video, "-o", out)
     assert (again.returncode, again.stdout) == (
         0,
-        f"{film}: skipped, {out / film.name} exists already (--overwrite replaces it)\n",
+        f"{video}: skipped, {out / video.name} exists already (--overwrite replaces it)\n"
+        f"1 video: 1 skipped; results in {out}\n",
     )
 
 
 def test_what_is_no_film_is_one_line_and_the_others_go_on(tmp_path):
     (tmp_path / "text.mp4").write_text("a shopping list")
-    plain = write_film(tmp_path / "plain.mkv", [np.full((64, 64, 3), 90, np.uint8)] * 2)
+    plain = write_video(tmp_path / "plain.mkv", [np.full((64, 64, 3), 90, np.uint8)] * 2)
     result = revisage("restore", tmp_path / "text.mp4", plain, "-o", tmp_path / "out")
     assert result.returncode == 1
-    assert result.stderr == f"error: cannot read {tmp_path / 'text.mp4'}: not a film, or truncated or damaged\n"
-    assert result.stdout == f"{plain} -> {tmp_path / 'out' / 'plain.mkv'}: 2 frames, no faces\n"
+    assert result.stderr == f"error: cannot read {tmp_path / 'text.mp4'}: not a video, or truncated or damaged\n"
+    assert result.stdout.splitlines()[0] == f"{plain} -> {tmp_path / 'out' / 'plain.mkv'}: 2 frames, no faces"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    source = write_film(tmp_path / "long.mp4", [small_head()] * 100)
+    source = write_video(tmp_path / "long.mp4", [small_head()] * 100)
     command = [*COMMAND, "restore", str(source), "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    plan = tmp_path / "out" / ".long.mp4.revisage" / "plan.json"
+    plan = tmp_path / "out" / ".long.mp4.revisage" / "jobs.sqlite"
     while not plan.exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert f"error: {source}: interrupted; the same command goes on where it was" in errors
+    assert "stopped; run the same command again to resume\n" in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "out" / "long.mp4").exists()
     assert plan.exists()

@@ -1,5 +1,6 @@
-"""What the journal remembers from run to run, and what is done again."""
+"""What the job store keeps from run to run, and what is restored again."""
 
+import json
 import os
 import sqlite3
 import sys
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 from plain_restorer import as_restorer, counting, digests_of, face, paths_of, photo, run
 
-from revisage.batch import Entry, Options, Status, collect, entries, restore_files
-from revisage.batch.journal import opened
+from revisage.batch import Entry, Options, Status, collect, read_entries, restore_files
 from revisage.batch.options import settings_of
 from revisage.errors import InputError, OutputError
 from revisage.images import read_image
+from revisage.jobs.store import open_store
 from revisage.restore.controls import Controls
 from revisage.restore.select import Selection
 from revisage.types import FaceStatus
@@ -28,24 +29,28 @@ def album(tmp_path):
 def restored(tmp_path, how=None, **options):
     """First pixels of the photos that are restored in a run over the album, and the outcomes."""
     restorer, seen = counting(how)
-    return seen, run(tmp_path, collect([tmp_path / "album"]), how=restorer, **{"journal": True, **options})
+    return seen, run(tmp_path, collect([tmp_path / "album"]), how=restorer, **{"resume": True, **options})
 
 
 def statuses(tmp_path):
-    return {entry.target: entry.status for entry in entries(tmp_path / "out")}
+    return {entry.target: entry.status for entry in read_entries(tmp_path / "out")}
 
 
-def journal_file(tmp_path):
-    return tmp_path / "out" / ".revisage" / "journal.sqlite"
+def store_file(tmp_path):
+    return tmp_path / "out" / ".revisage" / "jobs.sqlite"
 
 
 def test_rows_say_what_became_of_each_photo(tmp_path, album):
     (album / "text.png").write_text("no")
-    run(tmp_path, collect([album]), face(), face(FaceStatus.TOO_SMALL, "eyes only 3 px apart"), journal=True)
-    rows = {entry.target: entry for entry in entries(tmp_path / "out")}
+    run(tmp_path, collect([album]), face(), face(FaceStatus.TOO_SMALL, "eyes only 3 px apart"), resume=True)
+    rows = {entry.target: entry for entry in read_entries(tmp_path / "out")}
     assert list(rows) == ["10.png", "20.png", "30.png", "text.png"]
     good, bad = rows["10.png"], rows["text.png"]
-    assert (good.source, good.status, good.found, good.restored) == ("../album/10.png", Status.DONE, 2, 1)
+    assert (good.source, good.status, json.loads(good.details)) == (
+        "../album/10.png",
+        Status.DONE,
+        {"found": 2, "restored": 1},
+    )
     assert good.reason == "too small: eyes only 3 px apart"
     assert good.seconds > 0
     assert good.result_size == (tmp_path / "out" / "10.png").stat().st_size
@@ -57,7 +62,7 @@ def test_rows_say_what_became_of_each_photo(tmp_path, album):
 class TestSecondRun:
     def test_nothing_is_done_twice_or_even_opened(self, tmp_path, monkeypatch):
         assert restored(tmp_path)[0] == [10, 20, 30]
-        monkeypatch.setattr("revisage.batch.restoring.read_with_profile", None)
+        monkeypatch.setattr("revisage.batch.restore.read_with_profile", None)
         monkeypatch.setattr("PIL.Image.open", None)
         seen, outcomes = restored(tmp_path)
         assert seen == []
@@ -102,7 +107,7 @@ class TestSecondRun:
         assert statuses(tmp_path) == dict.fromkeys(("10.png", "20.png", "30.png"), Status.DONE)
 
     def test_a_photo_of_which_a_face_failed_is_tried_again(self, tmp_path, album):
-        run(tmp_path, collect([album]), face(FaceStatus.FAILED, "not finite"), journal=True)
+        run(tmp_path, collect([album]), face(FaceStatus.FAILED, "not finite"), resume=True)
         assert restored(tmp_path)[0] == [10, 20, 30]
 
     def test_a_photo_that_cannot_be_read_any_more_keeps_its_result(self, tmp_path, album):
@@ -134,51 +139,54 @@ class TestSecondRun:
         assert restored(tmp_path)[0] == [10, 30]
         assert statuses(tmp_path)["20.png"] == Status.SKIPPED
 
-    def test_without_a_journal_what_exists_is_left(self, tmp_path):
-        assert restored(tmp_path, journal=False)[0] == [10, 20, 30]
-        seen, outcomes = restored(tmp_path, journal=False)
+    def test_without_a_store_what_exists_is_left(self, tmp_path):
+        assert restored(tmp_path, resume=False)[0] == [10, 20, 30]
+        seen, outcomes = restored(tmp_path, resume=False)
         assert seen == []
         assert not any(outcome.up_to_date for outcome in outcomes)
-        assert not journal_file(tmp_path).exists()
+        assert not store_file(tmp_path).exists()
 
 
 @pytest.mark.usefixtures("album")
 class TestFile:
-    def test_a_damaged_journal_is_set_aside(self, tmp_path, caplog):
+    def test_a_damaged_store_is_set_aside(self, tmp_path, caplog):
         restored(tmp_path)
-        journal_file(tmp_path).write_text("not a database at all" * 100)
+        store_file(tmp_path).write_text("not a database at all" * 100)
         seen, outcomes = restored(tmp_path)
         assert seen == []
         assert all(outcome.exists for outcome in outcomes)
-        assert [record.message.endswith("going on by the results that exist") for record in caplog.records] == [True]
-        assert len(list(journal_file(tmp_path).parent.glob("damaged-*-journal.sqlite"))) == 1
+        assert [record.message.endswith("resuming by the results that exist") for record in caplog.records] == [True]
+        assert len(list(store_file(tmp_path).parent.glob("damaged-*-jobs.sqlite"))) == 1
 
-    def test_an_empty_journal_is_begun_anew(self, tmp_path, caplog):
-        journal_file(tmp_path).parent.mkdir(parents=True)
-        journal_file(tmp_path).touch()
+    def test_an_empty_store_is_begun_anew(self, tmp_path, caplog):
+        store_file(tmp_path).parent.mkdir(parents=True)
+        store_file(tmp_path).touch()
         assert restored(tmp_path)[0] == [10, 20, 30]
         assert not caplog.records
 
-    def test_a_journal_damaged_in_its_middle_is_set_aside(self, tmp_path, caplog):
-        with opened(tmp_path / "out", "", keep=True):
+    def test_a_store_damaged_in_its_middle_is_set_aside(self, tmp_path, caplog):
+        with open_store(tmp_path / "out", "restore", {}):
             pass
-        with sqlite3.connect(journal_file(tmp_path)) as database:
+        with sqlite3.connect(store_file(tmp_path)) as database:
             database.execute("PRAGMA journal_mode = DELETE")
             database.executemany("INSERT INTO runs (settings) VALUES (?)", [["x" * 1000]] * 100)
         database.close()
-        content = bytearray(journal_file(tmp_path).read_bytes())
+        content = bytearray(store_file(tmp_path).read_bytes())
         content[40_000:60_000] = b"\xff" * 20_000
-        journal_file(tmp_path).write_bytes(content)
+        store_file(tmp_path).write_bytes(content)
         assert restored(tmp_path)[0] == [10, 20, 30]
         assert len(caplog.records) == 1
 
     def test_a_second_run_at_the_same_time_is_refused(self, tmp_path):
-        with opened(tmp_path / "out", "", keep=True), pytest.raises(OutputError, match="another run is at work there"):
+        with (
+            open_store(tmp_path / "out", "restore", {}),
+            pytest.raises(OutputError, match="another run is at work there"),
+        ):
             restored(tmp_path)
         assert restored(tmp_path)[0] == [10, 20, 30]
 
     def test_it_can_be_read_during_the_run(self, tmp_path, album):
-        outcomes = restore_files(counting()[0], collect([album]), Options(output=tmp_path / "out", journal=True))
+        outcomes = restore_files(counting()[0], collect([album]), Options(output=tmp_path / "out", resume=True))
         next(outcomes)
         assert statuses(tmp_path)["10.png"] == Status.DONE
         outcomes.close()
@@ -208,15 +216,15 @@ class TestFile:
         for level in range(40, 100):
             photo(tmp_path / "album" / f"{level}{'long name' * 20}.png", level)
         monkeypatch.setattr("sqlite3.connect", small)
-        with pytest.raises(OutputError, match=r"^cannot write the journal in .*: the disk is full$"):
+        with pytest.raises(OutputError, match=r"^cannot write .*: the disk is full$"):
             restored(tmp_path)
         monkeypatch.undo()
         assert len(restored(tmp_path)[0]) > 30
         assert len(paths_of(tmp_path / "out")) == 63
 
-    def test_no_journal_is_an_input_error(self, tmp_path):
-        with pytest.raises(InputError, match="no journal in"):
-            next(entries(tmp_path))
+    def test_no_store_is_an_input_error(self, tmp_path):
+        with pytest.raises(InputError, match="no job store in"):
+            next(read_entries(tmp_path))
 
     @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
     def test_names_that_are_no_text(self, tmp_path, album):
@@ -229,15 +237,15 @@ class TestForeignRows:
     """Rows that say something was in the making, where half files are removed: only ever below the output folder."""
 
     def begin(self, tmp_path, *targets):
-        """Half files and whole ones in two folders, and a journal by which a run ended while it made ``targets``."""
+        """Half files and whole ones in two folders, and a job store by which a run ended while it made ``targets``."""
         for folder in ("out", "elsewhere"):
             photo(tmp_path / folder / "20.png", 77)
             photo(tmp_path / folder / ".revisage-20-0a1b2c3d.png", 7)
         (tmp_path / "out" / "restored_imgs").mkdir()
-        with opened(tmp_path / "out", "", keep=True) as journal:
+        with open_store(tmp_path / "out", "restore", {}) as store:
             for target in targets:
                 row = {"key": target, "source": "../album/gone.png", "target": target}
-                journal.put(Entry(**row, run=journal.run, status=Status.STARTED))
+                store.put(Entry(**row, run=store.run, status=Status.STARTED))
 
     @pytest.mark.usefixtures("album")
     @pytest.mark.parametrize(
@@ -289,5 +297,5 @@ class TestSettings:
         texts = set()
         for content in ("a", "bb"):
             weights.write_text(content)
-            texts.add(settings_of(str(weights), options))
+            texts.add(json.dumps(settings_of(str(weights), options)))
         assert len(texts) == 2

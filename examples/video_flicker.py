@@ -1,4 +1,4 @@
-"""How much a restored film flickers, frame by frame and as a film: a moving portrait with fresh noise in each frame."""
+"""Flicker of a restored video, frame by frame and as a video: a moving portrait with fresh noise in each frame."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ import revisage
 from revisage.evaluation.metrics.image import flicker, psnr
 from revisage.restore.controls import Controls
 from revisage.video.faces import restored_frames
-from revisage.video.pixels import Colours, frame_of
+from revisage.video.pixels import Colors, frame_of
 from revisage.video.reading import Frame
 
 number, restorer, moves = int(sys.argv[2]), revisage.load("embedded"), []
@@ -21,17 +21,17 @@ for t in range(number):  # image from portrait: the head sways, turns and comes 
 truth = [cv2.warpAffine(portrait, move, (320, 240), borderMode=cv2.BORDER_REFLECT) for move in moves]
 noise = np.random.default_rng(0).normal(0, 8, (number, *truth[0].shape))
 degraded = np.clip(np.rint([cv2.GaussianBlur(one, (0, 0), 1) for one in truth] + noise), 0, 255).astype(np.uint8)
-if len(sys.argv) > 3:  # compressed, as films are: quality of JPEG
+if len(sys.argv) > 3:  # compressed, as videos are: quality of JPEG
     degraded = [cv2.imdecode(cv2.imencode(".jpg", one, [1, int(sys.argv[3])])[1], 1) for one in degraded]
-frames = [Frame(t, t, t / 25, frame_of(one, Colours(), "yuv420p"), one, one) for t, one in enumerate(degraded)]
+frames = [Frame(t, t, t / 25, frame_of(one, Colors(), "yuv420p"), one, one) for t, one in enumerate(degraded)]
 ways = {
     "degraded": lambda: degraded,
     "frame by frame": lambda: [restorer(one, scale=1).image for one in degraded],
-    "film": lambda: [one.restoration.image for one in restored_frames(frames, restorer, Controls(scale=1))],
+    "video": lambda: [one.restoration.image for one in restored_frames(frames, restorer, Controls(scale=1))],
 }
 for name, way in ways.items():
-    start, faces, pictures = time.process_time(), [], way()
-    for clip in (pictures, truth):  # the face, held still along the known movement (flags: inverse map, cubic)
+    start, faces, images = time.process_time(), [], way()
+    for clip in (images, truth):  # the face, held still along the known movement (flags: inverse map, cubic)
         still = [cv2.warpAffine(*pair, (300, 240), flags=18) for pair in zip(clip, moves, strict=True)]
         faces.append([one[70:180, 185:262] for one in still])
     line = f"{name:15} flicker {flicker(*faces):5.2f}  PSNR {np.mean(list(map(psnr, *faces))):5.2f} dB"

@@ -10,7 +10,7 @@ from plain_restorer import as_restorer, digests_of, face, paths_of, photo, run
 from revisage.batch import Options, collect
 from revisage.errors import DeviceError, InputError, OutputError
 from revisage.images import read_image, read_with_profile, write_image
-from revisage.jobs.ahead import ahead
+from revisage.jobs.ordered_prefetch import ordered_prefetch
 from revisage.restore.controls import Controls
 from revisage.types import FaceStatus, Restoration
 
@@ -137,13 +137,13 @@ def brighter(image, controls):
 def test_threads_change_no_byte_and_no_order(tmp_path, noise, monkeypatch):
     ways = {}
 
-    def serial(function, items, settled, weight, *, prompt=False):
-        yield from (item if isinstance(item, settled) else function(item) for item in items)
+    def serial(function, items, passed, bytes_of, *, prompt=False):
+        yield from (item if isinstance(item, passed) else function(item) for item in items)
 
-    for name, how in (("threads", ahead), ("serial", serial)):
-        monkeypatch.setattr("revisage.batch.restoring.ahead", how)
+    for name, how in (("threads", ordered_prefetch), ("serial", serial)):
+        monkeypatch.setattr("revisage.batch.restore.ordered_prefetch", how)
         outcomes = run(
-            tmp_path, collect([noise]), how=as_restorer(brighter), output=tmp_path / name, journal=True, save_faces=True
+            tmp_path, collect([noise]), how=as_restorer(brighter), output=tmp_path / name, resume=True, save_faces=True
         )
         ways[name] = digests_of(tmp_path / name), [(outcome.path, bool(outcome.error)) for outcome in outcomes]
     assert ways["threads"] == ways["serial"]
@@ -166,8 +166,8 @@ def test_reading_and_writing_go_on_while_the_network_works(tmp_path, monkeypatch
         write_image(path, image, **options)
         written[int(path.stem)].set()
 
-    monkeypatch.setattr("revisage.batch.restoring.read_with_profile", reading)
-    monkeypatch.setattr("revisage.batch.restoring.write_image", writing)
+    monkeypatch.setattr("revisage.batch.restore.read_with_profile", reading)
+    monkeypatch.setattr("revisage.batch.restore.write_image", writing)
 
     def restore(image, controls):
         level = int(image[0, 0, 0])
@@ -189,10 +189,10 @@ def test_full_disk_stops_the_run(tmp_path, noise, monkeypatch):
         except OSError as error:
             raise OutputError(f"cannot write {arguments[0]}: the disk is full") from error
 
-    monkeypatch.setattr("revisage.batch.restoring.write_image", full)
-    with pytest.raises(OutputError, match=r"00\.png: the disk is full; stopped, and the same call goes on"):
-        run(tmp_path, collect([noise]), journal=True)
+    monkeypatch.setattr("revisage.batch.restore.write_image", full)
+    with pytest.raises(OutputError, match=r"00\.png: the disk is full; stopped, free some space and run"):
+        run(tmp_path, collect([noise]), resume=True)
     assert len(begun) < 20
     monkeypatch.undo()
-    outcomes = run(tmp_path, collect([noise]), journal=True)
+    outcomes = run(tmp_path, collect([noise]), resume=True)
     assert sum(not outcome.error for outcome in outcomes) == 24

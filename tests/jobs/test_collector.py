@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 from plain_restorer import paths_of, photo, run
 
-from revisage.batch import collect
 from revisage.errors import InputError
+from revisage.jobs.collector import Kind, collect
 
 
 def touch(folder, *names):
@@ -118,7 +118,7 @@ def test_unreadable_folder_as_the_system_says_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize("pattern", ["none.jpg", "*.jpg", "empty"])
 def test_nothing_there(tmp_path, pattern):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"nothing matches|no such file|no pictures"):
+    with pytest.raises(InputError, match=r"nothing matches|no such file|no images"):
         collect([f"{tmp_path}/{pattern}"])
 
 
@@ -142,3 +142,70 @@ def test_sources_can_be_taken_again(tmp_path):
     touch(tmp_path, "a.jpg", "x/b.jpg")
     sources = collect([tmp_path])
     assert list(sources) == list(sources)
+
+
+class TestKinds:
+    """Images and videos: by the name, and by the content where the name does not tell."""
+
+    ANY = tuple(Kind)
+
+    def kinds_of(self, *paths, kinds=ANY):
+        return {source.path.name: source.kind.value for source in collect(paths, kinds)}
+
+    def test_a_folder_holds_both_and_each_is_found_where_it_is_looked_for(self, tmp_path):
+        touch(tmp_path, "a.jpg", "sub/GOPR1.MP4", "b.webm", "c.txt", "d.m4a", "e.thm")
+        both = {"a.jpg": "image", "b.webm": "video", "GOPR1.MP4": "video"}
+        assert self.kinds_of(tmp_path) == both
+        assert self.kinds_of(tmp_path, kinds=[Kind.IMAGE]) == {"a.jpg": "image"}
+        assert self.kinds_of(tmp_path, kinds=[Kind.VIDEO]) == {"b.webm": "video", "GOPR1.MP4": "video"}
+
+    @pytest.mark.parametrize("pattern", ["*.MP4", "**/*.MP4", "*"])
+    def test_a_quoted_pattern_finds_videos(self, tmp_path, pattern):
+        touch(tmp_path, "GOPR1.MP4", "notes.txt")
+        assert self.kinds_of(f"{tmp_path}/{pattern}") == {"GOPR1.MP4": "video"}
+
+    @pytest.mark.parametrize(
+        ("head", "kind"),
+        [
+            (b"\xff\xd8\xff\xe0", "image"),
+            (b"\x89PNG\r\n\x1a\n", "image"),
+            (b"RIFF\0\0\0\0WEBP", "image"),
+            (b"\0\0\0\x1cftypavif", "image"),
+            (b"\0\0\0\x1cftypheic", "image"),
+            (b"\0\0\0\x1cftypqt  ", "video"),
+            (b"\0\0\0\x1cftypisom", "video"),
+            (b"\x1a\x45\xdf\xa3", "video"),
+            (b"RIFF\0\0\0\0AVI ", "video"),
+            ((b"G" + bytes(187)) * 3, "video"),
+            ((bytes(4) + b"G" + bytes(187)) * 3, "video"),
+        ],
+    )
+    def test_without_an_extension_the_content_decides(self, tmp_path, head, kind):
+        (tmp_path / "scan").write_bytes(head)
+        (tmp_path / "README").write_text("BMW, a shopping list")
+        assert self.kinds_of(tmp_path) == {"scan": kind}
+        assert self.kinds_of(tmp_path / "scan") == {"scan": kind}
+        assert self.kinds_of(f"{tmp_path}/*") == {"scan": kind}
+
+    def test_a_given_file_of_an_unknown_name_is_taken_by_its_content_else_as_an_image(self, tmp_path):
+        (tmp_path / "clip.dat").write_bytes(b"\0\0\0\x1cftypisom")
+        touch(tmp_path, "text.dat")
+        paths = tmp_path / "clip.dat", tmp_path / "text.dat"
+        assert self.kinds_of(*paths) == {"clip.dat": "video", "text.dat": "image"}
+
+    def test_sources_of_programs_are_no_videos(self, tmp_path):
+        """TypeScript has the extension of MPEG transport streams."""
+        (tmp_path / "index.ts").write_text("export {}\n" * 99)
+        (tmp_path / "stream.ts").write_bytes((b"G" + bytes(187)) * 3)
+        assert self.kinds_of(tmp_path) == {"stream.ts": "video"}
+        assert self.kinds_of(tmp_path / "index.ts") == {"index.ts": "video"}  # refused when it is read
+
+    @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+    def test_a_pipe_is_not_waited_for(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        touch(tmp_path, "a.jpg")
+        assert self.kinds_of(tmp_path) == {"a.jpg": "image"}
+
+    def test_nothing_there_names_what_was_looked_for(self, tmp_path):
+        with pytest.raises(InputError, match="no images or videos in"):
+            self.kinds_of(tmp_path)

@@ -1,0 +1,316 @@
+"""Restore images and videos into a folder, whatever happens to one of them; resumable.
+
+The network runs in the caller's thread. Images are decoded ahead of it and results encoded behind it, in threads. The
+outcomes come in the order of the sources, and the files are those of a run without threads, to the last byte. Videos
+follow after the images, one at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import PIL.Image
+
+from revisage.batch.names import Job, Originals, plan
+from revisage.batch.options import FOLDERS, Options, settings_of
+from revisage.errors import InputError, OutputError, fault_of
+from revisage.files import is_disk_full, remove_temporary_files
+from revisage.images import read_with_profile, write_image
+from revisage.jobs.collector import Kind, Source, Sources
+from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
+from revisage.jobs.store import NO_FILE, Entry, JobStore, Outcome, Stamp, Status, open_store, stamp_of
+from revisage.restore.controls import Controls
+from revisage.restore.pipeline import Restorer
+from revisage.types import FaceStatus, Image, Restoration, RestoredFace
+
+Done = TypeVar("Done")
+
+
+class RestoreVideo(Protocol):
+    """``revisage.video.restore.restore_video``, or a function around it that shows progress."""
+
+    def __call__(
+        self, restorer: Restorer, source: Path, target: Path, controls: Controls, *, overwrite: bool
+    ) -> Outcome:
+        """Restore the video ``source`` into the file ``target``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """A source in progress: its names, its row in the store, whether its result may replace a file, seconds so far."""
+
+    job: Job
+    entry: Entry
+    overwrite: bool
+    seconds: float = 0.0
+
+
+Opened = tuple[InProgress, tuple[Image, bytes]]
+"""A source in progress with its image and color profile."""
+
+
+def restore_files(
+    restorer: Restorer,
+    sources: Sources | Iterable[Source],
+    options: Options,
+    restore_video: RestoreVideo | None = None,
+) -> Generator[Outcome]:
+    """Restore images and videos; if one fails the rest goes on.
+
+    With ``options.resume`` a source is skipped if an earlier run restored it with the same settings and neither source
+    nor result have changed since; it is restored again otherwise, and so is what failed.
+
+    Args:
+        restorer: what ``revisage.load`` returns.
+        sources: what ``collect`` returns; anything else is held in memory.
+        options: how, and where to.
+        restore_video: restores a video; None if no source is one.
+
+    Yields:
+        One outcome a source: images in their order, then videos in theirs. Close the generator if you do not take all.
+
+    Raises:
+        OutputError: the disk is full, the store cannot be written, or another run is at work in the output folder.
+            Finished results stay, and the same call resumes.
+    """
+    if not isinstance(sources, Sources):
+        sources = tuple(sources)
+    settings = settings_of(restorer.name, options)
+    with open_store(options.output, "restore", settings, keep=options.resume) as store:
+        _remove_leftovers(store, options)
+        run = _Run(restorer, options, store, Originals(sources, options.output))
+        images = run.begin_images(plan(sources, options, store))
+        with closing(ordered_prefetch(run.read, images, Outcome, _decoded_bytes)) as read:
+            restored = map(run.restore, read)
+            with closing(ordered_prefetch(run.write, restored, Outcome, _result_bytes, prompt=True)) as written:
+                yield from written
+        for video in run.videos:
+            yield run.restore_video(video, restore_video)
+
+
+class _Run:
+    """The steps of a source. Each takes what the one before returned; an outcome is final and passes through.
+
+    Attributes:
+        videos: in progress, to be restored after the images.
+    """
+
+    def __init__(self, restorer: Restorer, options: Options, store: JobStore, originals: Originals) -> None:
+        self._restorer = restorer
+        self._options = options
+        self._store = store
+        self._originals = originals
+        self.videos: list[InProgress] = []
+
+    def begin_images(self, jobs: Iterable[Job]) -> Iterator[InProgress | Outcome]:
+        """Begin jobs; those of videos are set aside."""
+        for job in jobs:
+            item = self.begin(job)
+            if isinstance(item, InProgress) and job.source.kind is Kind.VIDEO:
+                self.videos.append(item)
+            else:
+                yield item
+
+    def begin(self, job: Job) -> InProgress | Outcome:
+        """Decide whether there is anything to do, and if so note in the store that it has begun."""
+        path, (size, mtime), existing = job.source.path, stamp_of(job.source.path), stamp_of(job.target)
+        entry = job.entry or Entry(
+            key=job.key,
+            source=self._store.relative(path),
+            target=self._store.relative(job.target),
+            run=self._store.run,
+            status=Status.STARTED,
+        )
+        made_here = existing != NO_FILE and existing == (entry.result_size, entry.result_mtime)
+        if made_here and self._is_current(entry, Stamp(size, mtime), job.source.kind):
+            return Outcome(path, job.target, exists=True, up_to_date=True)
+        item = InProgress(job, replace(entry, size=size, mtime=mtime), made_here or self._options.overwrite)
+        if fault := job.source.fault or self._refusal(job, made_here):
+            return self._settle(item, Outcome(path, error=fault))
+        if existing != NO_FILE and not item.overwrite:
+            return self._skip(item)
+        if job.entry is not None:
+            self._store.put(replace(item.entry, run=self._store.run, status=Status.STARTED))
+        return item
+
+    def _is_current(self, entry: Entry, source: Stamp, kind: Kind) -> bool:
+        """Whether an earlier run finished this source as it is now, with the settings of this run."""
+        settings = self._store.settings
+        return (
+            entry.status == Status.DONE
+            and source == (entry.size, entry.mtime)
+            and settings.get(entry.run, {}).get(kind) == settings[self._store.run][kind]  # a damaged store may lack it
+        )
+
+    def _refusal(self, job: Job, made_here: bool) -> str:
+        """Why a source must not be restored to where its result would go, or ""."""
+        path, options = job.source.path, self._options
+        if not made_here and self._originals.would_overwrite_input(job.target, path):
+            return f"{path}: the result would replace an original, {job.target}; use another folder"
+        if options.save_faces:
+            folder = Path(os.path.realpath(path)).parent
+            if any(folder.is_relative_to(os.path.realpath(options.output / name)) for name in FOLDERS):
+                return f"{path} lies among the results; use another folder for them"
+            if job.source.kind is Kind.VIDEO:
+                return f"{path}: faces of videos cannot be saved; restore videos without --save-faces"
+        return ""
+
+    def _skip(self, item: InProgress) -> Outcome:
+        """Leave a result that another program wrote, or that has changed since."""
+        outcome = Outcome(item.job.source.path, item.job.target, exists=True)
+        return outcome if item.entry.status in (Status.DONE, Status.SKIPPED) else self._settle(item, outcome)
+
+    def read(self, item: InProgress) -> Opened | Outcome:
+        """Decode an image; its color profile comes along."""
+        path = item.job.source.path
+        return self._attempt(item, lambda: read_with_profile(path))
+
+    def restore(self, opened: Opened | Outcome) -> tuple[InProgress, Restoration] | Outcome:
+        """Run the network, in the caller's thread."""
+        if isinstance(opened, Outcome):
+            return opened
+        item, (image, profile) = opened
+        controls = self._options.controls
+        return self._attempt(item, lambda: self._restorer.restore([image], controls, profiles=[profile])[0])
+
+    def write(self, restored: tuple[InProgress, Restoration]) -> Outcome:
+        """Encode an image, and settle its source."""
+        item, result = restored
+        written = self._attempt(item, lambda: self._write(item, result))
+        if isinstance(written, Outcome):
+            return written
+        return self._settle(written[0], outcome_of(item.job, result.faces))
+
+    def _write(self, item: InProgress, result: Restoration) -> None:
+        job, options = item.job, self._options
+        if options.save_faces:
+            write_faces(result.faces, job.output_stem, options)
+        kept = {"overwrite": item.overwrite, "preserve_mtime": options.preserve_mtime}
+        write_image(job.target, result.image, like=job.source.path, **kept)
+
+    def restore_video(self, item: InProgress, restore_video: RestoreVideo | None) -> Outcome:
+        """Restore a video, and settle it."""
+        job, options = item.job, self._options
+
+        def restore() -> Outcome:
+            if restore_video is None:
+                raise InputError("a video; give restore_files a function that restores videos")
+            controls = options.video_controls
+            outcome = restore_video(self._restorer, job.source.path, job.target, controls, overwrite=item.overwrite)
+            if options.preserve_mtime:
+                state = job.source.path.stat()
+                os.utime(job.target, ns=(state.st_atime_ns, state.st_mtime_ns))
+            return outcome
+
+        done = self._attempt(item, restore)
+        return done if isinstance(done, Outcome) else self._settle(*done)
+
+    def _attempt(self, item: InProgress, step: Callable[[], Done]) -> tuple[InProgress, Done] | Outcome:
+        """Take one step, and count the seconds; a failure settles the source."""
+        start, path = time.perf_counter(), item.job.source.path
+        try:
+            done = step()
+        except OutputError as error:  # names the result
+            outcome = self._settle(item, Outcome(path, error=str(error)))
+            if is_disk_full(error):  # so it will be for all that follow
+                raise OutputError(f"{error}; stopped, free some space and run the same again to resume") from error
+            return outcome
+        except Exception as error:  # an unexpected error must not cost the sources after this one
+            return self._settle(item, Outcome(path, error=fault_of(path, error)))
+        return replace(item, seconds=item.seconds + time.perf_counter() - start), done
+
+    def _settle(self, item: InProgress, outcome: Outcome) -> Outcome:
+        status = Status.FAILED if outcome.error else Status.SKIPPED if outcome.exists else Status.DONE
+        before = Stamp(item.entry.result_size, item.entry.result_mtime)
+        written = before if outcome.exists or outcome.target is None else stamp_of(outcome.target)
+        numbers = {name: getattr(outcome, name) for name in ("found", "restored", "failed", "frames", "tracks")}
+        entry = replace(
+            item.entry,
+            run=self._store.run,
+            status=status,
+            reason=outcome.error or "; ".join((*outcome.skipped, *outcome.warnings)),
+            result_size=written.size,
+            result_mtime=written.mtime,
+            seconds=round(item.seconds, 4),
+            time=time.time(),
+            details=json.dumps({name: number for name, number in numbers.items() if number}),
+        )
+        self._store.put(entry)
+        return outcome
+
+
+def outcome_of(job: Job, faces: list[RestoredFace]) -> Outcome:
+    """The outcome of an image that was written."""
+    failed = [face.reason for face in faces if face.status is FaceStatus.FAILED]
+    return Outcome(
+        job.source.path,
+        job.target,
+        found=len(faces),
+        restored=sum(face.status is FaceStatus.RESTORED for face in faces),
+        failed=len(failed),
+        skipped=tuple(
+            f"{face.status}: {face.reason}" if face.reason else str(face.status)
+            for face in faces
+            if face.status is not FaceStatus.RESTORED
+        ),
+        error=f"{job.source.path}: {len(failed)} of {len(faces)} faces failed: {failed[0]}" if failed else "",
+    )
+
+
+def write_faces(faces: Sequence[RestoredFace], stem: str, options: Options) -> None:
+    """Write each restored face as it was, as it is, and both side by side, where the classic tool puts them.
+
+    They are numbered from 00 by their index among all faces of the image, best score first.
+
+    Args:
+        faces: of one image; those that were not restored are left out.
+        stem: their name, relative to the folders of faces.
+        options: the output folder and the suffix.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    for index, face in enumerate(faces):
+        if face.crop is None or face.restored is None:
+            continue
+        name = f"{stem}_{index:02d}"  # the number by which the face can be chosen another time
+        images = (face.crop, ""), (face.restored, options.ending), (np.hstack([face.crop, face.restored]), "")
+        for folder, (image, end) in zip(FOLDERS[1:], images, strict=True):
+            write_image(options.output / folder / f"{name}{end}.png", image, overwrite=True)
+
+
+def _remove_leftovers(store: JobStore, options: Options) -> None:
+    """Remove half files of a killed run, where the store says that something was in progress.
+
+    The store may be somebody else's, and links lead anywhere: outside of the output folder nothing is removed.
+    """
+    output, restored = os.path.realpath(options.output), store.absolute(FOLDERS[0])
+    for folder in {target.parent for target in store.unfinished()}:
+        folders = [folder]
+        if folder.is_relative_to(restored):
+            folders += [options.output / name / folder.relative_to(restored) for name in FOLDERS[1:]]
+        for one in folders:
+            if Path(os.path.realpath(one)).is_relative_to(output):
+                remove_temporary_files(one)
+
+
+def _decoded_bytes(item: InProgress) -> int:
+    """Memory that a decoded image takes, from its header; one without is read alone."""
+    try:
+        with PIL.Image.open(item.job.source.path) as opened:
+            return opened.width * opened.height * 3
+    except Exception:  # reading it will say what is wrong, in our words
+        return MAX_BYTES
+
+
+def _result_bytes(item: tuple[InProgress, Restoration]) -> int:
+    return item[1].image.nbytes

@@ -1,0 +1,125 @@
+"""Output of ``revisage restore``: a line for each image and video as it is finished, and a closing one."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from contextlib import closing
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from revisage.cli.console import complain, counted, progress_bar, say_how_to_resume, with_progress
+from revisage.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from revisage.batch import Options, Outcome, Sources
+    from revisage.restore.controls import Controls
+    from revisage.restore.pipeline import Restorer
+
+
+def require_pyav(sources: Sources) -> None:
+    """Check that videos can be read if one was named.
+
+    Raises:
+        InputError: PyAV is not installed.
+    """
+    from revisage.jobs.collector import Kind, kind_by_name
+
+    for path in sources.inputs:
+        if kind_by_name(path) is Kind.VIDEO and path.is_file() and find_spec("av") is None:
+            raise InputError(f"{path} is a video; videos need PyAV: pip install 'revisage[video]'")
+
+
+def restore_files(restorer: Restorer, sources: Sources, options: Options, *, resume: bool) -> int:
+    """Restore images and videos with a line for each.
+
+    Args:
+        restorer: restores.
+        sources: the files.
+        options: how, and where to.
+        resume: whether videos go on where an interrupted run stopped.
+
+    Returns:
+        how many failed.
+    """
+    from revisage import batch
+    from revisage.jobs.collector import Kind, kind_by_name
+
+    results: Counter[str] = Counter()
+    files: Counter[str] = Counter()
+    faces: Counter[str] = Counter()
+    with say_how_to_resume(), progress_bar() as bar:
+        restore_video = partial(_restore_video, bar, resume)
+        with closing(batch.restore_files(restorer, sources, options, restore_video)) as outcomes:
+            for outcome in with_progress(outcomes, sources, "restoring", bar):
+                if outcome.error:
+                    complain(outcome.error)
+                else:
+                    print(_line(outcome), flush=True)
+                for warning in outcome.warnings:
+                    print(f"warning: {warning}", file=sys.stderr)
+                results["failed" if outcome.error else "skipped" if outcome.exists else "done"] += 1
+                is_video = bool(outcome.frames) or kind_by_name(outcome.path) is Kind.VIDEO
+                files["video" if is_video else "photo"] += 1
+                if not is_video:
+                    faces.update(found=outcome.found, restored=outcome.restored)
+    kinds = " and ".join(counted(number, kind) for kind, number in sorted(files.items()))
+    parts = [f"{results[name]} {name}" for name in ("done", "skipped", "failed") if results[name]]
+    line = f"{kinds}: {', '.join(parts)}"
+    if faces["found"]:
+        line += f"; {faces['restored']} of {counted(faces['found'], 'face')} restored"
+    print(f"{line}; results in {options.output}")
+    return results["failed"]
+
+
+def _restore_video(
+    bar: Progress, resume: bool, restorer: Restorer, source: Path, target: Path, controls: Controls, *, overwrite: bool
+) -> Outcome:
+    """Restore a video with a second bar that counts its frames."""
+    from revisage.video.restore import restore_video
+
+    task = bar.add_task(source.name, total=None)
+
+    def begin(done: int, total: int) -> None:
+        # Frames that an earlier run finished must not count as speed.
+        bar.reset(task, completed=done, total=max(total, done) or None)
+
+    def move(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=max(total, done) or None)
+
+    moves = iter([begin])
+    try:
+        return restore_video(
+            restorer,
+            source,
+            target,
+            controls,
+            overwrite=overwrite,
+            resume=resume,
+            progress=lambda done, total: next(moves, move)(done, total),
+        )
+    finally:
+        bar.remove_task(task)
+
+
+def _line(outcome: Outcome) -> str:
+    if outcome.up_to_date:
+        return f"{outcome.path}: skipped, {outcome.target} is up to date"
+    if outcome.exists:
+        return f"{outcome.path}: skipped, {outcome.target} exists already (--overwrite replaces it)"
+    frames = f"{counted(outcome.frames, 'frame')}, " if outcome.frames else ""
+    line = f"{outcome.path} -> {outcome.target}: {frames}{counted(outcome.found, 'face')}"
+    if outcome.found:
+        line += f", {outcome.restored} restored"
+    if outcome.frames and outcome.found:
+        line += f", of {counted(outcome.tracks, 'track')}" + (f", {outcome.failed} failed" if outcome.failed else "")
+    if outcome.skipped:
+        reasons = Counter(outcome.skipped).most_common()
+        named = [f"{number} x {reason}" if number > 1 else reason for reason, number in reasons[:3]]
+        more = ["..."] if len(reasons) > 3 else []
+        line += f", {len(outcome.skipped)} skipped ({'; '.join(named + more)})"
+    return line
