@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from revisage.errors import OutputError, RecipeError
 from revisage.images import write_image
-from revisage.jobs.sources import collect
+from revisage.jobs.collector import collect
 from revisage.training.data.crops import Crop, read_crop
 from revisage.training.data.sources import FolderSource, LmdbSource, TarSource, open_source, read_crops, write_lmdb
 

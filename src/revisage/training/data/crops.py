@@ -17,7 +17,7 @@ from revisage.files import safe_read
 from revisage.images import read_image
 from revisage.images.formats import FORMATS, HEIF
 from revisage.images.pixels import from_float, to_float
-from revisage.jobs.sources import collect
+from revisage.jobs.collector import collect
 
 MAX_SIDE = 8192
 """Pixels; a small file may unpack to any number of them."""
@@ -37,7 +37,7 @@ class Crop:
 
 
 def list_crops(path: Path, name_prefixes: Sequence[str] = ("",)) -> list[Path]:
-    """List the images of a folder, at any depth, by the rules for photos (:func:`revisage.jobs.sources.collect`).
+    """List the images of a folder, at any depth, by the rules for photos (:func:`revisage.jobs.collector.collect`).
 
     Args:
         path: a folder, a pattern, or an image file.
