@@ -1,4 +1,4 @@
-"""Between pictures and tensors, and between number formats of pictures. Pure."""
+"""Conversions between number formats of images, and between images and tensors. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def to_float(image: Image) -> FloatImage:
-    """Picture of any allowed dtype -> float32 in [0, 1]; float32 is returned as it is."""
+    """Image of any allowed dtype -> float32 in [0, 1]; float32 is returned as it is."""
     if image.dtype == np.uint8:
         return image.astype(np.float32) / np.float32(255)
     if image.dtype == np.uint16:
         return image.astype(np.float32) / np.float32(65535)
     if image.dtype == np.float32:
         return np.asarray(image, np.float32)
-    raise TypeError(f"pictures are uint8, uint16 or float32, not {image.dtype}")
+    raise TypeError(f"images are uint8, uint16 or float32, not {image.dtype}")
 
 
 def from_float(image: FloatImage, dtype: DTypeLike) -> Image:
-    """Float picture -> ``dtype``: clipped to [0, 1], scaled, rounded half to even (never truncated)."""
+    """Float image -> ``dtype``: clipped to [0, 1], scaled, rounded half to even (never truncated)."""
     clipped = np.clip(image, 0, 1)
     if dtype == np.float32:
         return clipped
