@@ -29,6 +29,7 @@ SLOW = {
     "RestoreFormer": TINY_FORMER,
     "CoarseToFineUNet": {"coarse": {"widths": [8], "blocks": [1]}, "fine": {"widths": [8, 16], "blocks": [1, 1]}},
     "ParseNet": {"in_size": 64, "out_size": 64, "base_ch": 32, "res_depth": 1},
+    "BiSeNet": {},
     "RRDBNet": {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 1, "num_grow_ch": 4, "scale": 2},
     "ResNetArcFace": {"block": "IRBlock", "layers": [1, 1, 1, 1]},
     "FaceEmbedder": {},
@@ -62,7 +63,7 @@ def test_any_number_of_images_after_export(tmp_path, architecture, arguments):
     assert done.difference < 1e-4
     network, module = open_network(tmp_path / "w.onnx"), inference_module(build(source)[0])
     assert network.header.architecture == architecture
-    size = network.header.size or 64 * (1 if "Net" in architecture else 2)
+    size = network.header.size or {"BiSeNet": 512, "ParseNet": 64}.get(architecture, 128)
     for count in (1, 3):
         images = np.random.default_rng(count).uniform(0, 1, (count, 3, size, size)).astype(np.float32)
         with torch.inference_mode():

@@ -17,6 +17,7 @@ from revisage.models.checkpoint import Header
 from revisage.models.device import DeviceConfig
 from revisage.models.nets import retinaface
 from revisage.models.nets.arcface import ResNetArcFace, gray_faces
+from revisage.models.nets.bisenet import BiSeNet
 from revisage.models.nets.retinaface import RetinaFace
 from revisage.types import Array
 
@@ -89,7 +90,9 @@ def inference_module(network: nn.Module) -> nn.Module:
     """A network in evaluation mode as a module with the inputs and outputs of its role, see ``backends``."""
     if isinstance(network, RetinaFace):
         return _Detector(network).eval()
-    return (_GrayEmbedder if isinstance(network, ResNetArcFace) else _First)(network).eval()
+    adapters = {ResNetArcFace: _GrayEmbedder, BiSeNet: _ImageNetParser}
+    adapter = next((made for kind, made in adapters.items() if isinstance(network, kind)), _First)
+    return adapter(network).eval()
 
 
 class _First(nn.Module):
@@ -109,6 +112,14 @@ class _GrayEmbedder(_First):
 
     def forward(self, images: Tensor) -> Tensor:
         return nn.functional.normalize(self.network(gray_faces(images)))
+
+
+class _ImageNetParser(_First):
+    """BiSeNet, which takes images normalized as for ImageNet."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean, deviation = images.new_tensor(((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))[:, :, None, None]
+        return super().forward((images / 2 + 0.5 - mean) / deviation)
 
 
 class _Detector(nn.Module):
