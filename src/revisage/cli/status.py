@@ -46,38 +46,35 @@ def status(
 
 
 def _entries(output: Path) -> Iterator[Entry]:
-    """The rows of the store of a folder, and of videos in progress that it does not list; with their frames so far."""
+    """The rows of the store of a folder, and of single videos in progress; with the frames done so far."""
     from dataclasses import replace
 
-    from revisage.jobs.store import FOLDER, Status, folder_beside, read_entries
+    from revisage.jobs.store import FOLDER, Entry, Status, folder_beside, read_entries
 
-    videos = {folder: _video_entry(output, folder) for folder in sorted(output.glob(f".?*{FOLDER}"))}
+    videos = {folder: output / folder.name[1 : -len(FOLDER)] for folder in sorted(output.glob(f".?*{FOLDER}"))}
     try:
         for entry in read_entries(output):
             folder = folder_beside(output / entry.target)
-            progress = videos.pop(folder, None) or (_video_entry(output, folder) if folder.is_dir() else None)
-            if progress is not None and entry.status == Status.STARTED:
-                yield replace(entry, details=progress.details)
-            else:
-                yield entry
+            videos.pop(folder, None)
+            if entry.status == Status.STARTED and folder.is_dir():
+                entry = replace(entry, details=_frames(folder))
+            yield entry
     except InputError:
-        if not any(videos.values()):
+        if not videos:
             raise
-    yield from (entry for entry in videos.values() if entry is not None)
+    for folder, target in videos.items():
+        name = target.name
+        yield Entry(key=name, source=name, target=name, run=0, status=Status.STARTED, details=_frames(folder))
 
 
-def _video_entry(output: Path, folder: Path) -> Entry | None:
-    """A row for a video in progress, None if there is nothing in its folder."""
+def _frames(folder: Path) -> str:
+    """How many frames of a video in progress are done, as details of a row."""
     import json as codec
 
-    from revisage.jobs.store import FOLDER, Entry, Status, read_entries
+    from revisage.jobs.store import read_entries
 
     try:
-        parts = list(read_entries(folder.parent, folder))
-    except InputError:
-        return None
-    target = (folder.parent / folder.name[1 : -len(FOLDER)]).relative_to(output)
-    frames = sum(codec.loads(part.details).get("frames", 0) for part in parts)
-    source = parts[0].source if parts else str(target)
-    details = codec.dumps({"frames": frames})
-    return Entry(key=str(target), source=source, target=str(target), run=0, status=Status.STARTED, details=details)
+        frames = sum(codec.loads(part.details)["frames"] for part in read_entries(folder, folder))
+    except (InputError, ValueError, KeyError):
+        return "{}"
+    return codec.dumps({"frames": frames})

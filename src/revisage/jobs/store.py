@@ -147,6 +147,7 @@ CREATE INDEX started ON entries (status) WHERE status = '{Status.STARTED}';
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM entries"
 _PUT = f"INSERT OR REPLACE INTO entries VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
@@ -187,7 +188,7 @@ class JobStore:
 
     def get(self, key: str) -> Entry | None:
         """The row of a key."""
-        rows = self._ask("SELECT * FROM entries WHERE key = ?", [_stored(key)])
+        rows = self._ask(f"{_SELECT} WHERE key = ?", [_stored(key)])
         return _entry(rows[0]) if rows else None
 
     def put(self, entry: Entry) -> None:
@@ -196,7 +197,7 @@ class JobStore:
 
     def entries(self) -> list[Entry]:
         """All rows, by key."""
-        return [_entry(row) for row in self._ask("SELECT * FROM entries ORDER BY key")]
+        return [_entry(row) for row in self._ask(f"{_SELECT} ORDER BY key")]
 
     def remove(self, prefix: str) -> None:
         """Delete the rows whose key begins with ``prefix``."""
@@ -292,7 +293,7 @@ def read_entries(output: Path, folder: Path | None = None) -> Iterator[Entry]:
         raise InputError(f"no job store in {output}: no folder was restored or prepared into it")
     try:
         with closing(sqlite3.connect(path)) as database:
-            yield from map(_entry, database.execute("SELECT * FROM entries ORDER BY key"))
+            yield from map(_entry, database.execute(f"{_SELECT} ORDER BY key"))
     except sqlite3.Error as error:
         raise InputError(f"cannot read {path}: {error}") from error
 
