@@ -13,16 +13,15 @@ from torch.overrides import TorchFunctionMode
 from revisage.errors import CheckpointError
 from revisage.models.architectures import ARCHITECTURES, detect_architecture, network_class
 from revisage.models.checkpoint import (
-    METADATA_KEY,
     ONNX,
     TORCH_SUFFIXES,
     Header,
     ParameterSet,
     check_finite,
     check_fit,
+    read_onnx_weights,
     read_weights,
 )
-from revisage.models.onnx_file import read_onnx, stored_weights
 from revisage.models.torch_pickle import plain_keys, read_torch_weights
 
 SKIPPED_INIT_FNS = (
@@ -79,20 +78,6 @@ def read_checkpoint(
             f"{path} holds weights of a {header.architecture}, as its header says, not of a {architecture}"
         )
     return state, header
-
-
-def read_onnx_weights(path: Path) -> tuple[dict[str, torch.Tensor], Header | None]:
-    """Read the weights of an ``.onnx`` file that keeps them by name -> (state dict on the CPU, header if it has one).
-
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: it is no ONNX file, damaged, or keeps no weights by name.
-    """
-    file = read_onnx(path)
-    state = {key: torch.from_numpy(value) for key, value in stored_weights(file, str(path)).items()}
-    for key in [key for key in state if key.endswith(".running_var")]:  # counts of training, which no graph needs
-        state[key.replace("running_var", "num_batches_tracked")] = torch.tensor(0)
-    return state, Header.from_json(file.metadata.get(METADATA_KEY, "{}"), str(path))
 
 
 class _Uninitialised(TorchFunctionMode):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.files import atomic_write
+from revisage.models.onnx_file import read_onnx, stored_weights
 
 if TYPE_CHECKING:
     import torch
@@ -137,6 +138,22 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], Header | None]:
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
     return dequantize_int8(state, str(path)), Header.from_json(text, str(path))
+
+
+def read_onnx_weights(path: Path) -> tuple[dict[str, torch.Tensor], Header | None]:
+    """Read the weights of an ``.onnx`` file that keeps them by name -> (state dict on the CPU, header if it has one).
+
+    Raises:
+        MissingWeightsError: there is no such file.
+        CheckpointError: it is no ONNX file, damaged, or keeps no weights by name.
+    """
+    import torch
+
+    file = read_onnx(path)
+    state = {key: torch.from_numpy(value) for key, value in stored_weights(file, str(path)).items()}
+    for key in [key for key in state if key.endswith(".running_var")]:  # counts of training, which no graph needs
+        state[key.replace("running_var", "num_batches_tracked")] = torch.tensor(0)
+    return state, Header.from_json(file.metadata.get(METADATA_KEY, "{}"), str(path))
 
 
 def quantize_int8(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.files import atomic_write
-from revisage.models.checkpoint import ParameterSet, read_weights, to_stored
+from revisage.models.checkpoint import ONNX, ParameterSet, read_onnx_weights, read_weights, to_stored
 
 if TYPE_CHECKING:
     import torch
@@ -112,12 +112,14 @@ def save_torch_weights(
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """The weights of a ``.safetensors`` file, or of one that ``torch.save`` wrote, see ``read_torch_weights``.
+    """The weights of a ``.safetensors``, exported ``.onnx`` or ``torch.save`` file, see ``read_torch_weights``.
 
     Raises:
         MissingWeightsError: there is no such file.
         CheckpointError: it is damaged, or holds anything but tensors under names.
     """
+    if path.suffix.lower() == ONNX:
+        return read_onnx_weights(path)[0]
     return read_weights(path)[0] if path.suffix.lower() == ".safetensors" else read_torch_weights(path)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from revisage.models.backends import open_network
 from revisage.models.build import build
 from revisage.models.fetch import path_of
 from revisage.models.registry import MODELS
+from revisage.training.tasks.networks import read_initial_weights
 
 EMBEDDED = ["embedded", "embedded-detector", "embedded-identity"]
 
@@ -83,6 +85,13 @@ def test_headers_say_what_the_files_are():
         assert header.notes["license"] == "Apache-2.0"
         assert header.notes["channels"] == "rgb"
         assert len(header.notes["source_sha256"]) == 64
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_trainings_can_start_from_them(name):
+    initial = read_initial_weights(Path(name), "task.initial_weights")
+    network, _ = build(path_of(name))
+    assert {key: value.shape for key, value in initial.items()} == {k: v.shape for k, v in network.state_dict().items()}
 
 
 def test_weights_can_be_trained_on():
