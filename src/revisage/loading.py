@@ -112,7 +112,7 @@ def load_detector(choice: Choice) -> Detector:
     network, _ = build(weight_file("embedded-detector"))
     if not isinstance(network, RetinaFace):
         raise UnknownModelError("the embedded detector's file holds another network")
-    network = retinaface.fused(network).to(choice.device)
+    network = retinaface.fuse_batch_norms(network).to(choice.device)
 
     def propose(pictures: NDArray[np.uint8]) -> tuple[Array, Array, Array]:
         with torch.inference_mode():

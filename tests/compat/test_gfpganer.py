@@ -10,7 +10,7 @@ from stand_ins import SIZE, Brighter, face_at
 from locations import ROOT
 from revisage.compat import FaceRestoreHelper, GFPGANer
 from revisage.errors import CheckpointError, InputError
-from revisage.models.nets.coarse_to_fine import CoarseToFineUNet
+from revisage.models.nets.restoration_unet import CoarseToFineUNet
 from revisage.models.nets.restoreformer import RestoreFormer
 
 

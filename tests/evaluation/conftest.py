@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from golden_weights import golden_state
-from metric_images import softened, texture
 
 from locations import GOLDEN
+from metric_images import softened, texture
 from revisage.models.nets.arcface import ResNetArcFace
-from revisage.models.nets.face_descriptor import FaceDescriptor
+from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.vgg import STAGES, VGG16Features
 
 
@@ -71,7 +71,7 @@ def channel_weights_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def descriptor_state():
-    return {key: value.float() for key, value in golden_state(FaceDescriptor().state_dict()).items()}
+    return {key: value.float() for key, value in golden_state(DlibFaceNet().state_dict()).items()}
 
 
 @pytest.fixture(scope="session")

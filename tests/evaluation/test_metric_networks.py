@@ -18,13 +18,13 @@ from revisage.evaluation.metrics.networks import (
     read_vgg16,
     vgg_features,
 )
-from revisage.models.nets.face_descriptor import FaceDescriptor
+from revisage.models.nets.dlib_face_net import DlibFaceNet
 
 
-class TestFaceDescriptor:
+class TestDlibFaceNet:
     def test_distance_equals_the_reference(self, descriptor_state, aligned_pair, references):
         """To a percent: the reference rounds the chip that it cuts out to whole numbers."""
-        network = FaceDescriptor().eval()
+        network = DlibFaceNet().eval()
         network.load_state_dict(descriptor_state)
         found = euclidean_distance(*describe_faces(network, aligned_pair))
         assert found == pytest.approx(references["id_l2"], rel=0.01)
@@ -55,7 +55,7 @@ class TestFaceDescriptor:
 
     def test_an_array_that_is_none_of_its_is_refused(self, tmp_path):
         np.savez(tmp_path / "other.npz", weights=np.zeros(3))
-        with pytest.raises(CheckpointError, match="FaceDescriptor"):
+        with pytest.raises(CheckpointError, match="DlibFaceNet"):
             read_descriptor(tmp_path / "other.npz")
 
 

@@ -6,11 +6,10 @@ from revisage.errors import CheckpointError, InputError
 from revisage.models.build import read_checkpoint
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.convert import convert
-from revisage.models.nets.coarse_to_fine import CoarseToFineUNet
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.models.nets.gfpgan_fir import GFPGANBilinear
-from revisage.models.nets.restoration_unet import RestorationUNet
+from revisage.models.nets.restoration_unet import CoarseToFineUNet, RestorationUNet
 from revisage.models.nets.retinaface import RetinaFace
 from revisage.models.nets.stylegan2_fir import StyleGAN2GeneratorBilinear
 from revisage.models.torch_pickle import read_torch_weights

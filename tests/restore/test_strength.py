@@ -13,12 +13,11 @@ import revisage
 from locations import PORTRAIT
 from revisage.images.pixels import to_tensor
 from revisage.loading import PictureOnly
-from revisage.models.nets import face_descriptor
-from revisage.models.nets.coarse_to_fine import CoarseToFineUNet
-from revisage.models.nets.face_descriptor import FaceDescriptor
+from revisage.models.nets import dlib_face_net
+from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.models.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1
-from revisage.models.nets.restoration_unet import RestorationUNet
+from revisage.models.nets.restoration_unet import CoarseToFineUNet, RestorationUNet
 from revisage.models.nets.restoreformer import RestoreFormer
 from revisage.models.nets.vgg import VGG16Features
 from revisage.restore.align import align
@@ -86,7 +85,7 @@ def vgg():
 @cache
 def descriptor():
     torch.manual_seed(3)
-    network = FaceDescriptor().eval().requires_grad_(False)
+    network = DlibFaceNet().eval().requires_grad_(False)
     network.fc.data.normal_()
     return network
 
@@ -102,7 +101,7 @@ def features(picture):
 
 
 def identity(picture):
-    return F.normalize(descriptor()(face_descriptor.chips(to_tensor([picture]), size=len(picture))))[0].numpy()
+    return F.normalize(descriptor()(dlib_face_net.chips(to_tensor([picture]), size=len(picture))))[0].numpy()
 
 
 @pytest.mark.parametrize("space", [pixels, features, identity], ids=lambda space: space.__name__)

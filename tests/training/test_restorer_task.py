@@ -5,7 +5,7 @@ import torch
 
 from revisage.errors import CheckpointError, RecipeError
 from revisage.models.checkpoint import save_weights
-from revisage.models.nets.face_descriptor import FaceDescriptor
+from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.restoration_unet import RestorationUNet
 from revisage.models.nets.vgg import VGG16Features
 from revisage.training.distributed import World
@@ -18,7 +18,7 @@ def write_descriptor(path):
     torch.manual_seed(0)
     parts = {"conv.weight": "conv/filters", "conv.bias": "conv/bias", "scale": "scale/weights", "shift": "scale/biases"}
     arrays = {"quantisation": np.array("{}")}
-    for key, value in FaceDescriptor().state_dict().items():
+    for key, value in DlibFaceNet().state_dict().items():
         name = key.replace("units.", "").replace("stem.", "conv32_down.")
         for mine, theirs in parts.items():
             if name.endswith(f".{mine}"):

@@ -312,7 +312,7 @@ _ROWS = (
         size=FACE_SIZE,
     ),
     Architecture(
-        "coarse_to_fine:CoarseToFineUNet",
+        "restoration_unet:CoarseToFineUNet",
         "restorer",
         (r"coarse\.stem\.weight", r"fine\.stem\.weight", r"gate_threshold"),
         _coarse_to_fine,

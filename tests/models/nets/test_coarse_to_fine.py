@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from revisage.models.nets.coarse_to_fine import CoarseToFineUNet
+from revisage.models.nets.restoration_unet import CoarseToFineUNet
 
 COARSE = {"widths": (8, 12), "blocks": (1, 1)}
 FINE = {"widths": (8, 12, 16), "blocks": (1, 1, 2)}
@@ -15,7 +15,7 @@ def network(**more):
     return net.eval()
 
 
-def pictures(count=1, side=64):
+def images(count=1, side=64):
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
@@ -25,7 +25,7 @@ def corrections(net, x):
 
 
 def test_an_untrained_network_changes_nothing():
-    assert torch.equal(CoarseToFineUNet(COARSE, FINE).eval()(pictures()), pictures())
+    assert torch.equal(CoarseToFineUNet(COARSE, FINE).eval()(images()), images())
 
 
 def test_any_multiple_of_the_coarsest_step_is_taken():
@@ -39,7 +39,7 @@ def test_another_size_is_refused():
 
 
 def test_the_fine_network_is_shown_the_input_and_what_the_coarse_one_made():
-    net, x = network(factor=2), pictures(side=32)
+    net, x = network(factor=2), images(side=32)
     shown = []
     net.fine.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
     with torch.inference_mode():
@@ -50,7 +50,7 @@ def test_the_fine_network_is_shown_the_input_and_what_the_coarse_one_made():
 
 
 def test_what_the_fine_network_changes_nothing_of_is_the_coarse_result():
-    net, x = network(factor=2), pictures(side=32)
+    net, x = network(factor=2), images(side=32)
     torch.nn.init.zeros_(net.fine.tail.weight)
     torch.nn.init.zeros_(net.fine.tail.bias)
     constant = torch.full_like(x, 0.3)
@@ -60,7 +60,7 @@ def test_what_the_fine_network_changes_nothing_of_is_the_coarse_result():
 
 
 def test_a_part_is_worked_out_in_sight_of_the_whole_face():
-    net, x = network().train(), pictures(2)
+    net, x = network().train(), images(2)
     with torch.no_grad():
         parts = net(x, [(16, 0), (32, 24)], 32)
         other = x.clone()
@@ -71,18 +71,18 @@ def test_a_part_is_worked_out_in_sight_of_the_whole_face():
 
 
 def test_a_part_that_is_the_whole_is_the_whole():
-    net, x = network().train(), pictures(2)
+    net, x = network().train(), images(2)
     torch.testing.assert_close(net(x, [(0, 0), (0, 0)], 64), net(x))
 
 
-def test_a_picture_does_not_depend_on_its_batch():
-    net, x = network(gate_threshold=0.1).double(), pictures(3).double()
+def test_a_image_does_not_depend_on_its_batch():
+    net, x = network(gate_threshold=0.1).double(), images(3).double()
     torch.testing.assert_close(corrections(net, x)[1:2], corrections(net, x[1:2]), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.002), (torch.bfloat16, 0.02)], ids=str)
 def test_half_precision_is_finite_and_close(dtype, tolerance):
-    net, x = network(gate_threshold=0.05), pictures()
+    net, x = network(gate_threshold=0.05), images()
     expected = corrections(net, x)
     actual = corrections(net.to(dtype), x.to(dtype)).float()
     assert torch.isfinite(actual).all()
@@ -90,7 +90,7 @@ def test_half_precision_is_finite_and_close(dtype, tolerance):
 
 
 def test_the_smaller_a_correction_the_less_far_it_is_taken():
-    net, x = network(), pictures()
+    net, x = network(), images()
     whole = corrections(net, x)
     size = float(whole.square().mean().sqrt())
     shares = []
@@ -106,16 +106,16 @@ def test_the_smaller_a_correction_the_less_far_it_is_taken():
 
 
 def test_training_is_not_gated():
-    net, x = network().train(), pictures()
+    net, x = network().train(), images()
     whole = net(x)
     net.gate_threshold.fill_(100)
     assert torch.equal(net(x), whole)
 
 
 @pytest.mark.parametrize("gate_threshold", [0.0, 0.1])
-def test_a_picture_without_a_correction_is_left_alone(gate_threshold):
+def test_a_image_without_a_correction_is_left_alone(gate_threshold):
     net = CoarseToFineUNet(COARSE, FINE, gate_threshold=gate_threshold).eval()
-    assert torch.equal(net(pictures()), pictures())
+    assert torch.equal(net(images()), images())
 
 
 def test_weights_bring_their_gate_threshold():

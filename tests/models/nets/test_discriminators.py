@@ -4,7 +4,13 @@ import pytest
 import torch
 from golden_weights import golden_arrays, golden_input, golden_state, manifest, shapes
 
-from revisage.models.nets.discriminators import FacialComponentDiscriminator, StyleGAN2Discriminator, minibatch_stddev
+from revisage.models.nets.discriminators import (
+    FacialComponentDiscriminator,
+    NLayerDiscriminator,
+    PatchDiscriminator,
+    StyleGAN2Discriminator,
+    minibatch_stddev,
+)
 
 
 def golden(network):
@@ -75,7 +81,7 @@ def test_groups_are_judged_apart():
     torch.testing.assert_close(together, apart, rtol=0, atol=1e-12)
 
 
-def test_equal_pictures_have_no_spread_and_different_ones_their_own():
+def test_equal_images_have_no_spread_and_different_ones_their_own():
     x = torch.zeros(2, 3, 4, 4)
     assert minibatch_stddev(x, 4).shape == (2, 1, 4, 4)
     assert minibatch_stddev(x, 4).max() < 1e-3
@@ -117,3 +123,48 @@ def test_half_precision_is_finite_and_close(dtype, tolerance):
     actual = network.to(dtype)(x.to(dtype))
     assert torch.isfinite(actual).all()
     assert (actual.double() - expected).abs().max() < tolerance * expected.abs().max()
+
+
+def test_a_logit_of_three_layers_covers_seventy_by_seventy_pixels():
+    torch.manual_seed(0)
+    network = NLayerDiscriminator().double().eval()  # in training, batch normalisation looks at everything
+    x = torch.randn(1, 3, 128, 128, dtype=torch.float64, requires_grad=True)
+    logits = network(x)
+    assert logits.shape == (1, 1, 14, 14)
+    logits[0, 0, 7, 7].backward()
+    rows, columns = x.grad[0].abs().sum(0).nonzero().T
+    assert (int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1) == (70, 70)
+
+
+@pytest.mark.parametrize(("layers", "last"), [(1, 16), (2, 32), (5, 64)])
+def test_channels_double_up_to_eightfold(layers, last):
+    network = NLayerDiscriminator(ndf=8, n_layers=layers)
+    assert network.main[-1].in_channels == last
+
+
+def test_patch_logits_of_every_scale():
+    logits = PatchDiscriminator(width=4, scales=2)(torch.zeros(2, 3, 64, 64))
+    assert [tuple(scale.shape) for scale in logits] == [(2, 1, 8, 8), (2, 1, 4, 4)]
+
+
+def test_a_patch_logit_depends_on_its_neighbourhood_only():
+    torch.manual_seed(0)
+    network = PatchDiscriminator(width=4, scales=1).eval()
+    image = torch.rand(1, 3, 128, 128)
+    changed = image.clone()
+    changed[..., :16, :16] = 0
+    with torch.no_grad():
+        difference = (network(image)[0] - network(changed)[0]).abs()[0, 0]
+    assert difference[0, 0] > 0
+    assert difference[8:, 8:].max() == 0
+
+
+def test_spectral_normalisation_keeps_it_smooth():
+    """Spectral normalisation: large weights do not make it steeper."""
+    torch.manual_seed(0)
+    network = PatchDiscriminator(width=4, scales=1)
+    steep = PatchDiscriminator(width=4, scales=1)
+    state = network.state_dict()
+    steep.load_state_dict({key: 100 * value if key.endswith("original") else value for key, value in state.items()})
+    image = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(network.eval()(image)[0], steep.eval()(image)[0], rtol=1e-3, atol=1e-4)

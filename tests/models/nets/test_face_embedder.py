@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from revisage.models.nets.face_embedder import CANVAS, SIDE, FaceEmbedder, face_window, inner_faces
+from revisage.models.nets.face_embedder import CANVAS, SIZE, FaceEmbedder, face_window, inner_faces
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_part_seen_holds_all_five_landmarks_of_the_template():
 
 def test_the_window_is_whole_in_the_middle_and_shut_in_the_corners():
     window = face_window()[0, 0]
-    assert window[SIDE // 2, SIDE // 2] == 1
+    assert window[SIZE // 2, SIZE // 2] == 1
     assert window[0, 0] == window[-1, -1] == 0
     torch.testing.assert_close(window, window.flip(1))
 

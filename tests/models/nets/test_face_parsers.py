@@ -71,9 +71,9 @@ def test_parsenet_refuses_sizes_that_do_not_halve(small_parsenet):
 
 def test_parsenet_may_give_a_larger_result():
     with torch.device("meta"):
-        mask, picture = ParseNet(64, 256, res_depth=1)(torch.empty(1, 3, 64, 64))
+        mask, image = ParseNet(64, 256, res_depth=1)(torch.empty(1, 3, 64, 64))
     assert mask.shape == (1, 19, 256, 256)
-    assert picture.shape == (1, 3, 256, 256)
+    assert image.shape == (1, 3, 256, 256)
 
 
 def test_a_layer_without_norm_has_a_bias_instead():

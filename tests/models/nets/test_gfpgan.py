@@ -21,11 +21,11 @@ def network_of(arguments=PUBLISHED, out_size=32):
     ("name", "arguments"), [("clean_small", PUBLISHED), ("clean_small_fullsft_mlp", FULL_SFT)], ids=str
 )
 def test_outputs_equal_the_reference(name, arguments):
-    image, pictures = network_of(arguments)(golden_input(2, 3, 32, 32))
+    image, pyramid = network_of(arguments)(golden_input(2, 3, 32, 32))
     expected = golden_arrays(name)
     torch.testing.assert_close(image, torch.from_numpy(expected["image"]), rtol=0, atol=1e-9)
-    for level, picture in enumerate(pictures):
-        torch.testing.assert_close(picture, torch.from_numpy(expected[f"rgb{level}"]), rtol=0, atol=1e-9)
+    for level, rgb in enumerate(pyramid):
+        torch.testing.assert_close(rgb, torch.from_numpy(expected[f"rgb{level}"]), rtol=0, atol=1e-9)
 
 
 def test_keys_and_shapes_are_the_published_ones():
@@ -41,10 +41,10 @@ def test_keys_and_shapes_are_the_published_ones():
 @pytest.mark.parametrize("out_size", [32, 64, 128, 256])
 def test_result_is_as_large_as_the_input(out_size):
     network = GFPGANv1Clean(out_size, 16, 0.5, num_mlp=1, narrow=0.0625, **PUBLISHED)
-    image, pictures = network(torch.zeros(1, 3, out_size, out_size))
+    image, pyramid = network(torch.zeros(1, 3, out_size, out_size))
     assert image.shape == (1, 3, out_size, out_size)
-    assert [picture.shape[-1] for picture in pictures] == [8 * 2**i for i in range(len(pictures))]
-    assert pictures[-1].shape[-1] == out_size
+    assert [rgb.shape[-1] for rgb in pyramid] == [8 * 2**i for i in range(len(pyramid))]
+    assert pyramid[-1].shape[-1] == out_size
 
 
 @pytest.mark.parametrize("sft_half", [True, False], ids=["half", "whole"])
@@ -52,8 +52,8 @@ def test_result_is_as_large_as_the_input(out_size):
 def test_every_size_and_channel_multiplier_fits_together(out_size, channel_multiplier, sft_half):
     with torch.device("meta"):
         network = GFPGANv1Clean(out_size, 64, channel_multiplier, num_mlp=1, sft_half=sft_half)
-        image, pictures = network(torch.empty(1, 3, out_size, out_size))
-    assert image.shape == pictures[-1].shape == (1, 3, out_size, out_size)
+        image, pyramid = network(torch.empty(1, 3, out_size, out_size))
+    assert image.shape == pyramid[-1].shape == (1, 3, out_size, out_size)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (1, 1, 32, 32), (3, 32, 32)])
@@ -80,10 +80,10 @@ def test_results_do_not_depend_on_the_batch():
     torch.testing.assert_close(network(x[1:2])[0], network(x)[0][1:2], rtol=0, atol=1e-12)
 
 
-def test_pictures_of_the_levels_can_be_left_out():
+def test_images_of_the_levels_can_be_left_out():
     network, x = network_of(), golden_input(1, 3, 32, 32)
-    image, pictures = network(x, return_rgb=False)
-    assert pictures == []
+    image, pyramid = network(x, return_rgb=False)
+    assert pyramid == []
     assert torch.equal(image, network(x)[0])
 
 
@@ -104,8 +104,8 @@ def test_fix_decoder_leaves_the_rest_trainable():
 
 def test_every_part_gets_a_gradient():
     network = GFPGANv1Clean(32, 16, num_mlp=1, narrow=0.0625, fix_decoder=False)
-    image, pictures = network(torch.rand(1, 3, 32, 32))
-    (image.square().sum() + sum(picture.square().sum() for picture in pictures)).backward()
+    image, pyramid = network(torch.rand(1, 3, 32, 32))
+    (image.square().sum() + sum(rgb.square().sum() for rgb in pyramid)).backward()
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
 
 

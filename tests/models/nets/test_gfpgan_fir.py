@@ -19,11 +19,11 @@ def network_of(kind, out_size=32):
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_outputs_equal_the_reference(kind):
-    image, pictures = network_of(kind)(golden_input(2, 3, 32, 32))
+    image, pyramid = network_of(kind)(golden_input(2, 3, 32, 32))
     expected = golden_arrays(KINDS[kind])
     torch.testing.assert_close(image, torch.from_numpy(expected["image"]), rtol=0, atol=1e-9)
-    for level, picture in enumerate(pictures):
-        torch.testing.assert_close(picture, torch.from_numpy(expected[f"rgb{level}"]), rtol=0, atol=1e-9)
+    for level, rgb in enumerate(pyramid):
+        torch.testing.assert_close(rgb, torch.from_numpy(expected[f"rgb{level}"]), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_keys_and_shapes_are_the_published_ones(kind, name, multiplier):
 @pytest.mark.parametrize("out_size", [64, 128])
 def test_result_is_as_large_as_the_input(kind, out_size):
     network = kind(out_size, 16, 0.5, num_mlp=1, narrow=0.0625, **PUBLISHED)
-    image, pictures = network(torch.zeros(1, 3, out_size, out_size))
+    image, pyramid = network(torch.zeros(1, 3, out_size, out_size))
     assert image.shape == (1, 3, out_size, out_size)
-    assert [picture.shape[-1] for picture in pictures] == [8 * 2**i for i in range(len(pictures))]
+    assert [rgb.shape[-1] for rgb in pyramid] == [8 * 2**i for i in range(len(pyramid))]
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -53,8 +53,8 @@ def test_result_is_as_large_as_the_input(kind, out_size):
 def test_every_size_and_channel_multiplier_fits_together(kind, out_size, channel_multiplier):
     with torch.device("meta"):
         network = kind(out_size, 64, channel_multiplier, num_mlp=1, **PUBLISHED)
-        image, pictures = network(torch.empty(1, 3, out_size, out_size))
-    assert image.shape == pictures[-1].shape == (1, 3, out_size, out_size)
+        image, pyramid = network(torch.empty(1, 3, out_size, out_size))
+    assert image.shape == pyramid[-1].shape == (1, 3, out_size, out_size)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -66,8 +66,8 @@ def test_results_do_not_depend_on_the_batch(kind):
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_part_gets_a_gradient(kind):
     network = kind(32, 16, num_mlp=1, narrow=0.0625, fix_decoder=False)
-    image, pictures = network(torch.rand(1, 3, 32, 32))
-    (image.square().sum() + sum(picture.square().sum() for picture in pictures)).backward()
+    image, pyramid = network(torch.rand(1, 3, 32, 32))
+    (image.square().sum() + sum(rgb.square().sum() for rgb in pyramid)).backward()
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
 
 

@@ -20,7 +20,7 @@ def network():
 
 
 def test_features_equal_the_reference(network):
-    """Of a picture of another size: the resizing is part of the definition."""
+    """Of a image of another size: the resizing is part of the definition."""
     expected = torch.from_numpy(golden_arrays("inception")["features"])
     found = network(golden_input(1, 3, 64, 64).float())
     assert torch.linalg.norm(found - expected) < 1e-4 * torch.linalg.norm(expected)

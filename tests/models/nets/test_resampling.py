@@ -58,7 +58,7 @@ def test_upfirdn_can_be_differentiated_twice():
 
 
 @pytest.mark.parametrize("resample", [FILTER, Interpolation("bilinear"), Interpolation("nearest")], ids=str)
-def test_a_constant_picture_stays_constant_inside(resample):
+def test_a_constant_image_stays_constant_inside(resample):
     x = torch.ones(1, 1, 8, 8, dtype=torch.float64)
     stride, padding = resample.stride_and_padding(3)
     smaller = torch.nn.functional.conv2d(resample.before_down(x, 3), DELTA, stride=stride, padding=padding)

@@ -27,7 +27,7 @@ def test_another_size_is_refused():
         network()(torch.zeros(1, 3, 12, 16))
 
 
-def test_a_picture_does_not_depend_on_its_batch():
+def test_a_image_does_not_depend_on_its_batch():
     net, x = network().double(), torch.rand(3, 3, 32, 32, dtype=torch.float64)
     with torch.inference_mode():
         assert torch.allclose(net(x)[1], net(x[1:2])[0], atol=1e-12)
@@ -48,7 +48,7 @@ def test_levels_are_described_completely():
         RestorationUNet((8, 8), (1,))
 
 
-def test_of_several_pictures_the_last_is_corrected():
+def test_of_several_images_the_last_is_corrected():
     x = torch.rand(1, 6, 32, 32)
     untrained = RestorationUNet((8, 12), (1, 1), inputs=2)
     assert torch.equal(untrained(x), x[:, 3:])

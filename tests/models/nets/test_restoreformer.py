@@ -30,9 +30,9 @@ def network_of(arguments=PLAIN, kind=RestoreFormer):
 @pytest.mark.parametrize(
     ("arguments", "name"), [(PLAIN, "restoreformer_small"), (PLUS, "restoreformerpp_small")], ids=["plain", "plus"]
 )
-def test_pictures_equal_the_reference(arguments, name):
-    picture, loss = network_of(arguments)(golden_input(1, 3, 32, 32))
-    torch.testing.assert_close(picture, torch.from_numpy(golden_arrays(name)["out"]), rtol=0, atol=1e-9)
+def test_images_equal_the_reference(arguments, name):
+    image, loss = network_of(arguments)(golden_input(1, 3, 32, 32))
+    torch.testing.assert_close(image, torch.from_numpy(golden_arrays(name)["out"]), rtol=0, atol=1e-9)
     assert loss is None
 
 
@@ -116,8 +116,8 @@ def test_fixed_parts_are_not_trained(fixed, parts):
 
 def test_every_part_gets_a_gradient():
     network = VQVAEGAN(**PLAIN)
-    picture, loss = network(torch.rand(1, 3, 32, 32), return_loss=True)
-    (picture.square().sum() + loss).backward()
+    image, loss = network(torch.rand(1, 3, 32, 32), return_loss=True)
+    (image.square().sum() + loss).backward()
     unused = {name for name, p in network.named_parameters() if p.grad is None}
     assert all("norm2" in name and "attn" in name for name in unused)  # for queries from elsewhere
 

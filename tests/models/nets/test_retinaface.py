@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locations import GOLDEN
-from revisage.models.nets.retinaface import RetinaFace, anchors, decode, encode, fused, preprocess, propose
+from revisage.models.nets.retinaface import RetinaFace, anchors, decode, encode, fuse_batch_norms, preprocess, propose
 
 BODIES = {"mobile0.25": "mobile025", "resnet50": "resnet50"}
 
@@ -40,14 +40,14 @@ def golden_network(name):
     return network
 
 
-def pictures(count):
+def images(count):
     return torch.from_numpy(50 * np.random.RandomState(1234).uniform(-1, 1, (count, 3, 48, 64)))
 
 
 @pytest.fixture(scope="module", params=list(BODIES))
 def golden(request):
     with torch.inference_mode():
-        outputs = golden_network(request.param)(pictures(1))
+        outputs = golden_network(request.param)(images(1))
     return outputs, np.load(GOLDEN / f"retinaface_{BODIES[request.param]}.npz")
 
 
@@ -109,17 +109,17 @@ def test_encode_inverts_decode(seed):
 def test_folded_batch_norms_change_nothing(name):
     network = RetinaFace(name).double().eval()
     network.load_state_dict(golden_state(network))
-    folded = fused(network)
+    folded = fuse_batch_norms(network)
     assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in folded.fpn.modules()) == 0
     with torch.inference_mode():
-        picture = torch.rand(1, 3, 40, 56, dtype=torch.float64)
-        for mine, theirs in zip(folded(picture), network(picture), strict=True):
+        image = torch.rand(1, 3, 40, 56, dtype=torch.float64)
+        for mine, theirs in zip(folded(image), network(image), strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", list(BODIES))
 def test_results_do_not_depend_on_the_batch(name):
-    network, x = golden_network(name), pictures(3)
+    network, x = golden_network(name), images(3)
     with torch.inference_mode():
         for together, alone in zip(network(x), network(x[1:2]), strict=True):
             torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-12)
@@ -128,7 +128,7 @@ def test_results_do_not_depend_on_the_batch(name):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.003), (torch.bfloat16, 0.02)], ids=str)
 @pytest.mark.parametrize("name", list(BODIES))
 def test_half_precision_is_finite_and_close(name, dtype, tolerance):
-    network, x = golden_network(name), pictures(1)
+    network, x = golden_network(name), images(1)
     with torch.inference_mode():
         expected = network(x)
         for actual, exact in zip(network.to(dtype)(x.to(dtype)), expected, strict=True):
@@ -137,9 +137,9 @@ def test_half_precision_is_finite_and_close(name, dtype, tolerance):
 
 
 def test_preprocess_gives_blue_first_and_subtracts_the_mean():
-    picture = torch.tensor([123.0, 117.0, 104.0]).view(1, 3, 1, 1)
-    assert preprocess(picture).abs().max() == 0
-    assert preprocess(picture + torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1)).flatten().tolist() == [3, 2, 1]
+    image = torch.tensor([123.0, 117.0, 104.0]).view(1, 3, 1, 1)
+    assert preprocess(image).abs().max() == 0
+    assert preprocess(image + torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1)).flatten().tolist() == [3, 2, 1]
 
 
 def test_proposals_are_in_pixels():

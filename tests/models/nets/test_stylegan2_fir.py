@@ -79,10 +79,10 @@ def test_an_unknown_sample_mode_is_refused():
         ModulatedConv2d(4, 4, 3, 8, sample_mode="sideways")
 
 
-def test_pictures_equal_the_reference():
+def test_images_equal_the_reference():
     network, expected, z = generator_of(), golden_arrays("stylegan2_small"), golden_input(2, 32)
-    picture = network([z])[0]
-    torch.testing.assert_close(picture, torch.from_numpy(expected["image"]), rtol=0, atol=1e-9)
+    image = network([z])[0]
+    torch.testing.assert_close(image, torch.from_numpy(expected["image"]), rtol=0, atol=1e-9)
     centre = torch.zeros(1, 32, dtype=torch.float64)
     drawn = network([z], truncation=0.7, truncation_latent=centre)[0]
     torch.testing.assert_close(drawn, torch.from_numpy(expected["image_trunc07"]), rtol=0, atol=1e-9)
@@ -101,7 +101,7 @@ def test_keys_and_shapes_are_the_published_ones(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("out_size", [32, 64, 128, 256])
-def test_picture_has_the_size_asked_for(kind, out_size):
+def test_image_has_the_size_asked_for(kind, out_size):
     network = kind(out_size, 16, 1, 0.5, narrow=0.0625).requires_grad_(False)
     assert network([torch.randn(1, 16)])[0].shape == (1, 3, out_size, out_size)
 
@@ -113,13 +113,13 @@ def test_the_largest_size_can_be_built():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_do_not_depend_on_their_batch(kind):
+def test_images_do_not_depend_on_their_batch(kind):
     network = generator_of(kind)
     together = network([codes(3)])[0]
     torch.testing.assert_close(network([codes(3)[1:2]])[0], together[1:2], rtol=0, atol=1e-12)
 
 
-def test_pictures_are_the_same_every_time_unless_asked_otherwise():
+def test_images_are_the_same_every_time_unless_asked_otherwise():
     network = generator_of()
     assert torch.equal(network([codes()])[0], network([codes()])[0])
     assert not torch.equal(network([codes()], randomize_noise=True)[0], network([codes()])[0])
@@ -144,7 +144,7 @@ def test_neutral_conditions_change_nothing_and_others_do(kind, sft_half):
     assert not torch.allclose(network([codes()], [c + 1 for c in conditions])[0], unconditional)
 
 
-def test_a_copy_makes_the_same_picture():
+def test_a_copy_makes_the_same_image():
     network = generator_of()
     assert torch.equal(copy.deepcopy(network)([codes()])[0], network([codes()])[0])
 

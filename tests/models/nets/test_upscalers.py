@@ -22,7 +22,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", list(SMALL))
-def test_pictures_equal_the_reference(name):
+def test_images_equal_the_reference(name):
     expected = torch.from_numpy(golden_arrays(name)["out"])
     torch.testing.assert_close(SMALL[name]()(golden_input(1, 3, 8, 12)), expected, rtol=0, atol=1e-9)
 

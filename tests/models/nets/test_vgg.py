@@ -21,7 +21,7 @@ def test_keys_are_those_of_the_paper():
     assert list(VGG16Features(1).state_dict()) == ["conv1_1.weight", "conv1_1.bias", "conv1_2.weight", "conv1_2.bias"]
 
 
-def test_the_picture_is_taken_as_bgr_levels_less_their_mean():
+def test_the_image_is_taken_as_bgr_levels_less_their_mean():
     network = VGG16Features(1)
     seen = []
     network.get_submodule("conv1_1").register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))

@@ -1,4 +1,4 @@
-"""VGG19 features: which maps they are, and what the picture goes through first."""
+"""VGG19 features: which maps they are, and what the image goes through first."""
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def test_nothing_is_built_beyond_the_last_layer():
         assert list(VGG19Features(("conv1_1",)).state_dict()) == ["features.0.weight", "features.0.bias"]
 
 
-def test_weights_are_frozen_but_pictures_get_gradients():
+def test_weights_are_frozen_but_images_get_gradients():
     network, x = VGG19Features(("conv1_2",)), torch.rand(1, 3, 8, 8, requires_grad=True)
     assert not any(parameter.requires_grad for parameter in network.parameters())
     network(x)[0].sum().backward()

@@ -9,7 +9,7 @@ from golden_weights import golden_input, golden_state
 from revisage.errors import RecipeError
 from revisage.models.checkpoint import save_weights
 from revisage.models.nets.arcface import ResNetArcFace
-from revisage.models.nets.face_descriptor import FaceDescriptor
+from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.vgg import VGG16Features, VGG19Features
 from revisage.training.losses.feature_networks import read_arcface, read_face_descriptor, read_vgg16, read_vgg19
 
@@ -38,7 +38,7 @@ def write_descriptor(path):
     """As the published arrays are: filters (height, width, in, out), 8 bits with scale and offset."""
     generator = torch.Generator().manual_seed(0)
     arrays, ranges, expected = {}, {}, {}
-    for key, value in FaceDescriptor().state_dict().items():
+    for key, value in DlibFaceNet().state_dict().items():
         name = key.removeprefix("units.").replace("stem", "conv32_down").replace(".", "/")
         name = name.replace("conv/weight", "conv/filters")
         for mine, theirs in (("/scale", "/scale/weights"), ("/shift", "/scale/biases")):

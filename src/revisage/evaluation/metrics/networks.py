@@ -23,7 +23,7 @@ from revisage.evaluation.metrics.image import RGB8
 from revisage.images.pixels import to_float, to_tensor
 from revisage.models.checkpoint import check_fit
 from revisage.models.nets.arcface import ResNetArcFace, gray_faces
-from revisage.models.nets.face_descriptor import FaceDescriptor, chips
+from revisage.models.nets.dlib_face_net import DlibFaceNet, chips
 from revisage.models.nets.inception import InceptionV3
 from revisage.models.nets.vgg import IMAGENET_MEAN, IMAGENET_STD, STAGES, VGG16Features
 from revisage.models.torch_pickle import read_state
@@ -74,9 +74,9 @@ def read_channel_weights(path: Path) -> list[Tensor]:
     return weights
 
 
-def read_descriptor(path: Path) -> FaceDescriptor:
+def read_descriptor(path: Path) -> DlibFaceNet:
     """Dlib's face descriptor: our own keys, or ``.npz`` of 8-bit arrays under dlib's names with their scales."""
-    network = FaceDescriptor()
+    network = DlibFaceNet()
     state = _state(path)
     if "conv32_down/conv/filters" in state:
         state = dict(_descriptor_entry(name, value) for name, value in state.items())
@@ -112,7 +112,7 @@ def vgg_features(network: VGG16Features, images: Sequence[RGB8]) -> list[list[Te
 
 
 @torch.inference_mode()
-def describe_faces(network: FaceDescriptor, images: Sequence[RGB8]) -> Vectors:
+def describe_faces(network: DlibFaceNet, images: Sequence[RGB8]) -> Vectors:
     """Aligned faces -> (128,) face descriptors."""
     return list(network(chips(image_batch(images, network), size=images[0].shape[0])).cpu().numpy())
 

@@ -53,7 +53,7 @@ def open_weights(path: Path, device: DeviceConfig, architecture: str | None = No
         CheckpointError: damaged, unsafe, of no known network, or of another than asked for.
     """
     network, header = build(path, architecture)
-    network = retinaface.fused(network) if isinstance(network, RetinaFace) else network
+    network = retinaface.fuse_batch_norms(network) if isinstance(network, RetinaFace) else network
     module = inference_module(network).to(device.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return TorchNetwork(header, device, module)
 

@@ -1,4 +1,4 @@
-"""ResNetArcFace: a face in 512 numbers whose directions tell identities apart (Deng et al. 2019, arXiv 1801.07698)."""
+"""ResNetArcFace: identity embeddings of 512 numbers, compared by their angle (Deng et al. 2019, arXiv 1801.07698)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch.nn import functional as F
 
 from revisage.models.nets.resnet import residual_layer
 
-SIDE = 128
-"""Side of the pictures."""
+SIZE = 128
+"""Size of the images."""
 
 
 class SEBlock(nn.Module):
-    """Squeeze and excitation (Hu et al. 2018, arXiv 1709.01507): scales each channel by what the whole picture shows.
+    """Squeeze and excitation (Hu et al. 2018, arXiv 1709.01507): scales channels by a global mean.
 
     Args:
         channel: of the features.
-        reduction: how much narrower the layer between is.
+        reduction: the layer between is this many times narrower.
     """
 
     def __init__(self, channel: int, reduction: int = 16) -> None:
@@ -38,10 +38,7 @@ class IRBlock(nn.Module):
     """Residual block that normalises its input first.
 
     Args:
-        inplanes: channels of the input.
-        planes: channels of the output.
-        stride: of the second convolution.
-        downsample: what the shortcut does to the input; None: nothing.
+        downsample: applied to the input in the shortcut; None: nothing.
         use_se: squeeze and excitation at the end.
     """
 
@@ -76,7 +73,7 @@ class ResNetArcFace(nn.Module):
     """The identity network (published: block "IRBlock", layers (2, 2, 2, 2), without ``use_se``).
 
     Args:
-        block: "IRBlock", or what builds a block from (inplanes, planes, stride, downsample, use_se=...).
+        block: "IRBlock", or a function that builds a block from (inplanes, planes, stride, downsample, use_se=...).
         layers: blocks of each of the four layers.
         use_se: squeeze and excitation in each block.
     """
@@ -97,7 +94,7 @@ class ResNetArcFace(nn.Module):
         self.layer4 = residual_layer(build, 256, 512, layers[3], 2)
         self.bn4 = nn.BatchNorm2d(512)
         self.dropout = nn.Dropout(0.5)
-        self.fc5 = nn.Linear(512 * (SIDE // 16) ** 2, 512)
+        self.fc5 = nn.Linear(512 * (SIZE // 16) ** 2, 512)
         self.bn5 = nn.BatchNorm1d(512)
         self.apply(_initialise)
 
@@ -108,13 +105,13 @@ class ResNetArcFace(nn.Module):
             x: (N, 1, 128, 128) gray in [-1, 1].
 
         Returns:
-            (N, 512); of these the direction counts.
+            (N, 512), not normalised.
 
         Raises:
             ValueError: x has another size.
         """
-        if x.ndim != 4 or tuple(x.shape[1:]) != (1, SIDE, SIDE):
-            raise ValueError(f"expected (N, 1, {SIDE}, {SIDE}), got {tuple(x.shape)}")
+        if x.ndim != 4 or tuple(x.shape[1:]) != (1, SIZE, SIZE):
+            raise ValueError(f"expected (N, 1, {SIZE}, {SIZE}), got {tuple(x.shape)}")
         x = F.max_pool2d(self.prelu(self.bn1(self.conv1(x))), 2)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.bn5(self.fc5(self.dropout(self.bn4(x)).flatten(1)))
@@ -127,15 +124,15 @@ def _initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def gray_faces(pictures: Tensor) -> Tensor:
-    """Aligned faces as GFP-GAN shows them to :class:`ResNetArcFace`.
+def gray_faces(images: Tensor) -> Tensor:
+    """Aligned faces as GFP-GAN prepares them for :class:`ResNetArcFace`.
 
     Args:
-        pictures: (N, 3, H, W) RGB in [-1, 1].
+        images: (N, 3, H, W) RGB in [-1, 1].
 
     Returns:
         (N, 1, 128, 128) luma 0.2989 R + 0.587 G + 0.114 B, resized bilinearly without anti-aliasing.
     """
-    red, green, blue = pictures.split(1, dim=1)
+    red, green, blue = images.split(1, dim=1)
     luma = 0.2989 * red + 0.587 * green + 0.114 * blue
-    return F.interpolate(luma, (SIDE, SIDE), mode="bilinear", align_corners=False)
+    return F.interpolate(luma, (SIZE, SIZE), mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""BiSeNet (Yu et al. 2018, arXiv 1808.00897) for faces: which part of a face each pixel shows."""
+"""BiSeNet (Yu et al. 2018, arXiv 1808.00897) as a face parser."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class BiSeNetOutput(nn.Module):
 
 
 class AttentionRefinementModule(nn.Module):
-    """Convolution, then each channel scaled by what the whole picture shows."""
+    """Convolution, then channel attention by global means."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class AttentionRefinementModule(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """The wide view: ResNet-18 down to 1/32, brought back up to 1/8."""
+    """Context path: ResNet-18 down to 1/32, brought back up to 1/8."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class BiSeNet(nn.Module):
 
         Args:
             x: (N, 3, H, W) RGB, normalised as for ImageNet.
-            return_feat: also return the features that the logits are made of.
+            return_feat: also return the features before the logits.
 
         Returns:
             logits (N, num_class, H, W) in the order of ``CLASSES``; two more from the context alone, for training; with

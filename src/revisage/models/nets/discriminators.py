@@ -1,7 +1,8 @@
-"""The discriminators that GFP-GAN is trained against: one for the face, one each for eyes and mouth.
+"""Discriminators: GFP-GAN's for whole faces and for eyes and mouth, and PatchGANs.
 
-Layers as in StyleGAN2's discriminator (Karras et al. 2020, arXiv 1912.04958): filtered resampling, equalised learning
-rate. They can be differentiated twice, as the R1 penalty (Mescheder et al. 2018, arXiv 1801.04406) requires.
+GFP-GAN's have the layers of StyleGAN2's discriminator (Karras et al. 2020, arXiv 1912.04958): filtered resampling,
+equalised learning rate. They can be differentiated twice, as the R1 penalty (Mescheder et al. 2018, arXiv 1801.04406)
+requires.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from revisage.models.nets.equalized import ConvLayer, EqualLinear, ResBlock
 from revisage.models.nets.precision import accurate
@@ -19,7 +22,7 @@ from revisage.models.nets.stylegan2_core import channels_by_resolution
 
 
 class FacialComponentDiscriminator(nn.Module):
-    """Judges a crop of an eye or a mouth, patch by patch (Wang et al. 2021, arXiv 2101.04061, section 3.4)."""
+    """PatchGAN for crops of eyes and mouth (Wang et al. 2021, arXiv 2101.04061, section 3.4)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,11 +34,11 @@ class FacialComponentDiscriminator(nn.Module):
         self.final_conv = ConvLayer(256, 1, 3, activate=False)
 
     def forward(self, x: Tensor, return_feats: bool = False) -> tuple[Tensor, list[Tensor] | None]:
-        """Crops -> logits, large where they look real.
+        """Compute logits, high for real crops.
 
         Args:
             x: (N, 3, H, W) RGB in [-1, 1], H and W multiples of 4.
-            return_feats: also return the features of which the style is compared.
+            return_feats: also return the features for the style loss.
 
         Returns:
             (N, 1, H/4, W/4); None or features [(N, 128, H/2, W/2), (N, 256, H/4, W/4)].
@@ -46,13 +49,13 @@ class FacialComponentDiscriminator(nn.Module):
 
 
 class StyleGAN2Discriminator(nn.Module):
-    """Judges a whole picture.
+    """Discriminator of whole images.
 
     Args:
-        out_size: side of the picture, a power of two from 8 to 1024.
+        out_size: size of the image, a power of two from 8 to 1024.
         channel_multiplier: multiplies the channels from 64x64 on.
         resample_kernel: taps of the filter, one axis.
-        stddev_group: pictures that are compared with one another.
+        stddev_group: number of images that are compared with one another.
         narrow: multiplies all channels.
     """
 
@@ -81,7 +84,7 @@ class StyleGAN2Discriminator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures -> logits, large where they look real.
+        """Compute logits, high for real images.
 
         Args:
             x: (N, 3, out_size, out_size) RGB in [-1, 1]; N a multiple of ``stddev_group`` or less than it.
@@ -90,7 +93,7 @@ class StyleGAN2Discriminator(nn.Module):
             (N, 1).
 
         Raises:
-            ValueError: x has another size, or N leaves pictures without a group.
+            ValueError: x has another size, or N leaves images without a group.
         """
         if x.ndim != 4 or tuple(x.shape[1:]) != (3, self.out_size, self.out_size):
             raise ValueError(f"expected (N, 3, {self.out_size}, {self.out_size}), got {tuple(x.shape)}")
@@ -100,14 +103,14 @@ class StyleGAN2Discriminator(nn.Module):
 
 
 def minibatch_stddev(x: Tensor, group: int) -> Tensor:
-    """How much the pictures of a batch differ (Karras et al. 2017, arXiv 1710.10196, section 3): one number a group.
+    """Standard deviation over a batch (Karras et al. 2017, arXiv 1710.10196, section 3): one number a group.
 
     Args:
         x: (N, C, H, W).
-        group: pictures of a group, at most N; picture i belongs to the group i modulo N / group.
+        group: images of a group, at most N; image i belongs to the group i modulo N / group.
 
     Returns:
-        (N, 1, H, W), constant in each picture.
+        (N, 1, H, W), constant in each image.
 
     Raises:
         ValueError: N is no multiple of the group.
@@ -115,7 +118,77 @@ def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     batch, _, height, width = x.shape
     size = min(batch, group)
     if batch % size:
-        raise ValueError(f"a batch of {batch} cannot be divided into groups of {size} pictures")
+        raise ValueError(f"a batch of {batch} cannot be divided into groups of {size} images")
     grouped = x.to(accurate(x.dtype)).unflatten(0, (size, -1))
     spread = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     return spread.to(x.dtype).repeat(size).view(batch, 1, 1, 1).expand(-1, -1, height, width)
+
+
+class NLayerDiscriminator(nn.Module):
+    """PatchGAN of RestoreFormer (Isola et al. 2017, arXiv 1611.07004); with three layers, of patches of 70x70 pixels.
+
+    Batch normalisation compares the images of a batch: pass originals and restored ones separately.
+
+    Args:
+        ndf: channels of the first layer; doubled by each of the next, up to eightfold.
+        n_layers: layers that halve the size.
+    """
+
+    def __init__(self, input_nc: int = 3, ndf: int = 64, n_layers: int = 3) -> None:
+        super().__init__()
+        widths = [ndf * min(2**layer, 8) for layer in range(n_layers + 1)]
+        layers: list[nn.Module] = [nn.Conv2d(input_nc, ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for layer in range(1, n_layers + 1):
+            stride = 2 if layer < n_layers else 1
+            layers += [
+                nn.Conv2d(widths[layer - 1], widths[layer], 4, stride, 1, bias=False),
+                nn.BatchNorm2d(widths[layer]),
+                nn.LeakyReLU(0.2),
+            ]
+        self.main = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        self.apply(_init_nlayer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, input_nc, H, W) in [-1, 1] -> logits (N, 1, about H / 2^n_layers - 2, about W / 2^n_layers - 2)."""
+        return self.main(x)
+
+
+def _init_nlayer(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0, 0.02)
+    if isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1, 0.02)
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN (Isola et al. 2017, arXiv 1611.07004) at several resolutions (Wang et al. 2018, arXiv 1711.11585).
+
+    Spectral normalisation (Miyato et al. 2018, arXiv 1802.05957) keeps it smooth. Small enough to train beside a small
+    restorer.
+
+    Args:
+        width: channels of the first layer; doubled by each of the next two.
+        scales: number of resolutions, each half of the one before.
+    """
+
+    def __init__(self, width: int = 32, scales: int = 2) -> None:
+        super().__init__()
+        self.judges = nn.ModuleList(_patch_logits(width) for _ in range(scales))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) RGB in [-1, 1] -> logits of each scale k, (N, 1, H / 2^(k+3), W / 2^(k+3)); high is real."""
+        logits: list[Tensor] = []
+        for judge in self.judges:
+            if logits:
+                x = F.avg_pool2d(x, 2)
+            logits.append(judge(x))
+        return logits
+
+
+def _patch_logits(width: int) -> nn.Sequential:
+    channels = (3, width, 2 * width, 4 * width)
+    layers: list[nn.Module] = []
+    for before, after in pairwise(channels):
+        layers += [spectral_norm(nn.Conv2d(before, after, 4, 2, 1)), nn.LeakyReLU(0.2)]
+    layers += [spectral_norm(nn.Conv2d(channels[3], channels[3], 3, 1, 1)), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels[3], 1, 3, 1, 1)))

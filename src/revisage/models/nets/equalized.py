@@ -71,11 +71,11 @@ class EqualLinear(nn.Module):
         out_channels: length of the output.
         bias: add a learned bias.
         bias_init_val: the bias at the start.
-        lr_mul: learns this much faster than others.
+        lr_mul: learning rate relative to the others.
         activation: "fused_lrelu" adds ``fused_leaky_relu``.
 
     Attributes:
-        scale: what the stored weights are multiplied by.
+        scale: factor of the stored weights.
     """
 
     def __init__(
@@ -132,8 +132,6 @@ class ConvLayer(nn.Sequential):
     """Convolution and activation, the brick of discriminators and U-Nets.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         kernel_size: odd; padding keeps the size.
         downsample: halve the size on the way.
         resample_kernel: how.

@@ -1,7 +1,7 @@
-"""FaceEmbedder: an aligned face as 128 numbers whose direction changes when the face does.
+"""FaceEmbedder: identity embeddings of 128 numbers for aligned faces.
 
 A small residual network (He et al. 2015, arXiv 1512.03385) that ends in a convolution as large as its last map, as in
-MobileFaceNet (Chen et al. 2018, arXiv 1804.07573): where something lies in an aligned face tells whose it is.
+MobileFaceNet (Chen et al. 2018, arXiv 1804.07573): in an aligned face positions carry identity.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CANVAS = 136
-"""Side to which whole aligned crops are brought, in pixels."""
-SIDE = 80
-"""Side of the part that the network sees: the face from brow to chin."""
+"""Size to which whole aligned crops are resized, in pixels."""
+SIZE = 80
+"""Size of the network's input: the face from brow to chin."""
 LEFT, TOP = 28, 39
-"""Where it begins in the canvas."""
-REACH = (38.0, 41.0), 0.15
+"""Position of that part in the canvas."""
+ELLIPSE = (38.0, 41.0), 0.15
 """Half axes of the ellipse of the face in pixels, and the share of them over which it fades."""
 STRIDE = 16
-"""Pixels a side that one place of the last map stands for."""
+"""Pixels from one position of the last map to the next."""
 
 
 class ResidualBlock(nn.Module):
@@ -41,15 +41,13 @@ class ResidualBlock(nn.Module):
 
 
 class FaceEmbedder(nn.Module):
-    """Tells whether an aligned face is still the same face.
-
-    Hair, clothes and background are hidden by an ellipse around the face, so that they cannot count.
+    """Identity embedder; an elliptical window hides hair, clothes and background.
 
     Args:
-        widths: channels of each level, finest first; the first works at half the pixels of the part seen, and each
-            later one halves again.
+        widths: channels of each level, finest first; the first works at half the resolution of the input, and
+            each later one halves again.
         blocks: residual blocks of each level.
-        size: numbers of the result.
+        size: length of the embedding.
 
     Raises:
         ValueError: widths and blocks do not describe four levels.
@@ -75,21 +73,21 @@ class FaceEmbedder(nn.Module):
             for (before, after), count in zip(pairwise(channels), blocks, strict=True)
         )
         last = widths[-1]
-        self.places = nn.Conv2d(last, last, SIDE // STRIDE, groups=last, bias=False)
+        self.places = nn.Conv2d(last, last, SIZE // STRIDE, groups=last, bias=False)
         self.norm = nn.BatchNorm2d(last)
         self.head = nn.Linear(last, size)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Describe faces.
+        """Embed faces.
 
         Args:
-            crops: (N, 3, S, S) whole aligned crops, RGB in [-1, 1], of any side S.
+            crops: (N, 3, S, S) whole aligned crops, RGB in [-1, 1], of any size S.
 
         Returns:
-            (N, ``size``) of length 1: the product of two is the cosine of their angle.
+            (N, ``size``) of length 1: the product of two is their cosine similarity.
 
         Raises:
-            ValueError: crops are not square RGB pictures.
+            ValueError: crops are not square RGB images.
         """
         x = inner_faces(crops) * face_window().to(crops)
         for level in self.levels:
@@ -98,19 +96,19 @@ class FaceEmbedder(nn.Module):
 
 
 def inner_faces(crops: Tensor) -> Tensor:
-    """(N, 3, S, S) whole aligned crops of any side -> (N, 3, SIDE, SIDE): brow to chin, without aliasing."""
+    """(N, 3, S, S) whole aligned crops of any size -> (N, 3, SIZE, SIZE): brow to chin, without aliasing."""
     if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] != crops.shape[3]:
-        raise ValueError(f"expected square RGB pictures (N, 3, S, S), got {tuple(crops.shape)}")
+        raise ValueError(f"expected square RGB images (N, 3, S, S), got {tuple(crops.shape)}")
     if crops.shape[-1] != CANVAS:
         crops = F.interpolate(crops, (CANVAS, CANVAS), mode="bilinear", align_corners=False, antialias=True)
-    return crops[:, :, TOP : TOP + SIDE, LEFT : LEFT + SIDE]
+    return crops[:, :, TOP : TOP + SIZE, LEFT : LEFT + SIZE]
 
 
 def face_window() -> Tensor:
-    """(1, 1, SIDE, SIDE) 1 within the ellipse of the face, 0 outside, smooth between."""
-    (across, along), fade = REACH
-    centre = (SIDE - 1) / 2
-    grid = torch.arange(SIDE, dtype=torch.float32) - centre
+    """(1, 1, SIZE, SIZE) window: 1 within the ellipse of the face, 0 outside, smooth between."""
+    (across, along), fade = ELLIPSE
+    center = (SIZE - 1) / 2
+    grid = torch.arange(SIZE, dtype=torch.float32) - center
     radius = ((grid / across).square()[None, :] + (grid / along).square()[:, None]).sqrt()
     return ((1 - radius) / fade).clamp(0, 1)[None, None]
 

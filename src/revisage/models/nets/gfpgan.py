@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Literal, overload
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class ResBlock(nn.Module):
         resize = downsample2 if self.mode == "down" else upsample2
         y = F.leaky_relu(self.conv1(x), 0.2, inplace=True)
         y = F.leaky_relu(self.conv2(resize(y)), 0.2, inplace=True)
-        # A 1x1 convolution without bias commutes with resizing: do it where the picture is small.
+        # A 1x1 convolution without bias commutes with resizing: do it where the image is small.
         skip = self.skip(resize(x)) if self.mode == "down" else resize(self.skip(x))
         return y + skip
 
@@ -53,14 +53,14 @@ def _condition(in_channels: int, out_channels: int) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class UNetLayers:
-    """What a GFP-GAN U-Net is built from; each builds a layer from (in_channels, out_channels).
+    """Layers of a GFP-GAN U-Net; each builds one from (in_channels, out_channels).
 
     Attributes:
         first: 1x1, activated.
         down: residual block that halves the size.
         final: 3x3, activated.
         up: residual block that doubles the size.
-        to_rgb: 1x1 to colours.
+        to_rgb: 1x1 to colors.
         linear: flattened features to styles.
         scale: features to factors of a feature transform.
         shift: features to summands of a feature transform.
@@ -92,9 +92,9 @@ class GFPGANCore(nn.Module):
     """The U-Net and its way through the decoder, as all GFP-GANs share them; they differ in their layers.
 
     Args:
-        layers: what the U-Net is built from.
+        layers: of the U-Net.
         decoder: the face prior, twice as wide as the U-Net.
-        out_size: side of the pictures.
+        out_size: size of the images.
         channel_multiplier: multiplies the channels from 64x64 on.
         narrow: multiplies all channels.
         fix_decoder: the decoder is not trained.
@@ -130,36 +130,12 @@ class GFPGANCore(nn.Module):
         self.toRGB = nn.ModuleList(layers.to_rgb(width, 3) for width in rising[1:])
         self.final_linear = layers.linear(rising[0] * 16, styles * self.num_style_feat)
         self.stylegan_decoder = decoder.requires_grad_(not fix_decoder)
-        # As wide as what they act on: all of the decoder's channels, or half of them, rounded down as the U-Net's are.
+        # Conditions act on all of the decoder's channels, or on half of them, rounded down as the U-Net's are.
         whole = channels_by_resolution(channel_multiplier, narrow)
         acted = rising[1:] if decoder.sft_half else [whole[2**i] for i in range(3, decoder.log_size + 1)]
         conditions = list(zip(rising[1:], acted, strict=True))
         self.condition_scale = nn.ModuleList(layers.scale(width, out) for width, out in conditions)
         self.condition_shift = nn.ModuleList(layers.shift(width, out) for width, out in conditions)
-
-    @overload
-    def forward(
-        self,
-        x: Tensor,
-        return_latents: Literal[False] = False,
-        return_rgb: bool = True,
-        randomize_noise: bool = False,
-        *,
-        noise: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, list[Tensor]]: ...
-
-    @overload
-    def forward(
-        self,
-        x: Tensor,
-        return_latents: Literal[True],
-        return_rgb: bool = True,
-        randomize_noise: bool = False,
-        *,
-        noise: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, list[Tensor], Tensor]: ...
 
     def forward(
         self,
@@ -175,14 +151,14 @@ class GFPGANCore(nn.Module):
 
         Args:
             x: (N, 3, out_size, out_size) RGB in [-1, 1].
-            return_latents: also return the styles that the U-Net found.
-            return_rgb: also return the pictures of the U-Net's levels (for the pyramid loss); else the list is empty.
+            return_latents: also return the styles.
+            return_rgb: also return the RGB pyramid of the U-Net (for the pyramid loss); else the list is empty.
             randomize_noise: draw the decoder's noise afresh instead of taking the stored.
             noise: one tensor (1 or N, 1, H, W) a decoder layer instead of the stored ones.
             generator: source of the noise; giving one implies ``randomize_noise``.
 
         Returns:
-            restored faces like ``x``, not clamped; pictures (N, 3, S, S) for S = 8, 16, ... out_size; with
+            restored faces like ``x``, not clamped; RGB pyramid (N, 3, S, S) for S = 8, 16, ... out_size; with
             ``return_latents`` also styles (N, num_latent, num_style_feat) as the decoder used them.
 
         Raises:
@@ -194,7 +170,7 @@ class GFPGANCore(nn.Module):
         conditions: list[Tensor] = []
         for features, scale, shift in zip(levels, self.condition_scale, self.condition_shift, strict=True):
             conditions += [scale(features), shift(features)]
-        pictures = [to_rgb(f) for to_rgb, f in zip(self.toRGB, levels, strict=True)] if return_rgb else []
+        pyramid = [to_rgb(f) for to_rgb, f in zip(self.toRGB, levels, strict=True)] if return_rgb else []
         image, latents = self.stylegan_decoder(
             [style],
             conditions,
@@ -204,7 +180,7 @@ class GFPGANCore(nn.Module):
             generator=generator,
             return_latents=return_latents,
         )
-        return (image, pictures, latents) if return_latents else (image, pictures)
+        return (image, pyramid, latents) if return_latents else (image, pyramid)
 
     def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Faces -> style (N, [num_latent,] num_style_feat) and the features of 8x8, 16x16, ... out_size."""
@@ -231,7 +207,7 @@ class GFPGANv1Clean(GFPGANCore):
     ``network.stylegan_decoder.load_state_dict``.
 
     Args:
-        out_size: side of the pictures, a power of two from 8 to 1024.
+        out_size: size of the images, a power of two from 8 to 1024.
         num_style_feat: length of a style.
         channel_multiplier: multiplies the channels from 64x64 on.
         fix_decoder: the decoder is not trained.

@@ -1,6 +1,6 @@
 """GFP-GAN 1.0 (Wang et al. 2021, arXiv 2101.04061) on the original StyleGAN2, and its bilinear variant.
 
-Half precision: the error is about 0.1 % of the picture's norm in float16 and 1 % in bfloat16.
+Half precision: the error is about 0.1 % of the image's norm in float16 and 1 % in bfloat16.
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ class ConvUpLayer(nn.Module):
     """Bilinear doubling of the size, convolution, activation.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: of the convolution.
-        stride: of the convolution.
-        padding: of the convolution.
-        bias: add a learned bias; it belongs to the activation where there is one.
+        bias: add a learned bias; it is part of the activation where there is one.
         bias_init_val: the bias at the start, where it belongs to the convolution.
         activate: leaky ReLU after the convolution.
     """
@@ -97,21 +92,9 @@ def _layers(resample_kernel: ResampleKernel) -> UNetLayers:
 class GFPGANv1(GFPGANCore):
     """GFP-GAN 1.0 (published with channel_multiplier 1, input_is_latent, different_w and sft_half).
 
-    Weights come in by ``load_state_dict`` under the official keys; those of a face prior alone by
-    ``network.stylegan_decoder.load_state_dict``.
-
-    Args:
-        out_size: side of the pictures, a power of two from 8 to 1024.
-        num_style_feat: length of a style.
-        channel_multiplier: multiplies the channels from 64x64 on.
+    Args, besides those of ``GFPGANv1Clean``:
         resample_kernel: taps of the filter, one axis.
-        fix_decoder: the decoder is not trained.
-        num_mlp: layers of the decoder's mapping network.
         lr_mlp: learning rate of the mapping network relative to the rest.
-        input_is_latent: styles bypass the mapping network.
-        different_w: one style a layer instead of one for all.
-        narrow: multiplies all channels.
-        sft_half: conditions act on half of the decoder's channels only.
     """
 
     def __init__(
@@ -144,7 +127,7 @@ class GFPGANv1(GFPGANCore):
 
 
 class GFPGANBilinear(GFPGANCore):
-    """``GFPGANv1`` that interpolates where the original filters; arguments and keys as there.
+    """``GFPGANv1`` that interpolates where the original filters, with the same arguments and keys.
 
     This is the form to train in on any device. It is turned into ``GFPGANv1Clean`` exactly by rescaling its weights;
     weights of ``GFPGANv1`` load, but mean something else here.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE = 299
-"""Pictures are brought to this width and height."""
+SIZE = 299
+"""Images are brought to this width and height."""
 FEATURES = 2048
 """Length of the feature vector."""
 
@@ -166,7 +166,7 @@ class InceptionV3(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [-1, 1] of any size, resized bilinearly to 299 -> features (N, 2048)."""
-        x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)
+        x = F.interpolate(x, (SIZE, SIZE), mode="bilinear", align_corners=False)
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, 2)))
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(x, 3, 2))))

@@ -1,9 +1,9 @@
-"""The layers in which a style acts on a picture (StyleGAN2: Karras et al. 2020, arXiv 1912.04958), for all variants.
+"""The layers in which a style acts on an image (StyleGAN2: Karras et al. 2020, arXiv 1912.04958), for all variants.
 
 The style modulates the activations and a demodulation factor the output, while the weights stay constant (equation 3 of
-the paper, rearranged): pictures with different styles share one ordinary convolution.
+the paper, rearranged): images with different styles share one ordinary convolution.
 
-Half precision: modulation and demodulation factors are computed in float32 and the colours are summed in float32. Each
+Half precision: modulation and demodulation factors are computed in float32 and the colors are summed in float32. Each
 style is divided by its largest entry, which demodulation cancels, so that no style overflows float16.
 """
 
@@ -93,11 +93,11 @@ class ModulatedConv(nn.Module):
 
 
 class ModulatedToRGB(nn.Module):
-    """Features to colours, added to the enlarged colours of the level below.
+    """Features to colors, added to the enlarged colors of the level below.
 
     Args:
         modulated_conv: 1x1 to three channels, not demodulated.
-        enlarge: brings the colours below to the size of the features.
+        enlarge: brings the colors below to the size of the features.
     """
 
     def __init__(self, modulated_conv: ModulatedConv, enlarge: Callable[[Tensor], Tensor] | None) -> None:
@@ -107,7 +107,7 @@ class ModulatedToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 
     def forward(self, x: Tensor, style: Tensor, skip: Tensor | None = None) -> Tensor:
-        """(N, in, H, W), (N, num_style_feat), colours below or None -> (N, 3, H, W), at least float32."""
+        """(N, in, H, W), (N, num_style_feat), colors below or None -> (N, 3, H, W), at least float32."""
         rgb = self.modulated_conv(x, style) + self.bias
         if skip is None:
             return rgb

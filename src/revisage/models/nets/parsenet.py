@@ -1,7 +1,4 @@
-"""ParseNet: which part of a face each pixel shows, by an encoder-decoder of residual blocks.
-
-The network that comes with CelebAMask-HQ-trained face restorers; see ``CLASSES`` for what it tells apart.
-"""
+"""ParseNet: a face parser of 19 classes (``CLASSES``, CelebAMask-HQ), an encoder-decoder of residual blocks."""
 
 from __future__ import annotations
 
@@ -36,8 +33,6 @@ class ConvLayer(nn.Module):
     """Convolution with reflected borders, norm and leaky ReLU.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         kernel_size: odd; padding keeps the size.
         scale: double ("up", repeating pixels first) or halve ("down", by a stride) the size.
         norm_type: batch norm or none; the convolution has a bias without it.
@@ -69,7 +64,7 @@ class ConvLayer(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and a shortcut, with no activation at the end. Arguments as for ``ConvLayer``."""
+    """Two convolutions and a shortcut, without activation at the end. Arguments as for ``ConvLayer``."""
 
     def __init__(
         self,
@@ -96,9 +91,9 @@ class ParseNet(nn.Module):
     """The parser (published with ``in_size`` and ``out_size`` 512).
 
     Args:
-        in_size: side of the pictures that ``min_feat_size`` is meant for; others are taken too.
-        out_size: side of the result, likewise.
-        min_feat_size: side of the features at the coarsest level.
+        in_size: size of the images that ``min_feat_size`` is meant for; others are taken too.
+        out_size: size of the result, with the same freedom.
+        min_feat_size: size of the features at the coarsest level.
         base_ch: channels of the finest level; each coarser one has twice as many.
         parsing_ch: classes.
         res_depth: residual blocks at the coarsest level.
@@ -144,7 +139,7 @@ class ParseNet(nn.Module):
             x: (N, 3, H, W) RGB in [-1, 1], H and W multiples of ``self.multiple``.
 
         Returns:
-            logits (N, parsing_ch, H, W) in the order of ``CLASSES``; the picture drawn again (N, 3, H, W).
+            logits (N, parsing_ch, H, W) in the order of ``CLASSES``; the reconstructed image (N, 3, H, W).
 
         Raises:
             ValueError: x has another size.

@@ -1,4 +1,4 @@
-"""What stays in full precision when a network runs in float16 or bfloat16."""
+"""Full precision within networks that run in float16 or bfloat16."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def accurate(dtype: torch.dtype) -> torch.dtype:
-    """The format for what half precision cannot hold: float32, or float64 where the network is float64."""
+    """The format of computations that need more than half precision: float32, or float64 in a float64 network."""
     return torch.promote_types(dtype, torch.float32)
 
 

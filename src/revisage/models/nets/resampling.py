@@ -1,4 +1,4 @@
-"""Halving and doubling pictures, alone or within a convolution: by an FIR filter or by plain interpolation.
+"""Resizing by 2 and 1/2, alone or within a convolution: by an FIR filter or by interpolation.
 
 The original StyleGAN2 filters (Karras et al. 2020, arXiv 1912.04958; Zhang 2019, arXiv 1904.11486); the bilinear
 variants interpolate. All is made of ordinary operations, differentiable twice on every device.
@@ -17,7 +17,7 @@ from revisage.models.nets.stylegan2_core import downsample2, upsample2
 
 InterpolationMode = Literal["bilinear", "nearest"]
 ResampleKernel: TypeAlias = Sequence[int] | InterpolationMode
-"""Taps of the FIR filter, one axis, or the name of an interpolation that takes its place."""
+"""Taps of the FIR filter, one axis, or the name of an interpolation instead."""
 TAPS = (1, 3, 3, 1)
 """The filter of all published weights."""
 
@@ -33,7 +33,7 @@ def upfirdn2d(x: Tensor, kernel: Tensor, up: int = 1, down: int = 1, pad: tuple[
         pad: zeros before and after; negative ones crop.
 
     Returns:
-        (N, C, H', W') with H' = (H * up + pad[0] + pad[1] - h) // down + 1, W' likewise.
+        (N, C, H', W') with H' = (H * up + pad[0] + pad[1] - h) // down + 1, W' in the same way.
     """
     channels = x.shape[1]
     if up > 1:
@@ -45,7 +45,7 @@ def upfirdn2d(x: Tensor, kernel: Tensor, up: int = 1, down: int = 1, pad: tuple[
 
 
 class Resampling(Protocol):
-    """How a variant of StyleGAN2 changes sizes."""
+    """Resizing by 2 and 1/2 in a variant of StyleGAN2."""
 
     def enlarge(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, 2H, 2W)."""
@@ -56,11 +56,11 @@ class Resampling(Protocol):
         ...
 
     def before_down(self, x: Tensor, kernel_size: int) -> Tensor:
-        """What a convolution that halves its input does to it first."""
+        """Prepare the input of a convolution that halves it."""
         ...
 
     def stride_and_padding(self, kernel_size: int) -> tuple[int, int]:
-        """Of a convolution that comes after ``before_down``."""
+        """Arguments of a convolution after ``before_down``."""
         ...
 
 
@@ -115,7 +115,7 @@ class Interpolation:
 
 
 def resampling(kernel: ResampleKernel) -> Resampling:
-    """The way of resampling that ``kernel`` names.
+    """The resampling that ``kernel`` names.
 
     Raises:
         ValueError: an unknown name.

@@ -9,13 +9,10 @@ from torch.nn import functional as F
 
 
 class BasicBlock(nn.Module):
-    """3x3, 3x3 and a shortcut.
+    """Residual block: 3x3, 3x3 and a shortcut.
 
     Args:
-        inplanes: channels of the input.
-        planes: channels of the output.
-        stride: of the first convolution.
-        downsample: what the shortcut does to the input; None: nothing.
+        downsample: applied to the input in the shortcut; None: nothing.
     """
 
     expansion = 1
@@ -36,7 +33,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 and a shortcut; the stride sits in the 3x3 (variant 1.5). Arguments as for ``BasicBlock``."""
+    """Residual block: 1x1, 3x3, 1x1 and a shortcut; the stride is in the 3x3 (variant 1.5)."""
 
     expansion = 4
 
@@ -84,7 +81,7 @@ class ResNet(nn.Module):
     """The body.
 
     Args:
-        block: what it is made of.
+        block: kind of residual block.
         layers: blocks of each of the four layers: (2, 2, 2, 2) with ``BasicBlock`` is ResNet-18, (3, 4, 6, 3) with
             ``Bottleneck`` is ResNet-50.
 
@@ -104,7 +101,7 @@ class ResNet(nn.Module):
         self.layer4 = residual_layer(block, 256 * e, 512, layers[3], 2, e)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures (N, 3, H, W) -> maps at 1/8, 1/16 and 1/32 of their size."""
+        """Images (N, 3, H, W) -> maps at 1/8, 1/16 and 1/32 of their size."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, padding=1)
         fine = self.layer2(self.layer1(x))
         middle = self.layer3(fine)

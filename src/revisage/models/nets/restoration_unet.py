@@ -1,17 +1,26 @@
-"""RestorationUNet: a small network that works on pictures of any kind.
+"""RestorationUNet, a small network that restores images of any kind, and CoarseToFineUNet, two of them in a row.
 
-A residual U-Net without normalisation layers that works on a pixel-unshuffled picture and predicts the correction to
+A residual U-Net without normalisation layers that works on a pixel-unshuffled image and predicts the correction to
 its input (residual learning: Zhang et al. 2017, arXiv 1608.03981; unshuffle/shuffle at the borders: Shi et al. 2016,
-arXiv 1609.05158). No normalisation: the result does not depend on the batch, and colours are not re-centred.
+arXiv 1609.05158). No normalisation: the result does not depend on the batch, and colors are not re-centered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from revisage.models.nets.precision import accurate
+
+COARSE: Mapping[str, Any] = {"widths": (64, 112, 176), "blocks": (2, 3, 3)}
+FINE: Mapping[str, Any] = {"widths": (24, 48, 96, 160, 160), "blocks": (1, 2, 2, 2, 2)}
+"""The two halves of the embedded restorer."""
 
 
 class ResidualBlock(nn.Module):
@@ -32,13 +41,13 @@ class ResidualBlock(nn.Module):
 
 
 class RestorationUNet(nn.Module):
-    """Corrects a picture.
+    """Corrects an image.
 
     Args:
         widths: channels of each level, finest first; each level halves the resolution.
         blocks: residual blocks of each level in the encoder; the decoder mirrors all but the last (coarsest) level.
-        unshuffle: the finest level works at 1/unshuffle of the picture's resolution.
-        inputs: pictures that it is shown, one behind the other in the channels; the last is the one that it corrects.
+        unshuffle: the finest level works at 1/unshuffle of the image's resolution.
+        inputs: number of input images, one behind the other in the channels; the last one is corrected.
     """
 
     def __init__(
@@ -75,7 +84,7 @@ class RestorationUNet(nn.Module):
         return x[:, -3:] + self.correction(x)
 
     def correction(self, x: Tensor) -> Tensor:
-        """What is to be added: (N, 3 * inputs, H, W) -> (N, 3, H, W)."""
+        """The correction alone: (N, 3 * inputs, H, W) -> (N, 3, H, W)."""
         if x.shape[-2] % self.multiple or x.shape[-1] % self.multiple:
             raise ValueError(f"height and width must be multiples of {self.multiple}, got {tuple(x.shape[-2:])}")
         features = self.encoder[0](self.stem(F.pixel_unshuffle(x, self.unshuffle)))
@@ -84,7 +93,78 @@ class RestorationUNet(nn.Module):
             skips.append(features)
             features = level(down(features))
         for up, level, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips), strict=True):
-            # The 1x1 convolution commutes with the enlargement: do it where the picture is small.
+            # The 1x1 convolution commutes with the enlargement: do it where the image is small.
             enlarged = F.interpolate(up(features), scale_factor=2, mode="bilinear", align_corners=False)
             features = level(enlarged + skip)
         return F.pixel_shuffle(self.tail(features), self.unshuffle)
+
+
+class CoarseToFineUNet(nn.Module):
+    """Restores an aligned face: first small, then at full size; the embedded restorer.
+
+    A small image shows the structure of a face best: a network of a few layers sees all of it there, and badly degraded
+    inputs hold no more anyway. So one network corrects the face at a fraction of its size, and a second one corrects it
+    at full size, given the input and the first result (coarse to fine: Denton et al. 2015, arXiv 1506.05751).
+
+    Args:
+        coarse: constructor arguments of the :class:`RestorationUNet` that works on the small image.
+        fine: constructor arguments of the one that works at full size, without ``inputs``, which are two.
+        factor: the small image is this many times smaller.
+        gate_threshold: root mean square, in units of the image, of a correction of which half is applied. An image
+            that needs little is nearly good, and a correction of it is as often wrong as right: so the smaller a
+            correction, the smaller the part of it that is applied, in eval mode only (in training the network would
+            learn to compensate). 0: corrections are applied whole. Part of the state: loaded weights bring theirs.
+    """
+
+    gate_threshold: Tensor
+
+    def __init__(
+        self,
+        coarse: Mapping[str, Any] = COARSE,
+        fine: Mapping[str, Any] = FINE,
+        factor: int = 4,
+        gate_threshold: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.coarse = RestorationUNet(**coarse)
+        self.fine = RestorationUNet(**fine, inputs=2)
+        self.factor = factor
+        self.multiple = math.lcm(self.fine.multiple, factor * self.coarse.multiple)
+        self.register_buffer("gate_threshold", torch.tensor(float(gate_threshold)))
+
+    def forward(self, x: Tensor, corners: Sequence[tuple[int, int]] | None = None, size: int = 0) -> Tensor:
+        """Restore faces, or square parts of them in sight of the whole.
+
+        Args:
+            x: (N, 3, H, W) RGB in [-1, 1], H and W multiples of ``self.multiple``.
+            corners: left and top of a part of each face; None: whole faces.
+            size: of these parts in pixels, a multiple of ``self.fine.multiple``.
+
+        Returns:
+            (N, 3, H, W), or (N, 3, size, size) of parts; not clamped.
+        """
+        if x.shape[-2] % self.multiple or x.shape[-1] % self.multiple:
+            raise ValueError(f"height and width must be multiples of {self.multiple}, got {tuple(x.shape[-2:])}")
+        correction = self.coarse.correction(F.avg_pool2d(x, self.factor))
+        seen = x + F.interpolate(correction, scale_factor=self.factor, mode="bilinear", align_corners=False)
+        if corners is not None:
+            x, seen = (crop_parts(images, corners, size) for images in (x, seen))
+        restored = self.fine(torch.cat([x, seen], 1))
+        if self.training:
+            return restored
+        correction = restored - x
+        return x + correction * correction_gate(correction, self.gate_threshold)
+
+
+def crop_parts(images: Tensor, corners: Sequence[tuple[int, int]], size: int) -> Tensor:
+    """Cut parts at (left, top) out of images: (N, 3, H, W) -> (N, 3, size, size)."""
+    crops = [image[:, y : y + size, x : x + size] for image, (x, y) in zip(images, corners, strict=True)]
+    return torch.stack(crops)
+
+
+def correction_gate(correction: Tensor, gate_threshold: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, 1, 1, 1) share of each to apply, from 0 to 1 by its RMS, half at ``gate_threshold``."""
+    exact = accurate(correction.dtype)
+    power = correction.to(exact).square().mean((1, 2, 3), keepdim=True).square()
+    gate = power / (power + gate_threshold.to(exact) ** 4).clamp_min(torch.finfo(exact).tiny)
+    return gate.to(correction.dtype)

@@ -1,12 +1,12 @@
 """RestoreFormer (Wang et al. 2022, arXiv 2201.06374) and RestoreFormer++ (Wang et al. 2023, arXiv 2308.07228).
 
 A degraded face is encoded, each vector of its code replaced by the nearest in a dictionary of good faces, and the face
-decoded from those, while attention asks for them with queries from the encoder. ``VQVAEGAN`` learns the dictionary.
+decoded from those, while attention takes its queries from the encoder. ``VQVAEGAN`` learns the dictionary.
 
 Half precision: encoder and dictionary stay in float32 whatever the network is converted to, and under autocast. The
 nearest entry is a hard choice: rounding flips it where two are about equally near, and a flipped code is another piece
 of face, not a small error (in small random networks 0.2 % of the codes flip in float16, 1.4 % in bfloat16). Only the
-decoder, the larger half of the work, runs in half precision; its error is about 0.2 % of the picture's norm in float16
+decoder, the larger half of the work, runs in half precision; its error is about 0.2 % of the image's norm in float16
 and 1.7 % in bfloat16.
 """
 
@@ -29,12 +29,12 @@ from revisage.models.nets.restoreformer_layers import VectorQuantizer
 
 
 class Encoding(NamedTuple):
-    """What is known of a picture between encoder and decoder.
+    """An image between encoder and decoder.
 
     Attributes:
         quantized: (N, embed_dim, h, w) entries of the dictionary.
-        indices: (N, h, w) which ones.
-        vectors: (N, embed_dim, h, w) what they replace.
+        indices: (N, h, w) of these entries.
+        vectors: (N, embed_dim, h, w) replaced by them.
         features: the encoder's, see ``MultiHeadEncoder``.
     """
 
@@ -58,7 +58,7 @@ class _DictionaryAutoencoder(nn.Module):
         self.register_load_state_dict_post_hook(_DictionaryAutoencoder._keep_accurate)
 
     def forward(self, x: Tensor, return_loss: bool = False) -> tuple[Tensor, Tensor | None]:
-        """Restore pictures.
+        """Restore images.
 
         Args:
             x: (N, 3, H, W) RGB in [-1, 1], best in float32; H and W multiples of ``self.multiple``. Attention costs
@@ -66,17 +66,17 @@ class _DictionaryAutoencoder(nn.Module):
             return_loss: also compute the dictionary's loss.
 
         Returns:
-            pictures like x, not clamped; the loss, a scalar, or None.
+            images like x, not clamped; the loss, a scalar, or None.
 
         Raises:
             ValueError: x has another size.
         """
         code = self.encode(x)
-        picture = self.decode(code.quantized, code.features)
-        return picture, self.quantize.loss(code.vectors, code.indices) if return_loss else None
+        image = self.decode(code.quantized, code.features)
+        return image, self.quantize.loss(code.vectors, code.indices) if return_loss else None
 
     def encode(self, x: Tensor) -> Encoding:
-        """Pictures (N, 3, H, W) -> entries of the dictionary, in at least float32."""
+        """Images (N, 3, H, W) -> entries of the dictionary, in at least float32."""
         if x.ndim != 4 or x.shape[2] % self.multiple or x.shape[3] % self.multiple:
             raise ValueError(f"expected (N, 3, H, W), H and W multiples of {self.multiple}, got {tuple(x.shape)}")
         with without_autocast(x):
@@ -86,7 +86,7 @@ class _DictionaryAutoencoder(nn.Module):
             return Encoding(quantized, indices, vectors, features)
 
     def decode(self, quantized: Tensor, features: Mapping[str, Tensor]) -> Tensor:
-        """Entries of the dictionary (N, embed_dim, h, w) and the encoder's features -> pictures (N, 3, H, W)."""
+        """Entries of the dictionary (N, embed_dim, h, w) and the encoder's features -> images (N, 3, H, W)."""
         return self.decoder(self.post_quant_conv(quantized.to(self.post_quant_conv.weight.dtype)), features)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _DictionaryAutoencoder:
@@ -126,10 +126,9 @@ class RestoreFormer(_DictionaryAutoencoder):
         out_ch: channels of the result.
         ch_mult: channels of each level relative to ``ch``, finest first; each level halves the resolution.
         num_res_blocks: residual blocks a level.
-        attn_resolutions: levels with attention, by the side of their features.
+        attn_resolutions: levels with attention, by the size of their features.
         dropout: probability, in training.
-        in_channels: channels of the input.
-        resolution: side of the picture for which ``attn_resolutions`` are meant; other sizes are taken too.
+        resolution: size of the image for which ``attn_resolutions`` are meant; other sizes are taken too.
         z_channels: channels of the code.
         double_z: the encoder gives twice as many.
         enable_mid: residual blocks and attention at the bottom.
@@ -177,7 +176,7 @@ class RestoreFormer(_DictionaryAutoencoder):
 class VQVAEGAN(_DictionaryAutoencoder):
     """The network that learns the dictionary from good faces; arguments and keys as for ``RestoreFormer``.
 
-    Its decoder sees nothing but the dictionary's entries. The weights are a start for ``RestoreFormer``.
+    Its decoder gets only the dictionary's entries. The weights initialise ``RestoreFormer``.
     """
 
     def __init__(
@@ -208,5 +207,5 @@ class VQVAEGAN(_DictionaryAutoencoder):
         self._freeze(fix_decoder, fix_codebook, fix_encoder)
 
     def decode(self, quantized: Tensor, features: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
-        """Entries of the dictionary (N, embed_dim, h, w) -> pictures (N, 3, H, W); the features are not looked at."""
+        """Entries of the dictionary (N, embed_dim, h, w) -> images (N, 3, H, W); the features are not used."""
         return super().decode(quantized, {})

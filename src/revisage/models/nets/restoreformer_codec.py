@@ -13,15 +13,15 @@ from revisage.models.nets.restoreformer_layers import Downsample, MultiHeadAttnB
 
 @dataclass(frozen=True)
 class Shape:
-    """How encoder and decoder are laid out.
+    """Layout of encoder and decoder.
 
     Attributes:
         ch: channels of the finest level.
         ch_mult: channels of each level relative to ``ch``, finest first; each level halves the resolution.
         num_res_blocks: residual blocks a level (the decoder has one more).
-        attn_resolutions: levels with attention, by the side of their features.
+        attn_resolutions: levels with attention, by the size of their features.
         dropout: probability, in training.
-        resolution: side of the picture for which ``attn_resolutions`` are meant.
+        resolution: size of the image for which ``attn_resolutions`` are meant.
         z_channels: channels of the code.
         enable_mid: residual blocks and attention at the bottom.
         head_size: the number of heads of attention.
@@ -43,7 +43,7 @@ class Shape:
         return [self.ch * factor for factor in self.ch_mult]
 
     def heads(self, level: int) -> int:
-        """Of the attention at a level, 0 where there is none."""
+        """Number of attention heads at a level, 0 where there is none."""
         return self.head_size if self.resolution // 2**level in self.attn_resolutions else 0
 
 
@@ -97,11 +97,11 @@ class _Middle(nn.Module):
 
 
 class MultiHeadEncoder(nn.Module):
-    """Picture to code.
+    """Image to code.
 
     Args:
         shape: the layout.
-        in_channels: of the picture.
+        in_channels: of the image.
         double_z: give twice as many channels as ``shape.z_channels``.
     """
 
@@ -120,7 +120,7 @@ class MultiHeadEncoder(nn.Module):
             x: (N, in_channels, H, W).
 
         Returns:
-            the code (N, z_channels, H / 2^levels, W / 2^levels) as "out", and what was seen on the way: "in",
+            the code (N, z_channels, H / 2^levels, W / 2^levels) as "out", and the features on the way: "in",
             "block_0", "block_1", ..., and from the bottom "block_{last}_atten" and "mid_atten".
         """
         x = self.conv_in(x)
@@ -135,11 +135,11 @@ class MultiHeadEncoder(nn.Module):
 
 
 class MultiHeadDecoder(nn.Module):
-    """Code to picture.
+    """Code to image.
 
     Args:
         shape: the layout.
-        out_ch: channels of the picture.
+        out_ch: channels of the image.
     """
 
     def __init__(self, shape: Shape, out_ch: int = 3) -> None:
@@ -155,7 +155,7 @@ class MultiHeadDecoder(nn.Module):
 
         Args:
             z: (N, z_channels, h, w).
-            hs: the encoder's features, from which attention takes its queries; None: from what is decoded.
+            hs: the encoder's features, from which attention takes its queries; None: from the decoded features.
 
         Returns:
             (N, out_ch, H, W), about [-1, 1], not clamped.
@@ -170,7 +170,7 @@ class MultiHeadDecoder(nn.Module):
 
 
 class MultiHeadDecoderTransformer(MultiHeadDecoder):
-    """``MultiHeadDecoder`` that cannot do without the encoder's features."""
+    """``MultiHeadDecoder`` that requires the encoder's features."""
 
     def forward(self, z: Tensor, hs: Mapping[str, Tensor] | None = None) -> Tensor:
         if not hs:

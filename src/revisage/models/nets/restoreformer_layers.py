@@ -1,4 +1,4 @@
-"""What RestoreFormer is made of: residual blocks, resizing, attention and the codebook."""
+"""Layers of RestoreFormer: residual blocks, resizing, attention and the codebook."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ class ResnetBlock(nn.Module):
     """x + conv(dropout(act(norm(conv(act(norm(x))))))), with SiLU for the activation.
 
     Args:
-        in_channels: channels of the input.
         out_channels: channels of the output; None: those of the input.
         conv_shortcut: where the two differ, the shortcut is a 3x3 convolution instead of a 1x1.
         dropout: probability, in training.
@@ -71,10 +70,9 @@ class ResnetBlock(nn.Module):
 
 
 class MultiHeadAttnBlock(nn.Module):
-    """Attention over all positions; the queries may come from another picture's features.
+    """Attention over all positions; the queries may come from another image's features.
 
     Args:
-        in_channels: channels of the features.
         head_size: the number of heads (so the published name), a divisor of ``in_channels``.
     """
 
@@ -91,7 +89,7 @@ class MultiHeadAttnBlock(nn.Module):
         self.proj_out = nn.Conv2d(in_channels, in_channels, 1)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Add to x what it finds in itself.
+        """Attend, and add the result to x.
 
         Args:
             x: (N, C, H, W), gives keys and values.
@@ -154,11 +152,11 @@ class VectorQuantizer(nn.Module):
         return self.embedding(indices).permute(0, 3, 1, 2)
 
     def loss(self, z: Tensor, indices: Tensor) -> Tensor:
-        """How far vectors and entries are apart, a scalar; draws each towards the other."""
+        """Distance of vectors and entries, a scalar; draws each towards the other."""
         entries = self.get_codebook_entry(indices)
         return F.mse_loss(entries.detach(), z) + self.beta * F.mse_loss(entries, z.detach())
 
     def perplexity(self, indices: Tensor) -> Tensor:
-        """How many entries are in use, as the exponential of their entropy, a scalar from 1 to ``n_e``."""
+        """Number of entries in use, the exponential of their entropy: a scalar from 1 to ``n_e``."""
         share = torch.bincount(indices.flatten(), minlength=self.n_e).to(self.embedding.weight) / indices.numel()
         return torch.exp(-(share * torch.log(share + 1e-10)).sum())

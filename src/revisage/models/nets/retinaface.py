@@ -4,7 +4,7 @@ A body (MobileNet-V1 at a quarter of its width, or ResNet-50), a feature pyramid
 module (SSH, Najibi et al. 2017, arXiv 1708.03979) and three 1x1 heads a level. Every cell of a level carries two square
 anchors; the heads say for each whether it is a face and where box and landmarks lie relative to it.
 
-Names of modules, hence state-dict keys, are those of the published PyTorch weights; so is the picture convention:
+Names of modules, hence state-dict keys, are those of the published PyTorch weights; so is the input convention:
 channels B, G, R, values 0..255 less ``MEAN``. :func:`propose` takes care of it.
 """
 
@@ -28,13 +28,13 @@ MEAN = (104.0, 117.0, 123.0)
 STEPS = (8, 16, 32)
 """Pixels between the anchors of each level."""
 SIZES = ((16, 32), (64, 128), (256, 512))
-"""Sides of the two anchors at each position of a level, in pixels."""
+"""Sizes of the two anchors at each position of a level, in pixels."""
 VARIANCE = (0.1, 0.2)
 """Offsets of points and logarithms of sizes are divided by these (SSD, Liu et al. 2016, arXiv 1512.02325)."""
 
 
 class Proposals(NamedTuple):
-    """What the network sees in each of N pictures, one entry an anchor, before any selection.
+    """Raw per-anchor predictions for each of N images, before any selection.
 
     Attributes:
         boxes: (N, A, 4) x1, y1, x2, y2 in pixels.
@@ -186,7 +186,7 @@ class RetinaFace(nn.Module):
 
 
 def anchors(height: int, width: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """All anchors of a picture: (A, 4) centre and size as shares of the picture's width and height."""
+    """All anchors of an image: (A, 4) center and size as shares of the image's width and height."""
     levels: list[Tensor] = []
     for step, sizes in zip(STEPS, SIZES, strict=True):
         rows, columns = -(-height // step), -(-width // step)
@@ -201,26 +201,26 @@ def decode(boxes: Tensor, landmarks: Tensor, priors: Tensor) -> tuple[Tensor, Te
     """Offsets -> positions, in the units of ``priors``.
 
     Args:
-        boxes: (..., A, 4) offsets of centre and logarithm of size.
+        boxes: (..., A, 4) offsets of center and logarithm of size.
         landmarks: (..., A, 10) offsets of five points.
-        priors: (A, 4) anchors, centre and size.
+        priors: (A, 4) anchors, center and size.
 
     Returns:
         (..., A, 4) x1, y1, x2, y2 and (..., A, 10) x, y of five points.
     """
-    centre = priors[:, :2] + boxes[..., :2] * VARIANCE[0] * priors[:, 2:]
+    center = priors[:, :2] + boxes[..., :2] * VARIANCE[0] * priors[:, 2:]
     half = priors[:, 2:] * torch.exp(boxes[..., 2:] * VARIANCE[1]) / 2
     points = landmarks.unflatten(-1, (5, 2)) * VARIANCE[0] * priors[:, None, 2:] + priors[:, None, :2]
-    return torch.cat([centre - half, centre + half], dim=-1), points.flatten(-2)
+    return torch.cat([center - half, center + half], dim=-1), points.flatten(-2)
 
 
 def encode(boxes: Tensor, landmarks: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:
     """Positions -> offsets: the inverse of :func:`decode`, one box and one set of points for each anchor."""
     size = boxes[..., 2:] - boxes[..., :2]
-    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2
     offsets = torch.cat(
         [
-            (centre - priors[:, :2]) / (VARIANCE[0] * priors[:, 2:]),
+            (center - priors[:, :2]) / (VARIANCE[0] * priors[:, 2:]),
             torch.log(size / priors[:, 2:]) / VARIANCE[1],
         ],
         dim=-1,
@@ -229,8 +229,8 @@ def encode(boxes: Tensor, landmarks: Tensor, priors: Tensor) -> tuple[Tensor, Te
     return offsets, points.flatten(-2)
 
 
-def fused(network: RetinaFace) -> RetinaFace:
-    """A copy for inference only, its batch norms folded into the convolutions before them: the same results, sooner."""
+def fuse_batch_norms(network: RetinaFace) -> RetinaFace:
+    """Copy a network for inference only, its batch norms folded into the convolutions: the same results, sooner."""
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, nn.Sequential):
@@ -241,24 +241,24 @@ def fused(network: RetinaFace) -> RetinaFace:
     return network
 
 
-def preprocess(pictures: Tensor) -> Tensor:
+def preprocess(images: Tensor) -> Tensor:
     """(N, 3, H, W) R, G, B in 0..255 -> the network's input."""
-    mean = torch.tensor(MEAN, dtype=pictures.dtype, device=pictures.device)
-    return pictures.flip(1) - mean[:, None, None]
+    mean = torch.tensor(MEAN, dtype=images.dtype, device=images.device)
+    return images.flip(1) - mean[:, None, None]
 
 
-def propose(network: RetinaFace, pictures: Tensor) -> Proposals:
-    """Run the network, whatever its phase, on equally large pictures.
+def propose(network: RetinaFace, images: Tensor) -> Proposals:
+    """Run the network, whatever its phase, on equally large images.
 
     Args:
         network: in evaluation mode.
-        pictures: (N, 3, H, W) float, R, G, B in 0..255.
+        images: (N, 3, H, W) float, R, G, B in 0..255.
 
     Returns:
-        Boxes, scores and landmarks of all anchors, in pixels (the centre of the first pixel is 0, 0).
+        Boxes, scores and landmarks of all anchors, in pixels (the center of the first pixel is 0, 0).
     """
-    height, width = pictures.shape[-2:]
-    boxes, scores, landmarks = network(preprocess(pictures))
+    height, width = images.shape[-2:]
+    boxes, scores, landmarks = network(preprocess(images))
     if network.phase == "train":
         scores = scores.softmax(-1)
     priors = anchors(height, width).to(boxes)

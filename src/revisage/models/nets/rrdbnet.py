@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class ResidualDenseBlock(nn.Module):
-    """Five convolutions, each of which sees the results of all before it; a fifth of the last is added to the input.
+    """Five convolutions, each on the results of all before it; a fifth of the last is added to the input.
 
     Args:
         num_feat: channels of input and output.
@@ -51,12 +51,10 @@ class RRDB(nn.Module):
 
 
 class RRDBNet(nn.Module):
-    """Enlarges pictures.
+    """Upscaler; ``scale`` below 4 is by pixel unshuffling.
 
     Args:
-        num_in_ch: channels of the input.
-        num_out_ch: channels of the output.
-        scale: 1, 2 or 4; below 4 the network works on an accordingly smaller picture of more channels.
+        scale: 1, 2 or 4; below 4 the input is pixel-unshuffled.
         num_feat: channels in between.
         num_block: blocks.
         num_grow_ch: channels that each convolution of a block adds.

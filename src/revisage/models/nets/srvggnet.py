@@ -11,14 +11,13 @@ Activation = Literal["relu", "prelu", "leakyrelu"]
 
 
 class SRVGGNetCompact(nn.Module):
-    """Enlarges pictures: what it computes is added to the picture with its pixels repeated.
+    """Upscaler; its result is added to the image enlarged by repeated pixels.
 
     Args:
-        num_in_ch: channels of the input.
         num_out_ch: channels of the output; those of the input.
         num_feat: channels in between.
         num_conv: convolutions between the first and the last.
-        upscale: how much larger the result is.
+        upscale: the scale factor.
         act_type: the activation.
     """
 

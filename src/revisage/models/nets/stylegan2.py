@@ -17,8 +17,6 @@ class ModulatedConv2d(ModulatedConv):
     """Modulated convolution, after resizing.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         kernel_size: odd; padding keeps the size.
         num_style_feat: length of a style.
         demodulate: give each output channel unit variance, for inputs of unit variance.
@@ -84,12 +82,11 @@ class StyleConv(nn.Module):
 
 
 class ToRGB(ModulatedToRGB):
-    """Features to colours, added to the colours of the level below.
+    """Features to colors, added to the colors of the level below.
 
     Args:
-        in_channels: channels of the features.
         num_style_feat: length of a style.
-        upsample: double the size of the colours below before adding.
+        upsample: double the size of the colors below before adding.
     """
 
     def __init__(self, in_channels: int, num_style_feat: int, upsample: bool = True) -> None:
@@ -101,7 +98,7 @@ class StyleGAN2GeneratorClean(StyleGAN2Core):
     """StyleGAN2 with bilinear resizing and plain leaky ReLUs. Weights: ``load_state_dict``, official keys.
 
     Args:
-        out_size: side of the picture, a power of two from 8 to 1024.
+        out_size: size of the image, a power of two from 8 to 1024.
         num_style_feat: length of a style.
         num_mlp: layers of the mapping network.
         channel_multiplier: multiplies the channels from 64x64 on.
@@ -144,7 +141,7 @@ class StyleGAN2GeneratorCSFT(StyleGAN2GeneratorClean):
 
 
 def _mapping(num_style_feat: int, num_mlp: int) -> nn.Sequential:
-    """Linear layers at the odd places, as in the published weights."""
+    """Linear layers at odd indices, as in the published weights."""
     layers: list[nn.Module] = [NormStyleCode()]
     for _ in range(num_mlp):
         linear = nn.Linear(num_style_feat, num_style_feat)

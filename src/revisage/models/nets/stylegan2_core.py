@@ -1,7 +1,4 @@
-"""What StyleGAN2 generators share: mapping, noise, and synthesis from 4x4 up (Karras et al. 2020, arXiv 1912.04958).
-
-The variants differ in the layers that they hand to ``StyleGAN2Core``.
-"""
+"""The common part of StyleGAN2 generators (Karras et al. 2020, arXiv 1912.04958): mapping, noise, synthesis."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ def channels_by_resolution(channel_multiplier: float, narrow: float) -> dict[int
 
 
 def upsample2(x: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, 2H, 2W), bilinear with half-pixel centres."""
+    """(N, C, H, W) -> (N, C, 2H, 2W), bilinear with half-pixel centers."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
@@ -53,10 +50,10 @@ class ConstantInput(nn.Module):
 
 
 class StyleGAN2Core(nn.Module):
-    """Mapping and synthesis as all StyleGAN2 generators share them; they differ in the layers they are built from.
+    """Mapping and synthesis of all StyleGAN2 generators; they differ in the layers they are built from.
 
     Args:
-        out_size: side of the picture, a power of two from 8 to 1024.
+        out_size: size of the image, a power of two from 8 to 1024.
         num_style_feat: length of a style.
         channel_multiplier: multiplies the channels from 64x64 on.
         narrow: multiplies all channels.
@@ -119,7 +116,7 @@ class StyleGAN2Core(nn.Module):
         inject_index: int | None = None,
         return_latents: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Styles -> pictures; the same ones every time unless random noise is asked for.
+        """Styles -> images; the same ones every time unless random noise is asked for.
 
         Args:
             styles: one or two codes (N, num_style_feat), or one of (N, num_latent, num_style_feat). Of two, the first
@@ -130,7 +127,7 @@ class StyleGAN2Core(nn.Module):
             randomize_noise: draw the noise afresh instead of taking the stored.
             generator: source of all random numbers; giving one implies ``randomize_noise``. None: torch's global one.
             truncation: below 1, styles are drawn to ``truncation_latent`` by this factor.
-            truncation_latent: (1, num_style_feat), from ``mean_latent``.
+            truncation_latent: (1, num_style_feat), the mean style of many random codes.
             inject_index: drawn at random if None.
             return_latents: also return the styles of each layer.
 
@@ -162,15 +159,11 @@ class StyleGAN2Core(nn.Module):
         """Codes (N, num_style_feat) -> styles of the same shape."""
         return self.style_mlp(x)
 
-    def mean_latent(self, num_latent: int, generator: torch.Generator | None = None) -> Tensor:
-        """The mean style (1, num_style_feat) of ``num_latent`` random codes."""
-        return self.style_mlp(self._randn((num_latent, self.num_style_feat), generator)).mean(0, keepdim=True)
-
     def _synthesize(self, latent: Tensor, conditions: Sequence[Tensor], noise: Sequence[Tensor]) -> Tensor:
         x = self.constant_input(latent.shape[0])
         x = self.style_conv1(x, latent[:, 0], noise[0])
         rgb = self.to_rgb1(x, latent[:, 1])
-        # Consecutive levels share a style: the colours of one and the first convolution of the next.
+        # Consecutive levels share a style: the colors of one and the first convolution of the next.
         for level, to_rgb in enumerate(self.to_rgbs):
             i = 2 * level + 1
             x = self.style_convs[i - 1](x, latent[:, i], noise[i])
@@ -204,8 +197,8 @@ class StyleGAN2Core(nn.Module):
         return [self.noises.get_buffer(f"noise{layer}") for layer in range(self.num_layers)]
 
     def _noise_shapes(self, batch: int) -> list[tuple[int, int, int, int]]:
-        sides = [2 ** ((layer + 5) // 2) for layer in range(self.num_layers)]
-        return [(batch, 1, side, side) for side in sides]
+        sizes = [2 ** ((layer + 5) // 2) for layer in range(self.num_layers)]
+        return [(batch, 1, size, size) for size in sizes]
 
     def _randn(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
         like = self.constant_input.weight

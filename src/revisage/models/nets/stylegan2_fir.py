@@ -24,8 +24,6 @@ class ModulatedConv2d(ModulatedConv):
     """Modulated convolution.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         kernel_size: odd; padding keeps the size.
         num_style_feat: length of a style.
         demodulate: give each output channel unit variance, for inputs of unit variance.
@@ -104,12 +102,11 @@ class StyleConv(nn.Module):
 
 
 class ToRGB(ModulatedToRGB):
-    """Features to colours, added to the colours of the level below.
+    """Features to colors, added to the colors of the level below.
 
     Args:
-        in_channels: channels of the features.
         num_style_feat: length of a style.
-        upsample: double the size of the colours below before adding.
+        upsample: double the size of the colors below before adding.
         resample_kernel: how.
     """
 
@@ -123,14 +120,9 @@ class ToRGB(ModulatedToRGB):
 class StyleGAN2Generator(StyleGAN2Core):
     """StyleGAN2 as published. Weights: ``load_state_dict``, official keys.
 
-    Args:
-        out_size: side of the picture, a power of two from 8 to 1024.
-        num_style_feat: length of a style.
-        num_mlp: layers of the mapping network.
-        channel_multiplier: multiplies the channels from 64x64 on.
-        resample_kernel: how sizes are changed.
+    Args, besides those of ``StyleGAN2GeneratorClean``:
+        resample_kernel: taps of the filter, or an interpolation.
         lr_mlp: learning rate of the mapping network relative to the rest.
-        narrow: multiplies all channels.
     """
 
     def __init__(
@@ -175,7 +167,7 @@ class StyleGAN2GeneratorSFT(StyleGAN2Generator):
 
 
 class StyleGAN2GeneratorBilinear(StyleGAN2Generator):
-    """StyleGAN2 that interpolates where the original filters; arguments and keys as there."""
+    """StyleGAN2 that interpolates where the original filters, with the same arguments and keys."""
 
     def __init__(
         self,

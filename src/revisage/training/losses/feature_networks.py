@@ -18,7 +18,7 @@ from revisage.errors import RecipeError, WeightsError
 from revisage.evaluation.metrics import networks
 from revisage.models.checkpoint import load_strictly
 from revisage.models.nets.arcface import ResNetArcFace
-from revisage.models.nets.face_descriptor import FaceDescriptor
+from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.vgg import VGG16Features, VGG19Features
 from revisage.models.torch_pickle import plain_keys, read_state
 from revisage.training.config import weights_file
@@ -54,9 +54,9 @@ def read_arcface(path: Path | None, setting: str) -> ResNetArcFace:
     return _read(networks.read_arcface, path, setting, "ArcFace (arcface_resnet18.pth)")
 
 
-def read_face_descriptor(path: Path | None, setting: str) -> FaceDescriptor:
+def read_face_descriptor(path: Path | None, setting: str) -> DlibFaceNet:
     """The descriptor, see :func:`revisage.evaluation.metrics.networks.read_descriptor`."""
-    return _read(networks.read_descriptor, path, setting, "FaceDescriptor")
+    return _read(networks.read_descriptor, path, setting, "DlibFaceNet")
 
 
 def _read(read: Callable[[Path], Weights], path: Path | None, setting: str, name: str) -> Weights:

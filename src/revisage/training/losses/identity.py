@@ -20,7 +20,7 @@ def identity_distance(embeddings: Tensor, targets: Tensor, kind: IdentityDistanc
         embeddings: (N, C), of restored faces.
         targets: (N, C), of the originals; no gradient is taken.
         kind: l1, mean |difference|: GFP-GAN's, for ArcFace; cosine, 1 - cosine: for ArcFace, where directions count;
-            euclidean, sqrt(|difference|² + 0.01²): for FaceDescriptor, smooth where the faces agree.
+            euclidean, sqrt(|difference|² + 0.01²): for DlibFaceNet, smooth where the faces agree.
 
     Returns:
         (N,).

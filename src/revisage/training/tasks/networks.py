@@ -11,13 +11,10 @@ from torch import Tensor, nn
 
 from revisage.errors import RecipeError, WeightsError
 from revisage.models.checkpoint import Header, load_strictly
-from revisage.models.nets.coarse_to_fine import COARSE, FINE, CoarseToFineUNet
-from revisage.models.nets.discriminators import StyleGAN2Discriminator
+from revisage.models.nets.discriminators import NLayerDiscriminator, PatchDiscriminator, StyleGAN2Discriminator
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.models.nets.gfpgan_fir import GFPGANv1
-from revisage.models.nets.nlayer_discriminator import NLayerDiscriminator
-from revisage.models.nets.patch_discriminator import PatchDiscriminator
-from revisage.models.nets.restoration_unet import RestorationUNet
+from revisage.models.nets.restoration_unet import COARSE, FINE, CoarseToFineUNet, RestorationUNet
 from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.models.nets.stylegan2_fir import StyleGAN2Generator

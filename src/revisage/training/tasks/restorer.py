@@ -13,8 +13,8 @@ from torch.utils.data import Dataset, default_collate
 
 from revisage.evaluation.metrics.image import RGB8
 from revisage.models.checkpoint import Header
-from revisage.models.nets.coarse_to_fine import CoarseToFineUNet, parts
 from revisage.models.nets.gfpgan import GFPGANCore
+from revisage.models.nets.restoration_unet import CoarseToFineUNet, crop_parts
 from revisage.training.config import Strict
 from revisage.training.data.datasets import CropPatches
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, choose_randomly
@@ -188,7 +188,7 @@ class RestorerTask:
             more = {"randomize_noise": True}
         elif isinstance(self.network, CoarseToFineUNet) and "corner" in batch:
             # It sees the whole face and works out the patch.
-            more = {"corners": _places(batch), "side": batch["gt"].shape[-1]}
+            more = {"corners": _places(batch), "size": batch["gt"].shape[-1]}
         restored, drawn = image_and_pyramid(self.network(lq, **more))
         return LossInputs(
             restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, progress.images
@@ -205,7 +205,7 @@ class RestorerTask:
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         """Degraded above original."""
         lq, side = batch["lq"], batch["gt"].shape[-1]
-        return image_grid(lq if lq.shape[-1] == side else parts(lq, _places(batch), side), batch["gt"])
+        return image_grid(lq if lq.shape[-1] == side else crop_parts(lq, _places(batch), side), batch["gt"])
 
 
 def _places(batch: dict[str, Tensor]) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from revisage.evaluation.metrics.perceptual import lpips, vgg_cosine
 from revisage.models.nets.arcface import gray_faces
-from revisage.models.nets.face_descriptor import chips, shows_chip
+from revisage.models.nets.dlib_face_net import chips, shows_chip
 from revisage.training.config import Strict
 from revisage.training.losses.feature_networks import (
     read_arcface,
@@ -204,7 +204,7 @@ class LpipsTerm(Strict):
 
 
 class DescriptorIdentityTerm(Strict):
-    """Euclidean distance of FaceDescriptor's vectors, of the patches that show all it looks at."""
+    """Euclidean distance of DlibFaceNet's vectors, of the patches that show all it looks at."""
 
     network: Literal["descriptor"] = "descriptor"
     weight: PositiveFloat = 1.0

@@ -1,7 +1,7 @@
-"""FaceDescriptor: 128 numbers that tell people apart, the 29-layer residual network of dlib (Davis King, CC0).
+"""DlibFaceNet: identity embeddings of 128 numbers, the 29-layer residual network of dlib (Davis King, CC0).
 
 Close relative of ResNet-34 with fewer layers and half the filters (He et al. 2015, arXiv 1512.03385), trained with a
-metric loss: descriptors of one person lie within about 0.6 of each other.
+metric loss: embeddings of one person lie within about 0.6 of each other.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE = 150
-"""Side of the chip that the network sees, in pixels."""
+SIZE = 150
+"""Size of the chip, the network's input, in pixels."""
 CHIP_SCALE, CHIP_SHIFT = 0.438, (-38.7, -62.6)
-"""Chip from aligned crop: x' = CHIP_SCALE x + CHIP_SHIFT[0] in pixels of a crop of 512, likewise y'."""
-REACH = (88.0, 142.0), (429.0, 484.0)
-"""Left and top, right and bottom of what the chip shows, in pixels of a crop of 512."""
+"""Chip from aligned crop of 512 pixels: x' = CHIP_SCALE x + CHIP_SHIFT[0], y' = CHIP_SCALE y + CHIP_SHIFT[1]."""
+CHIP_EXTENT = (88.0, 142.0), (429.0, 484.0)
+"""(left, top), (right, bottom) of the chip, in pixels of a crop of 512."""
 BLOCKS = (
     "conv32_1", "conv32_2", "conv32_3", "conv64_down", "conv64_1", "conv64_2", "conv64_3", "conv128_down",
     "conv128_1", "conv128_2", "conv256_down", "conv256_1", "conv256_2", "conv256_down_out",
@@ -36,7 +36,7 @@ class ScaledConv2d(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Two 3x3 convolutions beside a skip; where it halves, the skip is averaged and what does not fit is padded."""
+    """Two 3x3 convolutions beside a skip; where it halves, the skip is averaged and padded where it does not fit."""
 
     def __init__(self, in_channels: int, out_channels: int, halve: bool) -> None:
         super().__init__()
@@ -47,12 +47,12 @@ class ResidualUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(F.relu(self.conv1(x)))
         skip = F.avg_pool2d(x, 2) if self.halve else x
-        sides = [max(a, b) for a, b in zip(y.shape[1:], skip.shape[1:], strict=True)]
-        return F.relu(_padded(y, sides) + _padded(skip, sides))
+        shape = [max(a, b) for a, b in zip(y.shape[1:], skip.shape[1:], strict=True)]
+        return F.relu(_pad(y, shape) + _pad(skip, shape))
 
 
-class FaceDescriptor(nn.Module):
-    """Identity descriptor of a face chip; pictures of one person give vectors that are close (Euclidean)."""
+class DlibFaceNet(nn.Module):
+    """Identity embedder for face chips; images of one person give vectors that are close (Euclidean)."""
 
     mean: Tensor
 
@@ -77,47 +77,46 @@ class FaceDescriptor(nn.Module):
 
 
 def chips(crops: Tensor, *, size: int = 512, corner: tuple[float, float] = (0.0, 0.0)) -> Tensor:
-    """Cut the chips for :class:`FaceDescriptor` out of aligned crops, or out of parts of them; differentiable.
+    """Cut the chips for :class:`DlibFaceNet` out of aligned crops, or out of parts of them; differentiable.
 
     Args:
         crops: (N, 3, H, W) RGB in [-1, 1].
-        size: side of the whole aligned crop in the same pixels.
+        size: size of the whole aligned crop in the same pixels.
         corner: (left, top) of the part within the whole crop; (0, 0) for whole crops.
 
     Returns:
-        (N, 3, 150, 150) RGB in 0..255; beyond the border the picture is mirrored.
+        (N, 3, 150, 150) RGB in 0..255; beyond the border the image is mirrored.
     """
     ratio = size / 512
     step = 1 / (CHIP_SCALE / ratio)  # pixels of the crop in one pixel of the chip
-    smooth = _blurred(crops, 0.4 * step) if step > 1.25 else crops  # sampling alone would alias
+    smooth = _blur(crops, 0.4 * step) if step > 1.25 else crops  # sampling alone would alias
     height, width = crops.shape[-2:]
-    grid = torch.arange(SIDE, device=crops.device, dtype=torch.float32)
+    grid = torch.arange(SIZE, device=crops.device, dtype=torch.float32)
     xs = (grid - CHIP_SHIFT[0]) / CHIP_SCALE * ratio - corner[0]
     ys = (grid - CHIP_SHIFT[1]) / CHIP_SCALE * ratio - corner[1]
-    places = torch.stack(torch.meshgrid(2 * ys / (height - 1) - 1, 2 * xs / (width - 1) - 1, indexing="ij")[::-1], -1)
-    places = places.to(crops.dtype).expand(len(crops), -1, -1, -1)
-    cut = F.grid_sample(smooth, places, mode="bilinear", padding_mode="reflection", align_corners=True)
+    grid_xy = torch.stack(torch.meshgrid(2 * ys / (height - 1) - 1, 2 * xs / (width - 1) - 1, indexing="ij")[::-1], -1)
+    grid_xy = grid_xy.to(crops.dtype).expand(len(crops), -1, -1, -1)
+    cut = F.grid_sample(smooth, grid_xy, mode="bilinear", padding_mode="reflection", align_corners=True)
     return (cut + 1) * 127.5
 
 
-def shows_chip(corner: tuple[float, float], side: int, *, size: int = 512) -> bool:
-    """Whether a square part of an aligned crop, ``side`` wide with its left and top at ``corner``, holds the chip."""
+def shows_chip(corner: tuple[float, float], part: int, *, size: int = 512) -> bool:
+    """Whether the square of ``part`` pixels at ``corner`` (left, top) of an aligned crop of ``size`` holds the chip."""
     ratio = size / 512
-    return all(
-        place <= low * ratio and high * ratio <= place + side for place, low, high in zip(corner, *REACH, strict=True)
-    )
+    spans = zip(corner, *CHIP_EXTENT, strict=True)
+    return all(start <= low * ratio and high * ratio <= start + part for start, low, high in spans)
 
 
-def _blurred(x: Tensor, sigma: float) -> Tensor:
-    reach = max(int(4 * sigma + 0.5), 1)
-    taps = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
+def _blur(x: Tensor, sigma: float) -> Tensor:
+    radius = max(int(4 * sigma + 0.5), 1)
+    taps = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
     kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
     kernel = (kernel / kernel.sum()).expand(3, 1, -1)
-    padded = F.pad(x, (reach, reach, reach, reach), mode="reflect")
+    padded = F.pad(x, (radius, radius, radius, radius), mode="reflect")
     return F.conv2d(F.conv2d(padded, kernel[:, :, None], groups=3), kernel[..., None], groups=3)
 
 
-def _padded(x: Tensor, sides: list[int]) -> Tensor:
-    """``x`` with zeros at the end of channels, rows and columns, up to ``sides``."""
-    missing = [wanted - have for wanted, have in zip(sides, x.shape[1:], strict=True)]
+def _pad(x: Tensor, shape: list[int]) -> Tensor:
+    """``x`` with zeros at the end of channels, rows and columns, up to ``shape``."""
+    missing = [wanted - have for wanted, have in zip(shape, x.shape[1:], strict=True)]
     return F.pad(x, (0, missing[2], 0, missing[1], 0, missing[0])) if any(missing) else x

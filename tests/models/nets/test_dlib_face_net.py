@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from revisage.models.nets.face_descriptor import SIDE, FaceDescriptor, chips, shows_chip
+from revisage.models.nets.dlib_face_net import SIZE, DlibFaceNet, chips, shows_chip
 
 
 def smooth_face(size):
@@ -12,9 +12,9 @@ def smooth_face(size):
 
 def test_a_descriptor_is_128_numbers_and_independent_of_the_batch():
     torch.manual_seed(0)
-    network = FaceDescriptor().eval()
+    network = DlibFaceNet().eval()
     torch.nn.init.normal_(network.fc)
-    faces = torch.rand(3, 3, SIDE, SIDE) * 255
+    faces = torch.rand(3, 3, SIZE, SIZE) * 255
     with torch.no_grad():
         together, alone = network(faces), network(faces[1:2])
     assert together.shape == (3, 128)
@@ -22,7 +22,7 @@ def test_a_descriptor_is_128_numbers_and_independent_of_the_batch():
 
 
 def test_the_published_size():
-    assert sum(parameter.numel() for parameter in FaceDescriptor().parameters()) == 5_614_592
+    assert sum(parameter.numel() for parameter in DlibFaceNet().parameters()) == 5_614_592
 
 
 def test_a_part_of_a_crop_gives_the_same_chip_as_the_whole():
