@@ -13,16 +13,16 @@ from revisage.loading import load_descriptor, load_detector
 from revisage.models.device import choose
 from revisage.restore.align import align
 from revisage.training.data.degradations.steps import Jpeg, Noise
-from revisage.training.embedded.changed_faces import exchanged, moved
+from revisage.training.embedded.contrastive_views import displace_features, swap_features
 from revisage.types import FaceStatus
 
 
 @pytest.fixture(scope="module")
 def face():
     choice = choose("cpu", "float32")
-    picture = revisage.read_image(PORTRAIT)
-    best = max(load_detector(choice)(picture), key=lambda found: found.score)
-    return to_float(align(picture, best.landmarks, 512).crop)
+    image = revisage.read_image(PORTRAIT)
+    best = max(load_detector(choice)(image), key=lambda found: found.score)
+    return to_float(align(image, best.landmarks, 512).crop)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def degraded(face, sigma, factor, noise, quality):
 
 def another(face, seed):
     """The face with its features moved far, and in the mirror."""
-    return moved(512, 16.0, np.random.default_rng(seed))(face[:, ::-1].copy())
+    return displace_features(512, 16.0, np.random.default_rng(seed))(face[:, ::-1].copy())
 
 
 MILD, MEDIUM, SEVERE = (1.5, 2, 5, 80), (4, 4, 10, 70), (8, 8, 20, 60)
@@ -70,7 +70,7 @@ def test_another_face_is_less_like_it_than_a_degraded_photo(face, likeness, seed
 
 def test_the_further_features_move_the_less_it_is_the_face(face, likeness):
     means = [
-        np.mean([likeness(moved(512, deviation, np.random.default_rng(seed))(face)) for seed in range(6)])
+        np.mean([likeness(displace_features(512, deviation, np.random.default_rng(seed))(face)) for seed in range(6)])
         for deviation in (2.0, 5.0, 9.0, 14.0)
     ]
     assert (np.diff(means) < -0.03).all(), means
@@ -79,7 +79,7 @@ def test_the_further_features_move_the_less_it_is_the_face(face, likeness):
 
 
 def test_exchanged_features_are_noticed(face, likeness):
-    values = [likeness(exchanged(another(face, seed), np.random.default_rng(seed))(face)) for seed in range(6)]
+    values = [likeness(swap_features(another(face, seed), np.random.default_rng(seed))(face)) for seed in range(6)]
     assert max(values) < 0.9
     assert np.mean(values) < 0.7
 
@@ -110,7 +110,7 @@ def test_the_guard_lets_an_honest_restoration_pass_and_holds_back_one_that_chang
 
     def changing(crops):
         restored = from_tensor(restorer.network(crops))
-        return to_tensor([moved(512, 9.0, np.random.default_rng(0))(picture) for picture in restored])
+        return to_tensor([displace_features(512, 9.0, np.random.default_rng(0))(image) for image in restored])
 
     bad = (degraded(face, *MEDIUM) * 255).round().astype(np.uint8)
     kwargs = {"aligned": True, "min_identity": 0.95, "identity_action": "skip"}

@@ -27,7 +27,7 @@ from revisage.models.download import Partial, TransferError, receive
 from revisage.models.torch_pickle import read_torch_weights
 from revisage.training.data.components import read_components
 from revisage.training.data.sources import FolderSource, LmdbSource, TarSource
-from revisage.training.embedded.scenes.labelled_photos import BoxFromLandmarks, read_crops, read_mistakes, read_photos
+from revisage.training.embedded.labeled_photos import BoxFromLandmarks, read_crops, read_false_positives, read_photos
 from revisage.training.prepare.photos import open_settled
 from revisage.training.prepare.records import Options
 from revisage.training.recipe import read_recipe
@@ -118,7 +118,7 @@ def crop_list(data: bytes, folder: Path) -> None:
 def detections(data: bytes, folder: Path) -> None:
     put(folder, "p.png", seeds.images()[1])
     photos = read_photos(put(folder, "labels.json", seeds.texts("labels")[0]), [""])
-    for boxes in read_mistakes(put(folder, "input.json", data), photos).values():
+    for boxes in read_false_positives(put(folder, "input.json", data), photos).values():
         assert np.isfinite(boxes).all()
 
 

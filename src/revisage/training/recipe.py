@@ -14,8 +14,8 @@ from revisage.errors import RecipeError
 from revisage.files import safe_read
 from revisage.models.registry import MODELS
 from revisage.training.config import Strict, TrainingConfig, weights_file
-from revisage.training.embedded.descriptor import IdentityEmbedderConfig
 from revisage.training.embedded.detector import DetectorConfig
+from revisage.training.embedded.identity_embedder import IdentityEmbedderConfig
 from revisage.training.task import Task
 from revisage.training.tasks.dictionary import VQGANConfig
 from revisage.training.tasks.prior import StyleGAN2Config

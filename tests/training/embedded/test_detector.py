@@ -11,8 +11,7 @@ from revisage.errors import RecipeError
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.nets.retinaface import RetinaFace, anchors, encode
 from revisage.training.distributed import World
-from revisage.training.embedded.detector import DetectorConfig
-from revisage.training.embedded.multibox import corners, match, multibox_loss
+from revisage.training.embedded.detector import DetectorConfig, corners, match, multibox_loss
 from revisage.training.task import Progress
 
 SIDE = 96
@@ -20,9 +19,9 @@ SIDE = 96
 
 def scene(*boxes, kinds=None):
     boxes = torch.tensor(boxes, dtype=torch.float32).reshape(1, -1, 4) / SIDE
-    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2
     kinds = torch.tensor([kinds or [1] * boxes.shape[1]])
-    return {"boxes": boxes, "landmarks": centre.repeat(1, 1, 5), "kinds": kinds}
+    return {"boxes": boxes, "landmarks": center.repeat(1, 1, 5), "kinds": kinds}
 
 
 def matched(**batch):
@@ -107,7 +106,7 @@ def config(tmp_path):
     names = [f"{point}_{axis}" for point in ("eye1", "eye2", "nose", "mouth1", "mouth2") for axis in "xy"]
     (tmp_path / "index.csv").write_text(f"file,{','.join(names)}\n")
     return DetectorConfig(
-        kind="detector", photos=tmp_path / "labels.json", crops=tmp_path / "index.csv", side=96, folds=2, examined=16,
+        kind="detector", photos=tmp_path / "labels.json", crops=tmp_path / "index.csv", size=96, folds=2, validation_scenes=16,
         backgrounds=20,
     )  # fmt: skip
 
@@ -138,7 +137,7 @@ def test_an_examination_has_figures_and_a_sheet(config):
 
 def test_people_kept_aside_are_not_learnt(config):
     task = config.build(seed=0)
-    learnt, kept = ({photo.name for photo in scenes.photos} for scenes in (task.dataset, task.examined))
+    learnt, kept = ({photo.name for photo in scenes.photos} for scenes in (task.dataset, task.validation_scenes))
     assert learnt
     assert kept
     assert not learnt & kept

@@ -10,21 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revisage.errors import RecipeError
-from revisage.training.embedded.scenes.canvas import Canvas
-from revisage.training.embedded.scenes.face_scenes import FaceScenes, collate
-from revisage.training.embedded.scenes.geometry import similarity, transformed, turned_boxes
-from revisage.training.embedded.scenes.labelled_photos import (
+from revisage.training.embedded.backgrounds import draw_pattern, shuffle_tiles
+from revisage.training.embedded.canvas import Canvas, similarity, transform_boxes, transform_points
+from revisage.training.embedded.detector_degradation import DetectorDegradation
+from revisage.training.embedded.face_scenes import FaceScenes, collate
+from revisage.training.embedded.labeled_photos import (
     BoxFromLandmarks,
-    LabelledPhoto,
+    LabeledPhoto,
+    find_blobs,
     fit_boxes,
-    held_out,
+    is_held_out,
     read_crops,
-    read_mistakes,
+    read_false_positives,
     read_photos,
 )
-from revisage.training.embedded.scenes.patterns import jigsaw, procedural
-from revisage.training.embedded.scenes.photo_wear import Wear
-from revisage.training.embedded.scenes.salient_spots import salient_spots
 
 POINTS = np.array([[44, 50], [76, 50], [60, 68], [48, 86], [72, 86]], np.float32)
 BOX = np.array([32, 24, 88, 104], np.float32)
@@ -32,11 +31,11 @@ COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 25
 
 
 def labelled(name="anna", side=120):
-    """A gray photo with one face: five discs in five colours."""
+    """A gray photo with one face: five discs in five colors."""
     pixels = np.full((side, side, 3), 90, np.uint8)
-    for point, colour in zip(POINTS.astype(int), COLOURS, strict=True):
-        cv2.circle(pixels, point.tolist(), 6, colour.tolist(), -1)
-    return LabelledPhoto(name, pixels, BOX[None], POINTS[None])
+    for point, color in zip(POINTS.astype(int), COLOURS, strict=True):
+        cv2.circle(pixels, point.tolist(), 6, color.tolist(), -1)
+    return LabeledPhoto(name, pixels, BOX[None], POINTS[None])
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +51,9 @@ def test_landmarks_stay_on_their_features(scale, angle, mirror, shape):
     matrix = similarity(scale, angle, mirror, (BOX[:2] + BOX[2:]) / 2, np.array([200.0, 200.0]))
     canvas.place(labelled(), matrix, shape, np.array([-0.5, -0.5, 119.5, 119.5], np.float32), 0.0)
     order = [1, 0, 2, 4, 3] if mirror else range(5)
-    for point, colour in zip(canvas.landmarks[0], COLOURS[list(order)], strict=True):
+    for point, color in zip(canvas.landmarks[0], COLOURS[list(order)], strict=True):
         x, y = np.rint(point).astype(int)
-        assert np.abs(canvas.pixels[y, x].astype(int) - colour).max() < 60
+        assert np.abs(canvas.pixels[y, x].astype(int) - color).max() < 60
 
 
 @settings(max_examples=40, deadline=None)
@@ -62,13 +61,13 @@ def test_landmarks_stay_on_their_features(scale, angle, mirror, shape):
 def test_similarity_brings_source_to_target(scale, angle, mirror):
     source, target = np.array([3.0, 8.0]), np.array([-2.0, 40.0])
     matrix = similarity(scale, angle, mirror, source, target)
-    np.testing.assert_allclose(transformed(source[None], matrix)[0], target, atol=1e-9)
+    np.testing.assert_allclose(transform_points(source[None], matrix)[0], target, atol=1e-9)
     assert np.linalg.det(matrix[:, :2]) == pytest.approx(-(scale**2) if mirror else scale**2)
 
 
 def test_a_box_turned_by_a_quarter_exchanges_its_sides():
     matrix = similarity(1.0, 90.0, False, np.zeros(2), np.zeros(2))
-    np.testing.assert_allclose(turned_boxes(np.array([[10, 20, 40, 90]], np.float32), matrix), [[-90, 10, -20, 40]])
+    np.testing.assert_allclose(transform_boxes(np.array([[10, 20, 40, 90]], np.float32), matrix), [[-90, 10, -20, 40]])
 
 
 def unworn(pixels, rng, strongest):
@@ -107,7 +106,7 @@ def test_a_sample_depends_on_its_index_alone(scenes):
 
 def test_another_seed_gives_other_samples(scenes):
     other = FaceScenes(scenes.photos, scenes.crops, 96, seed=4, backgrounds=20)
-    assert not torch.equal(scenes[0]["picture"], other[0]["picture"])
+    assert not torch.equal(scenes[0]["image"], other[0]["image"])
 
 
 def test_every_kind_of_scene_has_its_form(scenes):
@@ -116,8 +115,8 @@ def test_every_kind_of_scene_has_its_form(scenes):
         sample = scenes[index]
         count = len(sample["boxes"])
         faces += int(sample["certain"].sum())
-        assert sample["picture"].shape == (3, 96, 96)
-        assert sample["picture"].dtype == torch.uint8
+        assert sample["image"].shape == (3, 96, 96)
+        assert sample["image"].dtype == torch.uint8
         assert sample["landmarks"].shape == (count, 10)
         assert sample["certain"].shape == (count,)
         assert (sample["boxes"][:, 2:] > sample["boxes"][:, :2]).all()
@@ -132,7 +131,7 @@ def test_scenes_without_faces_have_none(scenes):
 def test_salient_spots_are_blobs_outside_the_faces():
     photo = labelled(side=160)
     cv2.circle(photo.pixels, (130, 120), 6, (250, 250, 250), -1)
-    spots = salient_spots(LabelledPhoto("anna", photo.pixels, photo.boxes, photo.landmarks))
+    spots = find_blobs(LabeledPhoto("anna", photo.pixels, photo.boxes, photo.landmarks))
     assert spots.shape == (12, 3)
     assert np.abs(spots[:, :2] - (130, 120)).max(axis=1).min() < 3
     x, y = spots[:, 0], spots[:, 1]
@@ -141,7 +140,7 @@ def test_salient_spots_are_blobs_outside_the_faces():
 
 def test_a_jigsaw_keeps_all_squares():
     pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
-    mixed = jigsaw(pixels, 8, np.random.default_rng(1))
+    mixed = shuffle_tiles(pixels, 8, np.random.default_rng(1))
     assert mixed.shape == pixels.shape
     assert not np.array_equal(mixed, pixels)
     assert np.array_equal(np.sort(mixed, axis=None), np.sort(pixels, axis=None))
@@ -150,7 +149,7 @@ def test_a_jigsaw_keeps_all_squares():
 def test_collate_fills_up_with_entries_that_do_not_count(scenes):
     samples = [scenes[index] for index in range(6)]
     batch = collate(samples)
-    assert batch["pictures"].shape == (6, 3, 96, 96)
+    assert batch["images"].shape == (6, 3, 96, 96)
     counts = [len(sample["boxes"]) for sample in samples]
     assert (batch["kinds"] >= 0).sum(dim=1).tolist() == counts
     assert (batch["kinds"] == 1).sum(dim=1).tolist() == [int(sample["certain"].sum()) for sample in samples]
@@ -161,9 +160,9 @@ def test_collate_fills_up_with_entries_that_do_not_count(scenes):
 @given(st.integers(0, 10**6), st.integers(5, 90), st.integers(5, 90))
 def test_wear_keeps_size_and_format_and_never_gains_detail(seed, height, width):
     rng = np.random.default_rng(seed)
-    picture = rng.integers(0, 256, (height, width, 3), np.uint8)
-    worn, loss = Wear()(picture, rng, 3.0)
-    assert worn.shape == picture.shape
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    worn, loss = DetectorDegradation()(image, rng, 3.0)
+    assert worn.shape == image.shape
     assert worn.dtype == np.uint8
     assert 1 <= loss <= np.hypot(3, 3) + 1e-6
 
@@ -171,7 +170,7 @@ def test_wear_keeps_size_and_format_and_never_gains_detail(seed, height, width):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([32, 65]))
 def test_procedural_backgrounds_have_the_asked_size(seed, side):
-    pixels = procedural(side, np.random.default_rng(seed))
+    pixels = draw_pattern(side, np.random.default_rng(seed))
     assert pixels.shape == (side, side, 3)
     assert pixels.dtype == np.uint8
 
@@ -189,9 +188,9 @@ def test_boxes_follow_landmarks_under_any_similarity():
 
 def test_the_same_names_are_held_out_every_time():
     names = [f"person-{index}" for index in range(600)]
-    kept = [name for name in names if held_out(name, 12)]
+    kept = [name for name in names if is_held_out(name, 12)]
     assert 25 < len(kept) < 80
-    assert kept == [name for name in names if held_out(name, 12)]
+    assert kept == [name for name in names if is_held_out(name, 12)]
 
 
 @pytest.fixture
@@ -228,10 +227,10 @@ def test_mistakes_are_detections_that_touch_no_face(folder):
     photos = read_photos(folder / "labels.json", ["here/"])
     found = {"anna.png": [{"box": BOX.tolist()}, {"box": [2, 2, 12, 14]}], "nobody.png": [{"box": [0, 0, 5, 5]}]}
     (folder / "found.json").write_text(json.dumps(found))
-    mistakes = read_mistakes(folder / "found.json", photos)
-    assert {name: boxes.tolist() for name, boxes in mistakes.items()} == {"anna": [[2, 2, 12, 14]]}
+    false_positives = read_false_positives(folder / "found.json", photos)
+    assert {name: boxes.tolist() for name, boxes in false_positives.items()} == {"anna": [[2, 2, 12, 14]]}
     with pytest.raises(RecipeError, match="detections"):
-        read_mistakes(folder / "index.csv", photos)
+        read_false_positives(folder / "index.csv", photos)
 
 
 def test_missing_data_is_named(folder, tmp_path):

@@ -1,10 +1,10 @@
-"""Training the face detector: scenes, MultiBox loss, examination on scenes of faces it has never seen."""
+"""Training the face detector: its task, and the MultiBox loss. Validation scenes show people kept out of training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -12,22 +12,22 @@ import torch
 from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from revisage.boxes import without_overlaps
 from revisage.errors import RecipeError
 from revisage.evaluation.metrics.faces import DetectionEvaluator
 from revisage.models.checkpoint import Header
-from revisage.models.nets.retinaface import NetworkName, RetinaFace, anchors, preprocess, propose
+from revisage.models.nets.retinaface import NetworkName, RetinaFace, anchors, encode, preprocess, propose
 from revisage.training.config import Strict
 from revisage.training.distributed import World
-from revisage.training.embedded.multibox import multibox_loss
-from revisage.training.embedded.scenes.face_scenes import FaceScenes, SceneSample, collate
-from revisage.training.embedded.scenes.labelled_photos import (
-    LabelledPhoto,
+from revisage.training.embedded.face_scenes import FaceScenes, SceneSample, collate
+from revisage.training.embedded.labeled_photos import (
+    LabeledPhoto,
     fit_boxes,
-    held_out,
+    is_held_out,
     read_crops,
-    read_mistakes,
+    read_false_positives,
     read_photos,
 )
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
@@ -42,16 +42,16 @@ class DetectorConfig(Strict):
     Attributes:
         photos: JSON file with boxes and landmarks of whole photos.
         crops: CSV file with landmarks of aligned crops.
-        name_prefixes: beginnings of the paths to use, photos and crops, say the sources whose licence allows it.
-        side: of a training scene in pixels.
+        name_prefixes: beginnings of the paths to use, photos and crops, such as sources with a suitable licence.
+        size: of a training scene in pixels.
         network_name: body of the network.
-        mistakes: detections of an earlier network in the photos, ``{"name.jpg": [{"box"}]}``; those that are no true
-            face are shown often (hard negatives).
-        initial_weights: initial weights.
+        false_positives: detections of an earlier network in the photos, ``{"name.jpg": [{"box"}]}``; those that
+            are no true face are shown often (hard negatives).
+        initial_weights: a weights file.
         box, landmark: weights of these losses, that of the score being 1.
         negatives: hardest background anchors for each face anchor.
-        folds: one person in so many is kept out of the training and examined on.
-        examined: scenes in an examination.
+        folds: one person in so many is kept out of the training, for validation.
+        validation_scenes: number of scenes in a validation.
         backgrounds: made in advance, see :class:`FaceScenes`.
     """
 
@@ -59,15 +59,15 @@ class DetectorConfig(Strict):
     photos: Path
     crops: Path
     name_prefixes: tuple[str, ...] = ("",)
-    side: PositiveInt = 320
+    size: PositiveInt = 320
     network_name: NetworkName = "mobile0.25"
-    mistakes: Path | None = None
+    false_positives: Path | None = None
     initial_weights: Path | None = None
     box: NonNegativeFloat = 1.0
     landmark: NonNegativeFloat = 1.0
     negatives: NonNegativeFloat = 7.0
     folds: PositiveInt = 12
-    examined: PositiveInt = 192
+    validation_scenes: PositiveInt = 192
     backgrounds: NonNegativeInt = 1000
 
     def build(self, seed: int) -> DetectorTask:
@@ -84,17 +84,21 @@ class DetectorTask:
         load_initial_weights(self.network, config.initial_weights)
         photos = read_photos(config.photos, config.name_prefixes)
         crops = read_crops(config.crops, config.name_prefixes, fit_boxes(photos))
-        learnt, kept = [p for p in photos if self._learnt(p)], [p for p in photos if not self._learnt(p)]
-        if not learnt or not kept:
+        training, validation = self._split(photos)
+        if not training or not validation:
             raise RecipeError(f"{config.photos} has too few photos to keep one person in {config.folds} aside")
-        mistakes = read_mistakes(config.mistakes, learnt) if config.mistakes else None
-        own, others = [c for c in crops if self._learnt(c)], [c for c in crops if not self._learnt(c)]
-        self.dataset = FaceScenes(learnt, own, config.side, seed, mistakes, config.backgrounds)
-        self.examined = FaceScenes(kept, others, config.side, seed + 1, backgrounds=config.backgrounds // 5)
+        false_positives = read_false_positives(config.false_positives, training) if config.false_positives else None
+        training_crops, validation_crops = self._split(crops)
+        self.dataset = FaceScenes(training, training_crops, config.size, seed, false_positives, config.backgrounds)
+        self.validation_scenes = FaceScenes(
+            validation, validation_crops, config.size, seed + 1, backgrounds=config.backgrounds // 5
+        )
 
-    def _learnt(self, photo: LabelledPhoto) -> bool:
-        """Whether a person or motif is for training, in all pictures of it."""
-        return not held_out(photo.name, self.config.folds)
+    def _split(self, photos: list[LabeledPhoto]) -> tuple[list[LabeledPhoto], list[LabeledPhoto]]:
+        """Photos to train on and to validate on; all images of a person or motif are in one of them."""
+        held = [is_held_out(photo.name, self.config.folds) for photo in photos]
+        pairs = list(zip(photos, held, strict=True))
+        return [photo for photo, out in pairs if not out], [photo for photo, out in pairs if out]
 
     def collate(self, samples: list[SceneSample]) -> dict[str, Tensor]:
         """Stack the scenes; fewer faces are filled up."""
@@ -107,14 +111,14 @@ class DetectorTask:
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:  # noqa: ARG002
         """Its turn: the weighted terms of the MultiBox loss."""
-        pictures, extent = _network_input(batch["pictures"])
-        priors = anchors(*pictures.shape[-2:]).to(pictures.device)
+        images, extent = _network_input(batch["images"])
+        priors = anchors(*images.shape[-2:]).to(images.device)
         faces = {
             "boxes": batch["boxes"] / extent.repeat(2),
             "landmarks": batch["landmarks"] / extent.repeat(5),
             "kinds": batch["kinds"],
         }
-        terms = multibox_loss(self.network(pictures), priors, faces, negatives=self.config.negatives)
+        terms = multibox_loss(self.network(images), priors, faces, negatives=self.config.negatives)
         weights = {"score": 1.0, "box": self.config.box, "landmark": self.config.landmark}
         yield "detector", {name: weights[name] * term for name, term in terms.items()}
 
@@ -124,13 +128,13 @@ class DetectorTask:
         network.eval()
         results: list[tuple[Any, ...]] = []
         shown: list[NDArray[np.uint8]] = []
-        share = world.shard(self.config.examined)
+        share = world.shard(self.config.validation_scenes)
         for start in range(0, len(share), 16):
-            batch = collate([self.examined[index] for index in share[start : start + 16]])
-            for pixels, truth, found in zip(batch["pictures"], _truth(batch), _found(network, batch), strict=True):
+            batch = collate([self.validation_scenes[index] for index in share[start : start + 16]])
+            for pixels, truth, found in zip(batch["images"], _truth(batch), _found(network, batch), strict=True):
                 results.append((*truth, *found))
                 if len(shown) < 12:
-                    shown.append(drawn(pixels.permute(1, 2, 0).numpy(), *found))
+                    shown.append(draw_faces(pixels.permute(1, 2, 0).numpy(), *found))
         evaluator = DetectionEvaluator()
         for result in world.gather(results):
             evaluator.add(*result)
@@ -138,8 +142,8 @@ class DetectorTask:
 
     def image_grid(self, batch: dict[str, Tensor]) -> NDArray[np.uint8]:
         """Scenes with their true faces."""
-        scenes = zip(batch["pictures"], _truth(batch), strict=True)
-        shown = [drawn(pixels.permute(1, 2, 0).numpy(), boxes, points) for pixels, (boxes, points, _) in scenes]
+        scenes = zip(batch["images"], _truth(batch), strict=True)
+        shown = [draw_faces(pixels.permute(1, 2, 0).numpy(), boxes, points) for pixels, (boxes, points, _) in scenes]
         return _grid(shown[:12]) if len(shown) >= 4 else np.hstack(shown)
 
     def header(self) -> Header:
@@ -151,25 +155,25 @@ def _grid(shown: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.vstack([np.hstack(shown[row : row + 4]) for row in range(0, len(shown) - len(shown) % 4, 4)])
 
 
-def drawn(pixels: NDArray[np.uint8], boxes: Array, landmarks: Array) -> NDArray[np.uint8]:
-    """A copy of the picture with boxes and landmarks in it."""
-    picture = np.ascontiguousarray(pixels)
+def draw_faces(pixels: NDArray[np.uint8], boxes: Array, landmarks: Array) -> NDArray[np.uint8]:
+    """A copy of the image with boxes and landmarks in it."""
+    image = np.ascontiguousarray(pixels)
     for box, points in zip(boxes, landmarks, strict=True):
         x1, y1, x2, y2 = (round(float(value)) for value in box)
-        cv2.rectangle(picture, (x1, y1), (x2, y2), (0, 255, 0), 1)
+        cv2.rectangle(image, (x1, y1), (x2, y2), (0, 255, 0), 1)
         for x, y in points:
-            cv2.circle(picture, (round(float(x)), round(float(y))), 1, (255, 255, 0), -1)
-    return picture
+            cv2.circle(image, (round(float(x)), round(float(y))), 1, (255, 255, 0), -1)
+    return image
 
 
-def _network_input(pictures: Tensor) -> tuple[Tensor, Tensor]:
+def _network_input(images: Tensor) -> tuple[Tensor, Tensor]:
     """uint8 R, G, B -> (what the network takes, its width and height)."""
-    values = preprocess(pictures.float()).contiguous(memory_format=torch.channels_last)
+    values = preprocess(images.float()).contiguous(memory_format=torch.channels_last)
     return values, values.new_tensor([values.shape[-1], values.shape[-2]])
 
 
 def _truth(batch: dict[str, Tensor]) -> list[tuple[Array, Array, NDArray[np.bool_]]]:
-    """Boxes and landmarks of each picture and whether they count, without the filling."""
+    """Boxes and landmarks of each image and whether they count, without the filling."""
     entries = zip(batch["boxes"], batch["landmarks"], batch["kinds"], strict=True)
     return [
         (boxes[kinds >= 0].numpy(), points[kinds >= 0].reshape(-1, 5, 2).numpy(), kinds[kinds >= 0].numpy() == 1)
@@ -178,9 +182,9 @@ def _truth(batch: dict[str, Tensor]) -> list[tuple[Array, Array, NDArray[np.bool
 
 
 def _found(network: nn.Module, batch: dict[str, Tensor], score: float = 0.6) -> list[tuple[Array, Array]]:
-    """Boxes and landmarks of each picture, best first, after non-maximum suppression."""
-    pictures = batch["pictures"].to(next(network.parameters()).device).float()
-    proposals = propose(cast(RetinaFace, network), pictures.contiguous(memory_format=torch.channels_last))
+    """Boxes and landmarks of each image, best first, after non-maximum suppression."""
+    images = batch["images"].to(next(network.parameters()).device).float()
+    proposals = propose(cast(RetinaFace, network), images.contiguous(memory_format=torch.channels_last))
     found: list[tuple[Array, Array]] = []
     for boxes, scores, landmarks in zip(*proposals, strict=True):
         likely = (scores > score).nonzero().flatten()
@@ -188,3 +192,90 @@ def _found(network: nn.Module, batch: dict[str, Tensor], score: float = 0.6) -> 
         kept = without_overlaps(rows, values, 0.4)
         found.append((rows[kept], marks[kept]))
     return found
+
+
+POSITIVE = 0.35
+"""Overlap (IoU) from which an anchor stands for a face."""
+NEGATIVE = 0.30
+"""Overlap below which it stands for background; between the two it does not count."""
+COVERED = 0.3
+"""Share of an anchor inside an uncertain face from which it does not count as background."""
+
+
+class Matches(NamedTuple):
+    """What each of A anchors of N images has to say.
+
+    Attributes:
+        face: (N, A) index of the face that the anchor stands for; any value where it stands for none.
+        positive: (N, A) bool, stands for a face.
+        negative: (N, A) bool, stands for background.
+    """
+
+    face: Tensor
+    positive: Tensor
+    negative: Tensor
+
+
+def corners(priors: Tensor) -> Tensor:
+    """(A, 4) center and size -> x1, y1, x2, y2."""
+    return torch.cat([priors[:, :2] - priors[:, 2:] / 2, priors[:, :2] + priors[:, 2:] / 2], dim=1)
+
+
+def match(boxes: Tensor, kinds: Tensor, priors: Tensor) -> Matches:
+    """Divide the anchors among faces and background; every face gets at least its best anchor.
+
+    Args:
+        boxes: (N, F, 4) x1, y1, x2, y2 in the units of ``priors``.
+        kinds: (N, F) 1 a face, 0 uncertain, -1 no entry.
+        priors: (A, 4) anchors, center and size.
+    """
+    cells = corners(priors)
+    overlap = torch.minimum(boxes[:, :, None, 2:], cells[:, 2:]) - torch.maximum(boxes[:, :, None, :2], cells[:, :2])
+    shared = overlap.clamp_(min=0).prod(dim=-1)  # (N, F, A)
+    own = priors[:, 2:].prod(dim=1)
+    sizes = (boxes[..., 2:] - boxes[..., :2]).prod(dim=-1, keepdim=True)
+    iou = shared / (sizes + own - shared).clamp(min=1e-12)
+    covered = ((shared / own) * (kinds == 0)[..., None]).amax(dim=1) > COVERED
+
+    iou = iou.masked_fill((kinds != 1)[..., None], -1.0)
+    best_anchor = iou.argmax(dim=2)
+    # Anchors are given to their best face, except that each face may first claim its own best anchor.
+    claims = torch.zeros_like(iou).scatter_(2, best_anchor[..., None], 2.0).masked_fill_((kinds != 1)[..., None], 0.0)
+    value, face = (iou + claims).max(dim=1)
+    return Matches(face, value >= POSITIVE, (value < NEGATIVE) & ~covered)
+
+
+def multibox_loss(
+    outputs: tuple[Tensor, Tensor, Tensor],
+    priors: Tensor,
+    batch: dict[str, Tensor],
+    *,
+    negatives: float = 7.0,
+) -> dict[str, Tensor]:
+    """Unweighted terms, each a mean over the anchors that stand for faces.
+
+    Classification: cross-entropy of all positive and of the ``negatives`` times as many hardest negative anchors of the
+    whole batch (so that images without faces count as well). Boxes and landmarks: smooth L1 with a short quadratic
+    part, because landmarks have to be exact to a fraction of an anchor's offset unit.
+
+    Args:
+        outputs: boxes (N, A, 4), logits (N, A, 2), landmarks (N, A, 10) of the network in phase "train".
+        priors: (A, 4) anchors.
+        batch: ``boxes`` (N, F, 4) and ``landmarks`` (N, F, 10) in the units of ``priors``, ``kinds`` (N, F).
+        negatives: hardest negatives for each positive.
+    """
+    boxes, logits, landmarks = (output.float() for output in outputs)
+    matches = match(batch["boxes"], batch["kinds"], priors)
+    row, anchor = matches.positive.nonzero(as_tuple=True)
+    face = matches.face[row, anchor]
+    count = max(len(row), 1)
+
+    entropy = F.cross_entropy(logits.flatten(0, 1), matches.positive.flatten().long(), reduction="none")
+    background = entropy[matches.negative.flatten()]
+    hardest = background.topk(min(int(negatives * count), len(background))).values
+    target_boxes, target_landmarks = encode(batch["boxes"][row, face], batch["landmarks"][row, face], priors[anchor])
+    return {
+        "score": (entropy[matches.positive.flatten()].sum() + hardest.sum()) / count,
+        "box": F.smooth_l1_loss(boxes[row, anchor], target_boxes, reduction="sum", beta=0.2) / count,
+        "landmark": F.smooth_l1_loss(landmarks[row, anchor], target_landmarks, reduction="sum", beta=0.2) / count,
+    }

@@ -11,7 +11,7 @@ import numpy as np
 
 from revisage.files import atomic_write
 from revisage.training.data.components import NAMES, PUBLISHED_SIZE, Components
-from revisage.training.embedded.scenes.labelled_photos import POINTS
+from revisage.training.embedded.labeled_photos import POINTS
 from revisage.training.prepare.classic import components_at_512
 from revisage.training.prepare.quality import Measures
 from revisage.training.prepare.records import FaceRecord, PhotoRecord

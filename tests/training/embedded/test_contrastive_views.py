@@ -5,8 +5,15 @@ import pytest
 from revisage.errors import RecipeError
 from revisage.training.data.crops import Crop
 from revisage.training.data.degradations.recipes import build_degradation, build_step
-from revisage.training.embedded.changed_faces import drawn_change, exchanged, moved
-from revisage.training.embedded.face_views import FaceViews, covered, misaligned, restorations
+from revisage.training.embedded.contrastive_views import (
+    ContrastiveViews,
+    displace_features,
+    draw_identity_change,
+    erase,
+    group_by_key,
+    misalign,
+    swap_features,
+)
 
 SIDE = 64
 
@@ -21,7 +28,7 @@ def crop(seed, side=SIDE):
 
 
 def views(restored=None, color_steps=(), degradations=((),), crops=None):
-    return FaceViews(
+    return ContrastiveViews(
         [crop(seed) for seed in range(4)] if crops is None else crops,
         restored or {},
         size=SIDE,
@@ -37,7 +44,7 @@ def distance(a, b):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_change_changes_a_face_the_same_way_each_time(seed):
-    change = drawn_change(face(1), np.random.default_rng(seed))
+    change = draw_identity_change(face(1), np.random.default_rng(seed))
     before = face(0)
     after = change(before)
     assert after.shape == before.shape
@@ -52,22 +59,25 @@ def test_a_change_changes_a_face_the_same_way_each_time(seed):
 def test_a_displacement_has_the_asked_deviation():
     """A ramp that rises by one a pixel shows how far each place came from."""
     ramp = np.repeat(np.linspace(0, 1, 512, dtype=np.float32)[None, :, None], 512, 0).repeat(3, 2)
-    shifts = [(moved(512, 8.0, np.random.default_rng(seed))(ramp) - ramp)[64:448, 64:448] * 511 for seed in range(6)]
+    shifts = [
+        (displace_features(512, 8.0, np.random.default_rng(seed))(ramp) - ramp)[64:448, 64:448] * 511
+        for seed in range(6)
+    ]
     assert np.std(shifts) == pytest.approx(8.0, rel=0.35)  # between the places that are drawn it is less
 
 
 def test_displacements_are_those_of_512_pixels_at_any_size():
-    field = moved(128, 8.0, np.random.default_rng(0))
-    large = moved(512, 8.0, np.random.default_rng(0))
-    picture = face(0, 512)
-    shrunk = cv2.resize(large(picture), (128, 128), interpolation=cv2.INTER_AREA)
-    before = cv2.resize(picture, (128, 128), interpolation=cv2.INTER_AREA)
+    field = displace_features(128, 8.0, np.random.default_rng(0))
+    large = displace_features(512, 8.0, np.random.default_rng(0))
+    image = face(0, 512)
+    shrunk = cv2.resize(large(image), (128, 128), interpolation=cv2.INTER_AREA)
+    before = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA)
     assert np.abs(field(before) - shrunk).mean() < 0.3 * np.abs(before - shrunk).mean()
 
 
-def test_exchanged_features_leave_the_border_and_take_the_colours():
+def test_exchanged_features_leave_the_border_and_take_the_colors():
     before = face(0, 128)
-    after = exchanged(face(1, 128) * 0.2, np.random.default_rng(0))(before)
+    after = swap_features(face(1, 128) * 0.2, np.random.default_rng(0))(before)
     changed = np.abs(after - before).max(2) > 1e-4
     assert changed.any()
     assert not changed[:20].any()
@@ -107,7 +117,7 @@ def test_restored_versions_are_shown():
     assert min(brightness) < 0.3
 
 
-def test_colours_are_done_to_every_view():
+def test_colors_are_done_to_every_view():
     gray = views(color_steps=[{"step": "gray"}])
     for view in gray[0]["views"]:
         if not (view[0] - view[1]).abs().max() < 1e-5:  # but what covers it comes later
@@ -116,13 +126,13 @@ def test_colours_are_done_to_every_view():
 
 def test_misaligned_faces_move_little():
     before = face(0, 128)
-    after = misaligned(before, np.random.default_rng(0))
+    after = misalign(before, np.random.default_rng(0))
     assert 0 < np.abs(after - before).mean() < 0.1
 
 
 def test_what_covers_a_face_is_a_small_rectangle():
     before = face(0, 128)
-    after = covered(before, np.random.default_rng(0))
+    after = erase(before, np.random.default_rng(0))
     changed = np.abs(after - before).max(2) > 1e-4
     rows, columns = changed.any(1).sum(), changed.any(0).sum()
     assert 0 < changed.sum() <= rows * columns < 0.1 * 128**2
@@ -131,6 +141,6 @@ def test_what_covers_a_face_is_a_small_rectangle():
 
 def test_folders_of_restorations_hold_the_same_names():
     folders = [[crop(0), crop(1)], [crop(0), crop(1)]]
-    assert {name: len(found) for name, found in restorations(folders).items()} == {"face0": 2, "face1": 2}
+    assert {name: len(found) for name, found in group_by_key(folders).items()} == {"face0": 2, "face1": 2}
     with pytest.raises(RecipeError, match=r"task\.restored holds face1"):
-        restorations([folders[0], folders[1][:1]])
+        group_by_key([folders[0], folders[1][:1]])

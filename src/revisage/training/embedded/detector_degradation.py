@@ -21,8 +21,8 @@ SHRINK = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR)
 _BANK_SIZE = 1 << 21
 
 
-class Wear:
-    """Degrades pictures.
+class DetectorDegradation:
+    """Degrades images.
 
     Args:
         seed: of the bank of noise that is drawn once; taking parts of it is far quicker than drawing anew.
@@ -32,54 +32,54 @@ class Wear:
         bank = np.random.default_rng((seed, 77)).standard_normal(_BANK_SIZE, dtype=np.float32)
         self._bank = np.clip(bank * 32, -127, 127).astype(np.int8)  # 1/32 of a standard deviation a level
 
-    def __call__(self, picture: Pixels, rng: np.random.Generator, strongest: float = 3.0) -> tuple[Pixels, float]:
+    def __call__(self, image: Pixels, rng: np.random.Generator, strongest: float = 3.0) -> tuple[Pixels, float]:
         """Degrade (H, W, 3) uint8 RGB; ``strongest`` bounds the loss of resolution.
 
         Returns:
-            The picture, same size, and by how much its finest details have grown (1: none lost).
+            The image, same size, and by how much its finest details have grown (1: none lost).
         """
         if rng.random() < 0.12:
-            return picture, 1.0
-        height, width = picture.shape[:2]
+            return image, 1.0
+        height, width = image.shape[:2]
         loss = 1.0
         if rng.random() < 0.5:
-            picture, loss = blurred(picture, rng, strongest)
+            image, loss = blur(image, rng, strongest)
         if rng.random() < 0.5:
             factor = strongest ** rng.random()
             size = max(round(width / factor), 4), max(round(height / factor), 4)
-            picture = np.asarray(cv2.resize(picture, size, interpolation=int(rng.choice(SHRINK))), np.uint8)
+            image = np.asarray(cv2.resize(image, size, interpolation=int(rng.choice(SHRINK))), np.uint8)
             loss = float(np.hypot(loss, factor)) if loss > 1 else factor
         if rng.random() < 0.6:
-            picture = toned(picture, rng)
+            image = adjust_tone(image, rng)
         if rng.random() < 0.55:
-            picture = self.noisy(picture, rng, 25 * rng.random() ** 1.5 + 1)
+            image = self.add_noise(image, rng, 25 * rng.random() ** 1.5 + 1)
         if rng.random() < 0.65:
-            picture = jpeg(picture, int(rng.integers(20, 96)))
-        if picture.shape[:2] != (height, width):
+            image = jpeg(image, int(rng.integers(20, 96)))
+        if image.shape[:2] != (height, width):
             method = int(rng.choice(ENLARGE))
-            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.uint8)
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
         if rng.random() < 0.08:
-            picture = scratched(picture, rng)
+            image = scratch(image, rng)
         if rng.random() < 0.2:
-            picture = jpeg(self.noisy(picture, rng, 4 * rng.random()), int(rng.integers(60, 96)))
-        return picture, loss
+            image = jpeg(self.add_noise(image, rng, 4 * rng.random()), int(rng.integers(60, 96)))
+        return image, loss
 
-    def noisy(self, picture: Pixels, rng: np.random.Generator, sigma: float) -> Pixels:
+    def add_noise(self, image: Pixels, rng: np.random.Generator, sigma: float) -> Pixels:
         """Add Gaussian noise of ``sigma`` levels; in a third of the cases the same in all channels."""
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         channels = 1 if rng.random() < 1 / 3 else 3
         count = height * width * channels
         start = int(rng.integers(0, max(_BANK_SIZE - count, 1)))
         noise = np.resize(self._bank[start : start + count], (height, width, channels))
-        return np.clip(picture + noise * np.float32(sigma / 32), 0, 255).astype(np.uint8)
+        return np.clip(image + noise * np.float32(sigma / 32), 0, 255).astype(np.uint8)
 
 
-def blurred(picture: Pixels, rng: np.random.Generator, strongest: float) -> tuple[Pixels, float]:
-    """Gaussian, defocus or motion blur -> (picture, growth of details); the growth stays below ``strongest``."""
+def blur(image: Pixels, rng: np.random.Generator, strongest: float) -> tuple[Pixels, float]:
+    """Gaussian, defocus or motion blur -> (image, growth of details); the growth stays below ``strongest``."""
     growth = strongest ** rng.random()
     kind = rng.random()
     if kind < 0.6:
-        return np.asarray(cv2.GaussianBlur(picture, (0, 0), growth / 2), np.uint8), growth
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), growth / 2), np.uint8), growth
     length = max(round(1.5 * growth), 2)
     if kind < 0.8:
         kernel = np.zeros((2 * length + 1, 2 * length + 1), np.float32)
@@ -90,42 +90,42 @@ def blurred(picture: Pixels, rng: np.random.Generator, strongest: float) -> tupl
         end = length * np.cos(angle), length * np.sin(angle)
         first, last = (tuple(round(float(length + sign * value)) for value in end) for sign in (-1, 1))
         cv2.line(kernel, first, last, 1.0, 1, cv2.LINE_AA)
-    return np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum()), np.uint8), growth
+    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8), growth
 
 
-def toned(picture: Pixels, rng: np.random.Generator) -> Pixels:
-    """Gray, sepia or a colour cast, then another brightness, contrast and gamma (down to very dark)."""
+def adjust_tone(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Gray, sepia or a color cast, then another brightness, contrast and gamma (down to very dark)."""
     kind = rng.random()
     if kind < 0.35:
         mix = SEPIA if kind < 0.08 else GRAY
-        picture = np.asarray(cv2.transform(picture, mix), np.uint8)
+        image = np.asarray(cv2.transform(image, mix), np.uint8)
     levels = np.arange(256, dtype=np.float32) / 255
     gamma = float(np.exp(rng.normal(0, 0.35)))
     gain = rng.uniform(0.15, 0.6) if rng.random() < 0.25 else rng.uniform(0.7, 1.3)
     cast = rng.normal(1, 0.08, 3) if kind > 0.35 else np.ones(3)
     offset = rng.uniform(-0.1, 0.2) if rng.random() < 0.4 else 0.0
     curve = (levels[:, None] ** gamma * gain * cast + offset) * 255
-    return np.asarray(cv2.LUT(picture, np.clip(curve, 0, 255).astype(np.uint8)[None]), np.uint8)
+    return np.asarray(cv2.LUT(image, np.clip(curve, 0, 255).astype(np.uint8)[None]), np.uint8)
 
 
-def jpeg(picture: Pixels, quality: int) -> Pixels:
+def jpeg(image: Pixels, quality: int) -> Pixels:
     """Through a JPEG encoder and back. The channel order is of no account here: luma weights differ a little."""
-    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise ValueError(f"no JPEG of a picture of shape {picture.shape}")
+        raise ValueError(f"no JPEG of an image of shape {image.shape}")
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
-def scratched(picture: Pixels, rng: np.random.Generator) -> Pixels:
+def scratch(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Thin bright or dark lines and spots, as on old prints."""
-    picture = picture.copy()
-    height, width = picture.shape[:2]
+    image = image.copy()
+    height, width = image.shape[:2]
     for _ in range(int(rng.integers(2, 12))):
         level = float(rng.choice((rng.uniform(0, 60), rng.uniform(190, 255))))
         x, y = int(rng.integers(width)), int(rng.integers(height))
         if rng.random() < 0.5:
             end = int(x + rng.normal(0, width / 12)), int(y + rng.normal(0, height / 2))
-            cv2.line(picture, (x, y), end, (level, level, level), 1, cv2.LINE_AA)
+            cv2.line(image, (x, y), end, (level, level, level), 1, cv2.LINE_AA)
         else:
-            cv2.circle(picture, (x, y), int(rng.integers(1, 4)), (level, level, level), -1, cv2.LINE_AA)
-    return picture
+            cv2.circle(image, (x, y), int(rng.integers(1, 4)), (level, level, level), -1, cv2.LINE_AA)
+    return image

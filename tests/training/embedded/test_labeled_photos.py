@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from revisage.errors import RecipeError
-from revisage.training.embedded.scenes.labelled_photos import (
+from revisage.training.embedded.labeled_photos import (
     POINTS,
     BoxFromLandmarks,
     read_crops,
-    read_mistakes,
+    read_false_positives,
     read_photos,
 )
 
@@ -52,11 +52,11 @@ def test_a_photo_without_faces_is_one(folder):
 
 
 @pytest.mark.parametrize("name", ["../outside.png", "x/../../outside.png", "{parent}/outside.png"])
-def test_a_list_names_pictures_of_its_own_folder_only(folder, name):
+def test_a_list_names_images_of_its_own_folder_only(folder, name):
     name = name.format(parent=folder.parent)
-    with pytest.raises(RecipeError, match="a list names pictures of its own folder only"):
+    with pytest.raises(RecipeError, match="a list names images of its own folder only"):
         photos(folder, {name: {"faces": [FACE]}})
-    with pytest.raises(RecipeError, match="a list names pictures of its own folder only"):
+    with pytest.raises(RecipeError, match="a list names images of its own folder only"):
         crops(folder, f"{HEADER}\n{name},{','.join('1234567890')}\n")
 
 
@@ -121,10 +121,10 @@ def test_a_list_that_is_no_text_is_refused(folder):
 def test_detections_that_are_none_are_refused(folder, content):
     (folder / "found.json").write_text(content)
     with pytest.raises(RecipeError, match=r"found\.json"):
-        read_mistakes(folder / "found.json", photos(folder, {"a.png": {"faces": [FACE]}}))
+        read_false_positives(folder / "found.json", photos(folder, {"a.png": {"faces": [FACE]}}))
 
 
 def test_boxes_that_touch_no_face_are_mistakes(folder):
     (folder / "found.json").write_text(json.dumps({"a.jpg": [{"box": [1, 1, 3, 3]}, {"box": [12, 12, 15, 15]}]}))
-    found = read_mistakes(folder / "found.json", photos(folder, {"a.png": {"faces": [FACE]}}))
+    found = read_false_positives(folder / "found.json", photos(folder, {"a.png": {"faces": [FACE]}}))
     assert found["a"].tolist() == [[12, 12, 15, 15]]

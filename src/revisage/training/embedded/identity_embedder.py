@@ -25,7 +25,7 @@ from revisage.training.config import Strict
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, StepSettings
 from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
-from revisage.training.embedded.face_views import FaceViews, restorations
+from revisage.training.embedded.contrastive_views import ContrastiveViews, group_by_key
 from revisage.training.losses.contrastive import supervised_contrastive_loss
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.networks import constructor_arguments, load_initial_weights
@@ -58,7 +58,7 @@ class IdentityEmbedderConfig(Strict):
         network: what is trained.
         initial_weights: initial weights.
         temperature: of the loss.
-        validation: name -> pairs of pictures of the same people.
+        validation: name -> pairs of images of the same people.
     """
 
     kind: Literal["identity_embedder"]
@@ -86,9 +86,9 @@ class IdentityEmbedderTask:
         self.config = config
         self.network = config.network.build()
         load_initial_weights(self.network, config.initial_weights)
-        self.dataset = FaceViews(
+        self.dataset = ContrastiveViews(
             read_crops(config.crops, config.name_prefixes),
-            restorations([read_crops([folder], config.name_prefixes) for folder in config.restored]),
+            group_by_key([read_crops([folder], config.name_prefixes) for folder in config.restored]),
             size=CANVAS,
             color_steps=config.color_steps,
             degradations=config.degradation,
@@ -109,13 +109,13 @@ class IdentityEmbedderTask:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module, world: World) -> ValidationResult:
-        """For every set of pairs, how well both pictures of a person are told from pictures of two people."""
+        """For every set of pairs, how well both images of a person are told from images of two people."""
         network.eval()
         figures: dict[str, float] = {}
         for name, pairs in self.config.validation.items():
             items = read_pairs(pairs, CANVAS)
             share = [items[place] for place in world.shard(len(items))]
-            found = world.gather([tuple(_embedded(network, picture) for picture in pair) for pair in share])
+            found = world.gather([tuple(_embedded(network, image) for image in pair) for pair in share])
             figures |= {f"{name}/{key}": value for key, value in _figures(found).items()}
         return ValidationResult(figures)
 
@@ -128,9 +128,9 @@ class IdentityEmbedderTask:
         return image_grid(*batch["views"].unbind(1))
 
 
-def _embedded(network: nn.Module, picture: RGB8) -> Tensor:
+def _embedded(network: nn.Module, image: RGB8) -> Tensor:
     device = next(network.parameters()).device
-    return network(to_tensor([to_float(picture)]).to(device))[0].cpu()
+    return network(to_tensor([to_float(image)]).to(device))[0].cpu()
 
 
 def _figures(pairs: list[Any]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import torch
 from revisage.errors import RecipeError
 from revisage.models.build import build
 from revisage.training.distributed import World
-from revisage.training.embedded.descriptor import IdentityEmbedderConfig
+from revisage.training.embedded.identity_embedder import IdentityEmbedderConfig
 from revisage.training.loop import train
 from revisage.training.recipe import Recipe
 from revisage.training.task import Progress
@@ -37,7 +37,7 @@ def test_a_few_steps_lower_the_loss(settings):
 
 
 def test_the_first_two_views_of_a_sample_are_partners(settings):
-    """A network that knows each view of a pair by its colour has no loss to speak of; one that swaps them has."""
+    """A network that knows each view of a pair by its color has no loss to speak of; one that swaps them has."""
     task = IdentityEmbedderConfig.model_validate(settings | {"temperature": 0.05}).build(seed=0)
 
     class Colours(torch.nn.Module):
@@ -46,14 +46,14 @@ def test_the_first_two_views_of_a_sample_are_partners(settings):
 
     task.network = Colours()
     plain = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
-    colours = plain[None, :, :, None, None].expand(-1, -1, -1, 8, 8)
-    ((_, right),) = task.optimizer_steps({"views": colours}, Progress(0, 0))
-    ((_, wrong),) = task.optimizer_steps({"views": colours[:, [0, 2, 1, 3]]}, Progress(0, 0))
+    colors = plain[None, :, :, None, None].expand(-1, -1, -1, 8, 8)
+    ((_, right),) = task.optimizer_steps({"views": colors}, Progress(0, 0))
+    ((_, wrong),) = task.optimizer_steps({"views": colors[:, [0, 2, 1, 3]]}, Progress(0, 0))
     assert right["contrastive"] < 1e-3
     assert wrong["contrastive"] > 10
 
 
-def test_an_examination_compares_pictures_of_the_same_and_of_different_people(settings):
+def test_an_examination_compares_images_of_the_same_and_of_different_people(settings):
     task = IdentityEmbedderConfig.model_validate(settings).build(seed=0)
     found = task.validate(task.network, World()).metrics
     assert found["pairs/same"] == pytest.approx(1)  # each is compared with itself

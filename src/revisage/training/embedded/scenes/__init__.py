@@ -1,1 +1,0 @@
-"""Scenes with known faces, for training a detector."""
