@@ -106,8 +106,8 @@ def config(tmp_path):
     names = [f"{point}_{axis}" for point in ("eye1", "eye2", "nose", "mouth1", "mouth2") for axis in "xy"]
     (tmp_path / "index.csv").write_text(f"file,{','.join(names)}\n")
     return DetectorConfig(
-        kind="detector", photos=tmp_path / "labels.json", crops=tmp_path / "index.csv", size=96, folds=2, validation_scenes=16,
-        backgrounds=20,
+        kind="detector", photos=tmp_path / "labels.json", crops=tmp_path / "index.csv", size=96, folds=2,
+        validation_scenes=16, backgrounds=20,
     )  # fmt: skip
 
 
