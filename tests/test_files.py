@@ -10,8 +10,9 @@ import torch
 from revisage.errors import ImageError, InputError, MissingWeightsError, RecipeError
 from revisage.files import atomic_write, safe_read
 from revisage.images import read_image
+from revisage.models.build import read_state
 from revisage.models.checkpoint import read_weights, save_weights
-from revisage.models.torch_pickle import read_torch_weights, save_torch_weights
+from revisage.models.torch_pickle import save_torch_weights
 from revisage.training.data.crops import read_crop
 from revisage.training.data.sources import TarSource
 from revisage.training.recipe import read_recipe
@@ -42,7 +43,7 @@ def test_a_device_without_end_is_refused(read, error):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX only")
-@pytest.mark.parametrize("read", [read_weights, read_torch_weights])
+@pytest.mark.parametrize("read", [read_weights, read_state])
 def test_a_pipe_holds_no_weights(pipe, read):
     with pytest.raises(MissingWeightsError, match="pipe"):
         read(pipe)

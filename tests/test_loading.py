@@ -285,9 +285,10 @@ def test_an_architecture_that_cannot_be_is_refused(tmp_path, architecture, messa
         loading.load(path, architecture=architecture)
 
 
-def test_files_of_another_kind_are_refused_by_their_names(tmp_path):
-    (tmp_path / "photo.jpg").touch()
-    with pytest.raises(UnknownModelError, match=r"weights files end in \.safetensors, \.pth"):
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0photo", b"hello"])
+def test_files_of_another_kind_are_refused_by_their_content(tmp_path, content):
+    (tmp_path / "photo.jpg").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"photo\.jpg is not a whole PyTorch file, nor safetensors or ONNX"):
         loading.load(tmp_path / "photo.jpg")
 
 

@@ -21,10 +21,9 @@ from revisage.images import read, read_image, write_image
 from revisage.jobs.store import Entry, open_store
 from revisage.models import download
 from revisage.models.architectures import detect_architecture
-from revisage.models.build import build, construct_empty, read_checkpoint
+from revisage.models.build import build, construct_empty, read_checkpoint, read_state
 from revisage.models.checkpoint import Header, read_weights
 from revisage.models.download import Partial, TransferError, receive
-from revisage.models.torch_pickle import read_torch_weights
 from revisage.training.data.components import read_components
 from revisage.training.data.sources import FolderSource, LmdbSource, TarSource
 from revisage.training.embedded.labeled_photos import BoxFromLandmarks, read_crops, read_false_positives, read_photos
@@ -77,7 +76,7 @@ def safetensors(data: bytes, folder: Path) -> None:
 
 def checkpoint(data: bytes, folder: Path) -> None:
     path = put(folder, "input.pth" if len(data) % 2 else "input.ckpt", data)
-    assert all(isinstance(value, torch.Tensor) for value in read_torch_weights(path).values())
+    assert all(isinstance(value, torch.Tensor) for value in read_state(path).values())
     build(path)
 
 

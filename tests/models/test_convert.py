@@ -3,7 +3,7 @@ import torch
 
 from revisage import loading
 from revisage.errors import CheckpointError, InputError
-from revisage.models.build import read_checkpoint
+from revisage.models.build import read_checkpoint, read_state
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.convert import convert
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
@@ -12,7 +12,6 @@ from revisage.models.nets.gfpgan_fir import GFPGANBilinear
 from revisage.models.nets.restoration_unet import CoarseToFineUNet, RestorationUNet
 from revisage.models.nets.retinaface import RetinaFace
 from revisage.models.nets.stylegan2_fir import StyleGAN2GeneratorBilinear
-from revisage.models.torch_pickle import read_torch_weights
 
 SMALL = {"out_size": 32, "num_style_feat": 8, "num_mlp": 2, "narrow": 0.0625}
 
@@ -137,13 +136,12 @@ def test_files_are_replaced_only_on_request(tmp_path):
     with pytest.raises(InputError, match="exists already"):
         convert(source, source)
     convert(source, source, overwrite=True)
-    assert list(read_torch_weights(source)) == list(small().state_dict())
+    assert list(read_state(source)) == list(small().state_dict())
 
 
-@pytest.mark.parametrize(("source", "target"), [("a.pth", "b.onnx"), ("a.npz", "b.pth")])
-def test_other_kinds_of_file_are_refused(tmp_path, source, target):
-    with pytest.raises(InputError, match=r"\.(onnx|npz): weight"):
-        convert(tmp_path / source, tmp_path / target)
+def test_other_kinds_of_target_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"b\.onnx: weights are written as"):
+        convert(tmp_path / "a.pth", tmp_path / "b.onnx")
 
 
 def test_weights_that_are_no_numbers_are_not_converted(tmp_path):

@@ -99,7 +99,7 @@ def test_a_plain_pickle_is_no_file_of_weights(tmp_path, monkeypatch):
 def test_code_among_the_notes_of_a_lightning_run_is_refused(tmp_path):
     path = saved(tmp_path / "w.ckpt", {"state_dict": {}, "callbacks": Call(os.mkdir, "ran")})
     with pytest.raises(CheckpointError, match=r"would run posix\.mkdir|would run nt\.mkdir"):
-        unpickle(path, passed_over=("pytorch_lightning.",))
+        unpickle(path, stand_ins=True)
 
 
 def test_tuples_that_unfold_without_end_are_refused(tmp_path):

@@ -14,7 +14,7 @@ from torch import Tensor
 from revisage.errors import CheckpointError, InputError
 from revisage.models.architectures import ARCHITECTURES, lookalikes
 from revisage.models.build import construct_empty, read_checkpoint
-from revisage.models.checkpoint import SUFFIXES, Header, ParameterSet, check_finite, check_fit, save_weights
+from revisage.models.checkpoint import Header, ParameterSet, check_finite, check_fit, save_weights
 from revisage.models.torch_pickle import save_torch_weights
 
 TARGETS = (".safetensors", ".pth")
@@ -75,7 +75,7 @@ def convert(
     Args:
         source: a weights file.
         target: a ``.safetensors`` or ``.pth`` file; written whole or not at all.
-        parameter_set: which of two sets of weights, see ``read_torch_weights``.
+        parameter_set: which of two sets of weights, see ``read_state``.
         half: store float16.
         clean: convert GFPGANBilinear to GFPGANv1Clean, see ``to_clean``.
         architecture: decides between networks with the same keys, see ``detect_architecture``.
@@ -92,8 +92,6 @@ def convert(
         raise InputError(f"{target}: weights are written as {' or '.join(TARGETS)}")
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists already (--overwrite replaces it)")
-    if source.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{source}: weights files end in {', '.join(SUFFIXES)}")
     state, header = read_checkpoint(source, architecture, parameter_set)
     _check(state, header, source)
     if clean:

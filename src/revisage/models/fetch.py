@@ -13,7 +13,6 @@ from platformdirs import user_cache_path
 
 from revisage.errors import CheckpointError, MissingWeightsError, UnknownModelError
 from revisage.models.architectures import ARCHITECTURES
-from revisage.models.checkpoint import SUFFIXES
 from revisage.models.download import Progress, Remote, download, manual_download_hint
 from revisage.models.registry import MODELS
 
@@ -63,8 +62,6 @@ def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
         return fetch(str(model), offline=offline)
     path = Path(model)
     if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
-            raise UnknownModelError(f"{path}: weights files end in {', '.join(SUFFIXES)}")
         return path
     raise UnknownModelError(f"no model or file {str(model)!r}{_suggestion(path.name)}; `revisage models` lists all")
 

@@ -14,21 +14,18 @@ import pickletools
 import re
 import threading
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from revisage.errors import CheckpointError, MissingWeightsError
+from revisage.errors import CheckpointError
 from revisage.files import atomic_write
-from revisage.models.checkpoint import ONNX, ParameterSet, read_onnx_weights, read_weights, to_stored
+from revisage.models.checkpoint import ParameterSet, to_stored
 
 if TYPE_CHECKING:
     import torch
-
-_TRAINERS = ("pytorch_lightning.", "lightning.", "omegaconf.")
-"""Packages whose objects lie beside the weights in ``.ckpt`` files: notes of a training run, not looked at."""
-_TRAINING_ONLY = re.compile(r"loss\.|vqvae\.quantize\.utility_counter$")
-"""Keys of a Lightning module that wraps a RestoreFormer which are no weights of the network."""
 
 Allowed: TypeAlias = Sequence[tuple[Callable[..., Any], str]]
 """What stands in for names in a pickle: (function or class, full name)."""
@@ -41,49 +38,39 @@ _PLAIN = re.compile(
     r"|torch\.b?(float|int|uint|complex)\d+(_e\dm\d(fn|fnuz|uz)?)?|torch\.bool"
 )
 """Names that a pickle of tensors, numbers and texts needs."""
+_DANGEROUS = re.compile(
+    r"(os|posix|nt|sys|subprocess|importlib|ctypes|socket|shutil|runpy|pty|code|codeop|pickle|marshal)\.|torch\.hub\."
+)
+"""Names that no file of weights has a reason to hold, not even unused."""
+_CLASS = re.compile(
+    r"(.*\.)?_?[A-Z]\w*|copy_?reg\._reconstructor|collections\.defaultdict|datetime\.\w+|functools\.partial"
+    r"|numpy\.(_?core\.multiarray\.(scalar|_reconstruct)|dtype|ndarray)|(__builtin__|builtins)\.(frozenset|slice|range)"
+)
+"""Names of classes (capitalised, or known), which pickles call to make values; functions they call to do things."""
 _PICKLES = 5
 """Pickles in a file of the older form: mark, version, system, content, names of the storages."""
 _STEPS = 1_000_000
 _TEXT = 64
 _LOCK = threading.Lock()
+_Entry: TypeAlias = tuple[int, str | None]
+"""Size of a value on the stack of a pickle, and the name of the class or function that it is or comes from."""
 
 
-class _Inert:
-    """Stands in for an object of a package whose notes are not looked at; keeps nothing and does nothing."""
+class _StandIn:
+    """Takes the place of an object whose class is not loaded; keeps nothing and does nothing."""
 
     def __init__(self, *values: object, **named: object) -> None:
         pass
 
+    def __setstate__(self, state: object) -> None:
+        pass
 
-def read_torch_weights(path: Path, parameter_set: ParameterSet | None = None) -> dict[str, torch.Tensor]:
-    """Read the weights of a PyTorch file -> flat state dict on the CPU; large files are mapped, not read.
 
-    Understood are ``{"params_ema": weights, "params": weights}``, either alone, ``{"state_dict": weights, ...}`` and
-    plain state dicts. Keys lose a leading ``module.`` (of parallel training); those of a Lightning module that wraps a
-    network as ``vqvae`` lose that; its losses (``loss.``) and its count of dictionary entries in use are dropped.
+class _MappingStandIn:
+    """Takes the place of an object that is used like a dictionary: a plain one."""
 
-    Args:
-        path: a file that ``torch.save`` wrote, in its present or its older form.
-        parameter_set: which of two sets; None: the averaged one, "params_ema", where there is one.
-
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: not a whole PyTorch file, or one that holds anything but tensors under names (such a file is
-            never unpickled), or not the set asked for.
-    """
-    if not path.is_file():
-        raise MissingWeightsError(f"no weights file at {path}")
-    weights = _weights(unpickle(path, passed_over=_TRAINERS), path, parameter_set)
-    odd = [(key, value) for key, value in weights.items() if not _is_weight(key, value)]
-    if odd:
-        key, value = odd[0]
-        raise CheckpointError(f"{path} is not a dictionary of weights: {key!r} is a {type(value).__name__}, no tensor")
-    if not weights:
-        raise CheckpointError(f"{path} holds no weights")
-    for key, value in weights.items():
-        if value.nbytes > value.untyped_storage().nbytes():  # one number that is repeated without end, say
-            raise CheckpointError(f"{path} is refused: it holds fewer numbers than {key} has")
-    return plain_keys({key: value.detach() for key, value in weights.items()})
+    def __new__(cls, *_: object) -> Any:
+        return OrderedDict()
 
 
 def save_torch_weights(
@@ -111,76 +98,48 @@ def save_torch_weights(
         torch.save({parameter_set: tensors} if parameter_set else tensors, temporary)
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """The weights of a ``.safetensors``, exported ``.onnx`` or ``torch.save`` file, see ``read_torch_weights``.
-
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: it is damaged, or holds anything but tensors under names.
-    """
-    if path.suffix.lower() == ONNX:
-        return read_onnx_weights(path)[0]
-    return read_weights(path)[0] if path.suffix.lower() == ".safetensors" else read_torch_weights(path)
-
-
-def plain_keys(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors without the prefixes of parallel and Lightning training, see ``read_torch_weights``."""
-    plain = {key.removeprefix("module."): value for key, value in state.items()}
-    if any(key.startswith("vqvae.") for key in plain):
-        plain = {key.removeprefix("vqvae."): value for key, value in plain.items() if not _TRAINING_ONLY.match(key)}
-    return plain
-
-
-def _weights(content: object, path: Path, parameter_set: ParameterSet | None) -> Mapping[Any, Any]:
-    """The dictionary of tensors inside a file's content."""
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a dictionary of weights")
-    sets = {name: content[name] for name in ("params_ema", "params") if isinstance(content.get(name), Mapping)}
-    if parameter_set and parameter_set not in sets:
-        held = " and ".join(sets) or "one unnamed set"
-        raise CheckpointError(f"{path} has no weights named {parameter_set}; it holds {held}")
-    if sets:
-        return sets[parameter_set or next(iter(sets))]
-    inner = content.get("state_dict")
-    return inner if isinstance(inner, Mapping) else content
-
-
-def _is_weight(key: object, value: object) -> bool:
-    import torch
-
-    return isinstance(key, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided
-
-
-def unpickle(path: Path, allowed: Allowed = (), passed_over: tuple[str, ...] = ()) -> Any:
-    """What ``torch.save`` wrote into a file, in its present or its older form; tensors on the CPU.
+def unpickle(path: Path, allowed: Allowed = (), *, stand_ins: bool = False) -> Any:
+    """Read a file that ``torch.save`` wrote, in its present or its older form; tensors on the CPU.
 
     Large files of the present form are mapped into memory, not read.
 
     Args:
         path: a file.
-        allowed: further names that the pickle may hold, and what is called for them.
-        passed_over: beginnings of names; objects of such classes become empty ones.
+        allowed: further names that the pickle may hold, and the functions or classes to call for them.
+        stand_ins: objects of all other classes (settings, callbacks, paths, ... beside weights) become empty ones, and
+            no class of theirs is loaded. Calls of functions are refused all the same.
 
     Raises:
-        CheckpointError: not a whole PyTorch file; or one that would run anything but what makes tensors, numbers and
+        CheckpointError: not a whole PyTorch file; or one that would run more than makes tensors, numbers and
             texts; or one that unpacks to far more than it holds. Such a file is never unpickled.
     """
     import torch
 
     try:
         zipped = _is_zipped(path)
-        names = set[str]().union(*map(_names, _streams(path, zipped)))
-        own = {name for _, name in allowed}
-        # A class of its own for each: they serve as keys of dictionaries.
-        inert = [(type("Inert", (_Inert,), {}), name) for name in sorted(names) if name.startswith(passed_over)]
-        refused = sorted(names - own - {name for _, name in inert} - set(filter(_PLAIN.fullmatch, names)))
+        found = [_scan(stream) for stream in _streams(path, zipped)]
+        names, called, mappings = (set[str]().union(*sets) for sets in zip(*found, strict=True))
+        unknown = names - {name for _, name in allowed} - set(filter(_PLAIN.fullmatch, names))
+        refused = sorted(
+            name
+            for name in unknown
+            if not stand_ins or _DANGEROUS.match(name) or (name in called and not _CLASS.fullmatch(name))
+        )
         if refused:
             raise CheckpointError(
                 f"{path} is refused: it is a pickle that would run {refused[0]}; only plain dictionaries of tensors are"
                 " read"
             )
+        # A class of its own for each: they serve as keys of dictionaries.
+        own = [
+            (type(name.rpartition(".")[2], (_MappingStandIn if name in mappings else _StandIn,), {}), name)
+            for name in sorted(unknown)
+        ]
         # The list of safe names is the whole process's: two readings must not undo each other's.
-        with _LOCK, torch.serialization.safe_globals([*allowed, *inert]):
+        with _LOCK, torch.serialization.safe_globals([*allowed, *own]):
+            if path.suffix.lower() == ".safetensors":  # which PyTorch takes at its word
+                with path.open("rb") as file:
+                    return torch.load(file, map_location="cpu", weights_only=True)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except CheckpointError:
         raise
@@ -216,21 +175,26 @@ def _streams(path: Path, zipped: bool) -> Iterator[IO[bytes]]:
                 yield stream
 
 
-def _names(stream: IO[bytes]) -> set[str]:
-    """Full names of what the next pickle of a stream calls for.
+def _scan(stream: IO[bytes]) -> tuple[set[str], set[str], set[str]]:
+    """Scan the next pickle of a stream without reading it.
+
+    Returns:
+        full names of all classes and functions in it; of those that it calls; of those whose results it fills like
+        dictionaries.
 
     Raises:
         ValueError: it is damaged, or would take more steps than a million and ten for each of its instructions: all
-            tuples are counted as they unfold, and calls as if they doubled what they get.
+            tuples are counted as they unfold, and calls as if they doubled their arguments.
     """
-    names: set[str] = set()
-    stack: list[int] = []
+    names, called, mappings = set[str](), set[str](), set[str]()
+    stack: list[_Entry] = []
     marks: list[int] = []
-    memo: dict[Any, int] = {}
+    memo: dict[Any, _Entry] = {}
     steps = 0
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if opcode.name == "GLOBAL":
-            names.add(str(argument).replace(" ", "."))
+        name = _full_name(str(argument)) if opcode.name == "GLOBAL" else None
+        if name:
+            names.add(name)
         if opcode.name == "MARK":
             marks.append(len(stack))
         elif opcode.name in ("BINPUT", "LONG_BINPUT"):
@@ -239,16 +203,31 @@ def _names(stream: IO[bytes]) -> set[str]:
             stack.append(memo[argument])
         else:
             taken = _take(opcode, stack, marks)
-            made = _size(opcode.name, argument, taken)
-            stack += [made] * len(opcode.stack_after)
-            steps += taken + made
+            origin = taken[0][1] if taken else None
+            if origin and opcode.name == "REDUCE":
+                called.add(origin)
+            elif origin and opcode.name in ("SETITEM", "SETITEMS"):
+                mappings.add(origin)
+            if opcode.name in ("REDUCE", "NEWOBJ", "BUILD", "SETITEM", "SETITEMS"):
+                name = origin
+            size = sum(size for size, _ in taken)
+            made = _size(opcode.name, argument, size)
+            stack += [(made, name)] * len(opcode.stack_after)
+            steps += size + made
         if steps > _STEPS + 10 * count:
             raise ValueError("the pickle unfolds to far more than it holds")
-    return names
+    return names, called, mappings
 
 
-def _take(opcode: pickletools.OpcodeInfo, stack: list[int], marks: list[int]) -> int:
-    """Take off a stack of sizes what an instruction takes; their sum."""
+def _full_name(argument: str) -> str:
+    """Name of a class or function in Python 3, as PyTorch's reader looks it up, from that in the pickle."""
+    module, _, name = argument.partition(" ")
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    return f"{module}.{name}"
+
+
+def _take(opcode: pickletools.OpcodeInfo, stack: list[_Entry], marks: list[int]) -> list[_Entry]:
+    """Take the arguments of an instruction off the stack."""
     before = opcode.stack_before
     if pickletools.markobject in before:
         start = marks.pop() - before.index(pickletools.markobject)
@@ -256,13 +235,13 @@ def _take(opcode: pickletools.OpcodeInfo, stack: list[int], marks: list[int]) ->
         start = len(stack) - len(before)
     if start < 0:
         raise ValueError("the pickle takes more than it has")
-    taken = sum(stack[start:])
+    taken = stack[start:]
     del stack[start:]
     return taken
 
 
 def _size(name: str, argument: object, taken: int) -> int:
-    """How large what an instruction makes may be. Lists and dictionaries count once: nothing walks through them."""
+    """Largest size of the result of an instruction. Lists and dictionaries count once: nothing walks through them."""
     if name.startswith("TUPLE"):
         return 1 + taken
     if name in ("REDUCE", "NEWOBJ", "BUILD"):

@@ -21,12 +21,12 @@ from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.evaluation.arrays import read_arrays
 from revisage.evaluation.metrics.image import RGB8
 from revisage.images.pixels import to_float, to_tensor
+from revisage.models.build import read_state
 from revisage.models.checkpoint import check_fit
 from revisage.models.nets.arcface import ResNetArcFace, gray_faces
 from revisage.models.nets.dlib_face_net import DlibFaceNet, chips
 from revisage.models.nets.inception import InceptionV3
 from revisage.models.nets.vgg import IMAGENET_MEAN, IMAGENET_STD, STAGES, VGG16Features
-from revisage.models.torch_pickle import read_state
 
 Network = TypeVar("Network", bound=nn.Module)
 Vectors = list[NDArray[np.floating]]

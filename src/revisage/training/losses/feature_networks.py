@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from revisage.errors import RecipeError, WeightsError
 from revisage.evaluation.metrics import networks
+from revisage.models.build import read_state
 from revisage.models.checkpoint import load_strictly
 from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.vgg import VGG16Features, VGG19Features
-from revisage.models.torch_pickle import plain_keys, read_state
 from revisage.training.config import weights_file
 from revisage.training.losses.perceptual import VGG19_WEIGHTS
 
@@ -42,7 +42,7 @@ def read_vgg19(path: Path | None, setting: str, layers: Sequence[str] = tuple(VG
 
     def read(file: Path) -> VGG19Features:
         network = VGG19Features(layers)
-        state = plain_keys(read_state(file))
+        state = read_state(file)
         load_strictly(network, {key: state[key] for key in network.state_dict() if key in state}, str(file))
         return network.eval()
 

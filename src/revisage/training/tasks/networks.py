@@ -10,6 +10,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from revisage.errors import RecipeError, WeightsError
+from revisage.models.build import read_state
 from revisage.models.checkpoint import Header, load_strictly
 from revisage.models.nets.discriminators import NLayerDiscriminator, PatchDiscriminator, StyleGAN2Discriminator
 from revisage.models.nets.gfpgan import GFPGANv1Clean
@@ -18,7 +19,6 @@ from revisage.models.nets.restoration_unet import COARSE, FINE, CoarseToFineUNet
 from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.models.nets.stylegan2_fir import StyleGAN2Generator
-from revisage.models.torch_pickle import read_state
 from revisage.training.config import Strict, weights_file
 
 _NO_ARGUMENTS = {"type", "decoder_weights", "coarse_weights", "fine_weights"}
