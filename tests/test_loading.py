@@ -151,7 +151,7 @@ def test_a_mirror_of_the_environment_is_used(monkeypatch, cache, offer, shop):
 def test_offline_nothing_is_downloaded(monkeypatch, cache, offer):
     offer({"params_ema": small(GFPGANv1).state_dict()})
     with pytest.raises(
-        MissingWeightsError, match=r"tiny is not here and downloads are off; to do it by hand, get http"
+        MissingWeightsError, match=r"tiny is not here and downloads are off; to download it manually, get http"
     ):
         loading.load("tiny", offline=True)
     monkeypatch.setenv("REVISAGE_OFFLINE", "1")

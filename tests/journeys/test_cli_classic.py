@@ -57,5 +57,7 @@ def test_a_version_that_is_not_here_is_one_line_that_says_how_to_get_it(run, inp
     monkeypatch.setenv("REVISAGE_CACHE", str(inputs / "cache"))
     code, _, errors = run("restore -i inputs/whole_imgs -v 1.4")
     assert code == 1
-    assert errors.startswith("error: gfpgan-1.4 is not here and downloads are off; to do it by hand, get https://")
+    assert errors.startswith(
+        "error: gfpgan-1.4 is not here and downloads are off; to download it manually, get https://"
+    )
     assert not (inputs / "cache").exists()

@@ -11,16 +11,16 @@ from revisage.cli.options import Architecture
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A weight file: .safetensors, .pth, .pt or .ckpt.")],
-    target: Annotated[Path, typer.Argument(help="The file to write: .safetensors or .pth.")],
+    source: Annotated[Path, typer.Argument(help="Weights file: .safetensors, .pth, .pt, .ckpt or .onnx.")],
+    target: Annotated[Path, typer.Argument(help="File to write: .safetensors or .pth.")],
     averaged: Annotated[
         bool | None,
-        typer.Option("--ema/--raw", help="Which of two sets of weights; averaged ones (EMA) if there are any."),
+        typer.Option("--ema/--raw", help="Averaged (EMA) or raw weights [EMA if there are both]."),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store float16.")] = False,
     to_clean: Annotated[bool, typer.Option("--to-clean", help="Convert GFPGANBilinear to GFPGANv1Clean.")] = False,
     architecture: Architecture = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Convert weights between .safetensors and the .pth files of other programs."""
     from revisage.models.convert import convert as convert_weights

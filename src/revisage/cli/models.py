@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def models() -> None:
-    """List the models that have a name, and which of them are on this machine."""
+    """List the named models, and which of them are on this machine."""
     from revisage.models.fetch import cache_folder, path_of
     from revisage.models.registry import MODELS
 

@@ -30,7 +30,7 @@ class GFPGANer:
             models is published. What has to be downloaded is checked and kept in this library's cache.
         upscale: sides of the result over sides of the picture, above 0, at most 8.
         arch: "clean", "bilinear", "original", "RestoreFormer" or "RestoreFormer++": what a file must hold. "auto" takes
-            what it holds. For names and addresses the catalogue knows.
+            what it holds. For names and addresses the registry has it.
         channel_multiplier: not looked at: the width of a network is read from its file.
         bg_upsampler: enlarges the background: ``enhance(BGR picture, outscale=upscale) -> (BGR picture, ...)``. It is
             called once a picture; what it raises comes out. None for Lanczos.

@@ -24,15 +24,15 @@ def model_of(model_path: str | Path, arch: str) -> tuple[str | Path, str | None]
     """What ``revisage.load`` takes for a classic model path and ``arch``.
 
     Args:
-        model_path: a weight file, a name of the catalogue, or the address at which one of its models is published.
-        arch: a key of ``ARCHITECTURES``. Names do not ask for it: the catalogue says what they are.
+        model_path: a weights file, a model name, or the address at which one of its models is published.
+        arch: a key of ``ARCHITECTURES``. Names do not ask for it: the registry has it.
 
     Returns:
         model and architecture.
 
     Raises:
         InputError: there is no such ``arch``, or the model at that address is of another.
-        UnknownModelError: no model of the catalogue is published under the last part of the address.
+        UnknownModelError: no registered model is published under the last part of the address.
     """
     if arch not in ARCHITECTURES:
         raise InputError(f"unknown arch {arch!r}; choose one of {', '.join(ARCHITECTURES)}")

@@ -160,7 +160,7 @@ def quantize_int8(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Matrices and kernels, (C, ...), as int8 beside (C,) float32 scales; vectors as float16; integers as they are.
 
     Symmetric, with a scale for each output channel (Krishnamoorthi 2018, arXiv 1806.08342, section 3.1): w ≈ scale · q
-    with integers q from -127 to 127. Half the size of float16 on disk; what is read are floats again.
+    with integers q from -127 to 127. Half the size of float16 on disk; readers get floats again.
     """
     import torch
 
@@ -246,7 +246,7 @@ def check_fit(network: nn.Module, state: Mapping[str, torch.Tensor], source: str
 
 
 def check_finite(state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Make sure that all weights are numbers: a single one that is not turns whole pictures into nothing.
+    """Make sure that all weights are finite: a single NaN spoils whole images.
 
     Args:
         state: tensors by key, on the CPU.

@@ -20,7 +20,7 @@ from revisage.models.torch_pickle import save_torch_weights
 TARGETS = (".safetensors", ".pth")
 
 CLEAN = {"GFPGANBilinear": "GFPGANv1Clean", "StyleGAN2GeneratorBilinear": "StyleGAN2GeneratorClean"}
-"""Architecture -> what its weights are converted for."""
+"""Architecture -> its clean form."""
 
 _GAIN = math.sqrt(2)
 _DECODER = r"((?:stylegan_decoder\.)?"

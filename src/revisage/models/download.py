@@ -28,7 +28,7 @@ from revisage.errors import CheckpointError, DownloadError, OutputError
 Progress = Callable[[int, int | None], None]
 """Takes the bytes that are there and the bytes that there will be, None if unknown."""
 Check = Callable[[Path], object]
-"""Raises CheckpointError if a file is not what it should be."""
+"""Raises CheckpointError if a file is not the expected one."""
 _CHUNK = 1 << 20
 _GONE = (401, 403, 404, 410)
 
@@ -38,7 +38,7 @@ class Remote:
     """A file on the network.
 
     Attributes:
-        name: what it is called on the disk.
+        name: file name on the disk.
         urls: where it is published; tried in this order.
         size: bytes, None if unknown.
         sha256: hexadecimal, None if unknown.
@@ -88,7 +88,7 @@ def download(
         ``folder / remote.name``.
 
     Raises:
-        DownloadError: no address gave the file. What has come is kept, and the next call goes on from there.
+        DownloadError: no address gave the file. Received bytes are kept, and the next call resumes there.
         OutputError: it cannot be written.
     """
     target = folder / remote.name
@@ -106,9 +106,9 @@ def download(
 
 
 def manual_download_hint(remote: Remote, folder: Path) -> str:
-    """What to do with the file from elsewhere, one line."""
+    """Instructions for a manual download, one line."""
     size = f" ({remote.size / 1e6:.1f} MB)" if remote.size else ""
-    return f"to do it by hand, get {remote.urls[0]}{size} and put it at {folder / remote.name}"
+    return f"to download it manually, get {remote.urls[0]}{size} and put it at {folder / remote.name}"
 
 
 def sha256_of(path: Path) -> str:
@@ -208,7 +208,7 @@ class Partial:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def origin(self) -> dict[str, Any]:
-        """``url`` and ``validator`` of what is there; empty if that is not known."""
+        """``url`` and ``validator`` of the partial file; empty if unknown."""
         with suppress(OSError, ValueError, RecursionError):
             content = json.loads(self._note.read_text(encoding="utf-8"))
             if isinstance(content, dict) and isinstance(content.get("validator"), str):
@@ -216,7 +216,7 @@ class Partial:
         return {}
 
     def begin(self, url: str, validator: str | None) -> None:
-        """Empty it for what comes from an address."""
+        """Empty it before a download from an address."""
         self.path.write_bytes(b"")
         self._note.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
 
@@ -240,14 +240,14 @@ def receive(
 
     Args:
         url: http or https.
-        partial: goes on where it ends, if it is certain that the rest belongs to it; else from the start.
+        partial: resumed if the rest certainly belongs to it; else started anew.
         size: bytes of the whole file, None if unknown.
         same_everywhere: a beginning from another address may be completed from this one.
         progress: called after each piece.
         timeout: seconds without a byte after which a connection counts as broken.
 
     Raises:
-        TransferError: it is not whole; what has come is kept.
+        TransferError: it is not whole; received bytes are kept.
         OSError: of the disk.
     """
     start = partial.size

@@ -109,7 +109,7 @@ def fetch(name: str, *, offline: bool | None = None) -> Path:
 
 
 def _suggestion(name: str) -> str:
-    """A question to append, if the name is nearly that of a model, or what its file is called."""
+    """A question to append if the name is nearly that of a model, or that of its file."""
     same_file = [model for model, spec in MODELS.items() if spec.file == name]
     near = same_file or get_close_matches(name, MODELS, n=2)
     return f"; did you mean {' or '.join(near)}?" if near else ""
