@@ -8,12 +8,11 @@ import numpy as np
 import revisage
 from revisage.evaluation.metrics.faces import equal_error, roc_auc, threshold_at
 from revisage.images.pixels import to_float
-from revisage.loading import load_descriptor
-from revisage.models.device import choose
+from revisage.loading import load_embedder
 
 
 def main(originals: str, others: str) -> None:
-    describe = load_descriptor(choose("cpu", "float32"))
+    describe = load_embedder(device="cpu")
     folders = [sorted(Path(folder).glob("*.*")) for folder in (originals, others)]
     if len(folders[0]) != len(folders[1]) or len(folders[0]) < 2:
         sys.exit("both folders must hold the same people's aligned faces, at least two")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from revisage.boxes import iou, without_overlaps
+from revisage.boxes import iou, nms
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -13,8 +13,8 @@ def test_iou_of_known_boxes(dtype):
 
 def test_of_boxes_that_overlap_the_best_is_kept_best_first():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], np.float32)
-    assert without_overlaps(boxes, np.array([0.7, 0.8, 0.9], np.float32), 0.4).tolist() == [2, 1]
+    assert nms(boxes, np.array([0.7, 0.8, 0.9], np.float32), 0.4).tolist() == [2, 1]
 
 
 def test_nothing_stays_nothing():
-    assert without_overlaps(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.4).tolist() == []
+    assert nms(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.4).tolist() == []

@@ -13,10 +13,10 @@ from torch import nn
 
 import revisage
 from locations import EXAMPLES
+from on_arrays import opened
 from revisage.compat import GFPGANer
 from revisage.images.pixels import to_float
-from revisage.loading import PictureOnly
-from revisage.models.device import Choice
+from revisage.loading import FirstOutput
 from revisage.restore.align import TEMPLATE
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face
@@ -97,7 +97,7 @@ def slow():
         time.sleep(0.002)
         return [Face(np.array([0, 0, 64, 64], np.float32), (TEMPLATE / 8).astype(np.float32), 0.9)]
 
-    return Restorer("slow", detect, PictureOnly(Slow()), 64, Choice(torch.device("cpu"), torch.float32, "test"))
+    return Restorer("slow", detect, FirstOutput(network := opened(Slow())), 64, device=network.device)
 
 
 def test_no_face_ever_lands_in_the_picture_of_another_person(slow):

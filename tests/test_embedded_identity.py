@@ -8,9 +8,8 @@ import pytest
 
 import revisage
 from locations import PORTRAIT
-from revisage.images.pixels import from_tensor, to_float, to_tensor
-from revisage.loading import load_descriptor, load_detector
-from revisage.models.device import choose
+from revisage.images.pixels import from_nchw, to_float, to_nchw
+from revisage.loading import load_detector, load_embedder
 from revisage.restore.align import align
 from revisage.training.data.degradations.steps import Jpeg, Noise
 from revisage.training.embedded.contrastive_views import displace_features, swap_features
@@ -19,9 +18,8 @@ from revisage.types import FaceStatus
 
 @pytest.fixture(scope="module")
 def face():
-    choice = choose("cpu", "float32")
     image = revisage.read_image(PORTRAIT)
-    best = max(load_detector(choice)(image), key=lambda found: found.score)
+    best = max(load_detector(device="cpu")(image), key=lambda found: found.score)
     return to_float(align(image, best.landmarks, 512).crop)
 
 
@@ -33,7 +31,7 @@ def restorer():
 @pytest.fixture(scope="module")
 def likeness(face):
     """Cosine to the face."""
-    describe = load_descriptor(choose("cpu", "float32"))
+    describe = load_embedder(device="cpu")
 
     def to_the_face(other):
         original, changed = describe([face, np.clip(other, 0, 1, dtype=np.float32)])
@@ -99,7 +97,7 @@ def test_what_surrounds_the_face_does_not_count(face, likeness):
 def test_likeness_falls_with_the_strength(restorer, face):
     bad = (degraded(face, *SEVERE) * 255).round().astype(np.uint8)
     strengths = (0, 0.25, 0.5, 0.75, 1)
-    found = [restorer(bad, aligned=True, strength=s, min_identity=-1).faces[0].identity for s in strengths]
+    found = [restorer(bad, aligned=True, strength=s, min_identity=-1).faces[0].similarity for s in strengths]
     assert found[0] == pytest.approx(1, abs=1e-4)
     assert (np.diff(found) < 0).all()
     assert found[-1] > 0.95
@@ -109,11 +107,11 @@ def test_the_guard_lets_an_honest_restoration_pass_and_holds_back_one_that_chang
     """At the recommended limit: what the embedded restorer makes of a bad photo, and the same with features moved."""
 
     def changing(crops):
-        restored = from_tensor(restorer.network(crops))
-        return to_tensor([displace_features(512, 9.0, np.random.default_rng(0))(image) for image in restored])
+        restored = from_nchw(restorer.network(crops))
+        return to_nchw([displace_features(512, 9.0, np.random.default_rng(0))(image) for image in restored])
 
     bad = (degraded(face, *MEDIUM) * 255).round().astype(np.uint8)
     kwargs = {"aligned": True, "min_identity": 0.95, "identity_action": "skip"}
     honest, changed = (one(bad, **kwargs).faces[0] for one in (restorer, replace(restorer, network=changing)))
     assert (honest.status, changed.status) == (FaceStatus.RESTORED, FaceStatus.KEPT)
-    assert changed.identity < 0.95 < honest.identity
+    assert changed.similarity < 0.95 < honest.similarity

@@ -9,17 +9,14 @@ import torch
 
 from revisage import loading
 from revisage.errors import InputError, MissingWeightsError, UnknownModelError
-from revisage.loading import load_descriptor, load_upscaler, when_needed
+from revisage.loading import lazy, load_embedder, load_upscaler
 from revisage.models.checkpoint import Header, save_weights
-from revisage.models.device import choose
 from revisage.models.fetch import weight_file
 from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.face_embedder import FaceEmbedder
 from revisage.models.nets.rrdbnet import RRDBNet
 from revisage.models.nets.srvggnet import SRVGGNetCompact
 from revisage.restore.upscale import lanczos
-
-CPU = choose("cpu")
 
 
 def faces(count, side=64):
@@ -57,17 +54,17 @@ class TestUpscaler:
 
     def test_a_network_for_gray_pictures_is_refused(self, tmp_path):
         torch.save(SRVGGNetCompact(1, 1, 8, 2, 2).state_dict(), tmp_path / "gray.pth")
-        with pytest.raises(UnknownModelError, match="enlarges no colour pictures"):
-            load_upscaler(CPU, tmp_path / "gray.pth")
+        with pytest.raises(UnknownModelError, match="upscales no color images"):
+            load_upscaler(tmp_path / "gray.pth", device="cpu")
 
     @pytest.mark.parametrize("name", ["gfpgan-1.4", "embedded"])
     def test_a_name_of_something_else_is_refused_before_anything_is_fetched(self, name):
-        with pytest.raises(UnknownModelError, match="not an upscaler: it restores"):
+        with pytest.raises(UnknownModelError, match="not a background upscaler: it restores"):
             loading.load("embedded", device="cpu", background=name)
 
     def test_a_file_of_something_else_is_refused(self):
-        with pytest.raises(UnknownModelError, match="not an upscaler"):
-            load_upscaler(CPU, weight_file("embedded"))
+        with pytest.raises(UnknownModelError, match="not a background upscaler"):
+            load_upscaler(weight_file("embedded"), device="cpu")
 
     def test_a_file_that_has_to_be_fetched_is_one_clear_line_offline(self):
         with pytest.raises(MissingWeightsError, match="realesrgan-x2plus is not here") as caught:
@@ -91,23 +88,23 @@ class TestDescriptor:
 
     @pytest.mark.parametrize("architecture", ["ResNetArcFace", "FaceEmbedder"])
     def test_descriptors_have_length_one_and_depend_on_their_face_alone(self, tmp_path, architecture):
-        describe = load_descriptor(CPU, self.network_file(tmp_path, architecture))
+        describe = load_embedder(self.network_file(tmp_path, architecture), device="cpu")
         together = describe(faces(18))
         assert together.dtype == np.float32
         assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(18), abs=1e-5)
         assert describe(faces(18)[16:17])[0] == pytest.approx(together[16], abs=1e-5)
 
     def test_of_no_faces_there_are_no_descriptors(self, tmp_path):
-        assert len(load_descriptor(CPU, self.network_file(tmp_path, "ResNetArcFace"))([])) == 0
+        assert len(load_embedder(self.network_file(tmp_path, "ResNetArcFace"), device="cpu")([])) == 0
 
     @pytest.mark.parametrize("name", ["gfpgan-1.4", "parsenet"])
     def test_a_name_of_something_else_is_refused_at_once(self, name):
-        with pytest.raises(UnknownModelError, match="not an embedder"):
+        with pytest.raises(UnknownModelError, match="not an identity embedder"):
             loading.load("embedded", device="cpu", identity=name)
 
     def test_a_file_of_something_else_is_refused(self):
-        with pytest.raises(UnknownModelError, match="not an embedder"):
-            load_descriptor(CPU, weight_file("embedded"))
+        with pytest.raises(UnknownModelError, match="not an identity embedder"):
+            load_embedder(weight_file("embedded"), device="cpu")
 
     def test_a_file_that_is_not_here_is_one_clear_line_and_only_when_it_is_needed(self):
         restorer = loading.load("embedded", device="cpu", identity="arcface-resnet18")
@@ -119,7 +116,7 @@ class TestDescriptor:
 class TestWhenNeeded:
     def test_nothing_is_made_before_it_is_needed(self):
         made = []
-        when_needed(lambda: made.append(1))
+        lazy(lambda: made.append(1))
         assert not made
 
     def test_it_is_made_once_however_many_threads_ask_for_it(self):
@@ -130,7 +127,7 @@ class TestWhenNeeded:
             made.append(1)
             return lambda crops: np.full((len(crops), 1), 7, np.float32)
 
-        describe = when_needed(make)
+        describe = lazy(make)
         threads = [threading.Thread(target=lambda: results.append(describe(faces(2, 4)))) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -146,7 +143,7 @@ class TestWhenNeeded:
             attempts.append(1)
             raise MissingWeightsError("not here")
 
-        describe = when_needed(make)
+        describe = lazy(make)
         for _ in range(2):
             with pytest.raises(MissingWeightsError):
                 describe([])

@@ -8,8 +8,7 @@ import torch
 
 from revisage import loading
 from revisage.errors import MissingWeightsError, UnknownModelError
-from revisage.models import registry
-from revisage.models.device import choose
+from revisage.models import registry as catalogue
 from revisage.models.nets.parsenet import ParseNet
 from revisage.restore.align import TEMPLATE
 from revisage.types import Face
@@ -34,8 +33,8 @@ def small_parser(path, label=13):
 @pytest.fixture
 def published(monkeypatch, cache):
     """The cache holds the published file, here a small one."""
-    path = small_parser(cache / registry.MODELS["parsenet"].file)
-    monkeypatch.setitem(registry.MODELS, "parsenet", replace(registry.MODELS["parsenet"], size=path.stat().st_size))
+    path = small_parser(cache / catalogue.MODELS["parsenet"].file)
+    monkeypatch.setitem(catalogue.MODELS, "parsenet", replace(catalogue.MODELS["parsenet"], size=path.stat().st_size))
 
 
 def test_without_its_file_nothing_parses_and_nothing_is_downloaded():
@@ -56,13 +55,13 @@ def test_who_names_it_and_has_it_not_is_told():
 
 
 def test_what_parses_no_faces_is_refused():
-    with pytest.raises(UnknownModelError, match="embedded-detector is a RetinaFace, not a parser"):
+    with pytest.raises(UnknownModelError, match="embedded-detector is a RetinaFace, not a face parser"):
         loading.load("embedded", device="cpu", parser="embedded-detector")
 
 
 @pytest.mark.parametrize("side", [32, 64, 100])
 def test_crops_of_any_size_get_labels_of_their_size(tmp_path, side):
-    parse = loading.load_parser(choose("cpu", "float32"), small_parser(tmp_path / "p.pth", label=7))
+    parse = loading.load_parser(small_parser(tmp_path / "p.pth", label=7), device="cpu")
     labels = parse([np.random.default_rng(0).random((side, side, 3), np.float32)] * 2)
     assert labels.shape == (2, side, side)
     assert labels.dtype == np.uint8
@@ -78,7 +77,7 @@ def test_the_labels_decide_what_is_pasted():
     restorer = replace(
         loading.load("embedded", device="cpu"),
         detect=lambda _: [Face(np.array([30, 10, 130, 110], np.float32), landmarks, 0.9)],
-        network=lambda crops: (crops + 0.5).clamp(-1, 1),
+        network=lambda crops: np.clip(crops + np.float32(0.5), -1, 1),
         size=side,
         parse=lambda _: labels,
     )

@@ -131,8 +131,8 @@ def test_a_version_stays_what_it_is_after_another_was_used(predict, predictor, h
     first = predict(head, version="v1.2").read_bytes()
     predict(gradient(3), version="RestoreFormer")
     assert predict(head, version="v1.2").read_bytes() == first
-    assert isinstance(predictor.restorer("RestoreFormer").network.module, RestoreFormer)
-    assert isinstance(predictor.restorer("v1.2").network.module, GFPGANv1Clean)
+    assert isinstance(predictor.restorer("RestoreFormer").network.network.module.network, RestoreFormer)
+    assert isinstance(predictor.restorer("v1.2").network.network.module.network, GFPGANv1Clean)
     assert predictor.restorer("v1.2") is predictor.restorer("v1.2")
 
 

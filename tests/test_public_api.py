@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import revisage
-from revisage.restore.controls import Choices
+from revisage.restore.controls import RestoreOptions
 
 NAMES = {
     *("load", "read_image", "read_profile", "write_image", "Restorer", "Selection", "__version__", "tune_process"),
@@ -42,6 +42,6 @@ def test_every_error_can_be_caught_as_one():
 
 def test_keyword_arguments_of_load_and_call():
     assert {"device", "dtype"} <= set(inspect.signature(revisage.load).parameters)
-    assert {"scale", "strength", "aligned", "only_center_face"} <= set(Choices.__annotations__)
+    assert {"scale", "strength", "aligned", "only_center_face"} <= set(RestoreOptions.__annotations__)
     assert "profile" in inspect.signature(revisage.Restorer.__call__).parameters
     assert {"like", "quality", "preserve_mtime"} <= set(inspect.signature(revisage.write_image).parameters)

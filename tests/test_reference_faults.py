@@ -15,7 +15,6 @@ import torch
 from locations import ROOT
 from revisage import loading
 from revisage.compat import GFPGANer
-from revisage.models.device import Choice
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
@@ -71,8 +70,7 @@ def test_faces_go_through_the_network_together():
         batches.append(len(crops))
         return crops
 
-    choice = Choice(torch.device("cpu"), torch.float32, "test")
-    restorer = Restorer("test", lambda _: [], network, 32, choice, batch=4)
+    restorer = Restorer("test", lambda _: [], network, 32, batch=4)
     restorer.restore([np.zeros((32, 32, 3), np.uint8)] * 6, Controls(aligned=True))
     assert batches == [4, 2]
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from revisage.images import read_image, read_profile, write_image
     from revisage.loading import load
     from revisage.process import tune_process
+    from revisage.restore.controls import Selection
     from revisage.restore.pipeline import Restorer
-    from revisage.restore.select import Selection
     from revisage.types import AlignedFace, Face, FaceStatus, Image, Restoration, RestoredFace
 
     __version__: str
@@ -73,7 +73,7 @@ _MODULES = {
     "load": "loading",
     "tune_process": "process",
     "Restorer": "restore.pipeline",
-    "Selection": "restore.select",
+    "Selection": "restore.controls",
     "read_image": "images",
     "read_profile": "images",
     "write_image": "images",

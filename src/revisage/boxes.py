@@ -18,7 +18,7 @@ def iou(boxes: Array, others: Array) -> Array:
     return shared / np.maximum(area[:, None] + areas[None] - shared, 1e-9)
 
 
-def without_overlaps(boxes: Array, scores: Array, overlap: float) -> NDArray[np.int64]:
+def nms(boxes: Array, scores: Array, overlap: float) -> NDArray[np.int64]:
     """Non-maximum suppression.
 
     Args:

@@ -1,14 +1,14 @@
-"""The things that travel through revisage, and the conventions they keep. Stated once, here.
+"""Types and conventions, stated once.
 
-Pictures    arrays of shape (H, W, 3), channels R, G, B; uint8 (0..255), uint16 (0..65535) or float32 (0..1).
-Working     inside the pipeline pictures are float32 in [0, 1], whatever they were outside.
+Images      arrays of shape (H, W, 3), channels R, G, B; uint8 (0..255), uint16 (0..65535) or float32 (0..1).
+Working     inside the pipeline images are float32 in [0, 1], whatever they were outside.
 Tensors     (N, 3, H, W), R, G, B, float, in [-1, 1].
-Pixels      the centre of the first pixel is (0, 0); a picture of width W spans -0.5 .. W - 0.5.
-Points      (x, y) in pixels. Boxes (x1, y1, x2, y2), likewise.
+Pixels      the center of the first pixel is (0, 0); an image of width W spans -0.5 .. W - 0.5.
+Points      (x, y) in pixels. Boxes (x1, y1, x2, y2) in pixels.
 Landmarks   five points: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner;
             left and right as they are when the face stands upright.
 Matrices    (2, 3) affine maps named ``target_from_source``: target = M[:, :2] @ source + M[:, 2].
-lq, gt      the degraded picture and its original, as in the papers.
+lq, gt      the degraded image and its original, as in the papers.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 """Any numpy array; the docstring beside it says shape, type and range."""
 Image: TypeAlias = NDArray[np.uint8 | np.uint16 | np.float32]
-"""A picture as stated above."""
+"""An image as stated above."""
 FloatImage: TypeAlias = NDArray[np.float32]
-"""A picture in working form: float32, [0, 1]."""
+"""An image in working form: float32, [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +33,9 @@ class Face:
     """A detected face.
 
     Attributes:
-        box: (4,) float32, x1, y1, x2, y2 in pixels of the picture; may reach beyond its border.
-        landmarks: (5, 2) float32 points in pixels of the picture.
-        score: detector's confidence in [0, 1].
+        box: (4,) float32, x1, y1, x2, y2 in pixels of the image; may reach beyond its border.
+        landmarks: (5, 2) float32 points in pixels of the image.
+        score: detection score in [0, 1].
     """
 
     box: NDArray[np.float32]
@@ -45,11 +45,11 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedFace:
-    """A face brought into the position that restorers are trained for.
+    """A face in the position that restorers are trained for.
 
     Attributes:
         crop: (S, S, 3) float32 in [0, 1].
-        crop_from_image: (2, 3) float64 similarity from picture pixels to crop pixels.
+        crop_from_image: (2, 3) float64 similarity from image pixels to crop pixels.
     """
 
     crop: FloatImage
@@ -66,32 +66,33 @@ class Region(StrEnum):
 
 
 class FaceStatus(StrEnum):
-    """What became of a detected face."""
+    """What has happened to a face. In results it is one of all but the first."""
 
+    DETECTED = "detected"
     RESTORED = "restored"
     NOT_SELECTED = "not selected"
     TOO_SMALL = "too small"
     KEPT = "kept"
-    """Restoring would have changed it more than was allowed."""
+    """Restoring would have changed the face more than ``min_identity`` allows."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RestoredFace:
-    """A face and what became of it.
+    """A face and its restoration.
 
     Attributes:
-        box: (4,) float32 in pixels of the input picture, or None if the whole picture is an aligned face.
-        landmarks: (5, 2) float32, likewise.
-        score: detector's confidence, 1 for aligned input.
-        status: what became of it.
+        box: (4,) float32 in pixels of the input image, or None if the whole image is an aligned face.
+        landmarks: (5, 2) float32 points in pixels of the input image, or None if the whole image is an aligned face.
+        score: detection score, 1 for aligned input.
+        status: see :class:`FaceStatus`.
         reason: one line when it was not restored, else "".
-        crop: (S, S, 3) aligned input in the picture's dtype, None when not restored.
-        restored: (S, S, 3) aligned result in the picture's dtype, None when not restored.
-        strength: how far it was restored: what was asked for, or less if the identity guard held it back; strengths of
-            regions are held back in the same proportion. 0 when not restored.
-        identity: likeness to itself before, the cosine between the descriptors of ``crop`` and ``restored`` in [-1, 1];
-            of a kept face, that which a full restoration would have had. None unless a least likeness was asked for.
+        crop: (S, S, 3) aligned input in the image's dtype, None when not restored.
+        restored: (S, S, 3) aligned result in the image's dtype, None when not restored.
+        strength: restoration strength: as asked for, or less if the identity guard reduced it (regions in the same
+            proportion). 0 when not restored.
+        similarity: cosine similarity in [-1, 1] of the embeddings of ``crop`` and ``restored``; of a kept face, that of
+            a full restoration. None unless ``min_identity`` was set.
     """
 
     box: NDArray[np.float32] | None
@@ -102,16 +103,16 @@ class RestoredFace:
     crop: Image | None = None
     restored: Image | None = None
     strength: float = 0.0
-    identity: float | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Restoration:
-    """A restored picture.
+    """A restored image.
 
     Attributes:
         image: (H * scale, W * scale, 3) in the dtype of the input.
-        faces: one entry a detected face, best score first.
+        faces: one entry per detected face, best score first.
     """
 
     image: Image

@@ -289,7 +289,7 @@ class TestSettings:
 
     def test_reference_photos_count_by_what_they_show(self, tmp_path):
         one, like, other = np.full(512, 0.031), np.full(512, 0.031 + 1e-7), np.full(512, 0.05)
-        texts = [self.text(tmp_path, selection=Selection(like=(vector,))) for vector in (one, like, other)]
+        texts = [self.text(tmp_path, selection=Selection(reference=(vector,))) for vector in (one, like, other)]
         assert texts[0] == texts[1] != texts[2]
 
     def test_a_weight_file_counts_by_its_content(self, tmp_path):

@@ -53,7 +53,7 @@ def test_the_classic_readmes_usage_is_understood():
 
 
 def test_what_has_a_present_form_stays_as_it_is():
-    line = "restore a.jpg --output out --model m.pth --scale 2 --strength 0.5 --like=b.jpg --faces 0,1 -"
+    line = "restore a.jpg --output out --model m.pth --scale 2 --strength 0.5 --reference=b.jpg --faces 0,1 -"
     assert " ".join(modern(line.split())) == line
 
 

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-import torch
 from stand_ins import SIZE, Brighter
 
+from on_arrays import opened
 from revisage.compat import GFPGANer
-from revisage.loading import PictureOnly
-from revisage.models.device import Choice
+from revisage.loading import FirstOutput
 from revisage.restore.pipeline import Restorer
 
 
@@ -14,9 +13,10 @@ def gfpganer(monkeypatch):
     """Makes a GFPGANer of a network and a detector that the test chooses: gfpganer(faces, network, **arguments)."""
 
     def make(faces=(), network=None, **arguments):
-        choice = Choice(torch.device("cpu"), torch.float32, "test")
         detect = faces if callable(faces) else lambda _: list(faces)
-        restorer = Restorer("test", detect, PictureOnly(network or Brighter()), SIZE, choice)
+        restorer = Restorer(
+            "test", detect, FirstOutput(network := opened(network or Brighter())), SIZE, device=network.device
+        )
         monkeypatch.setattr("revisage.compat.gfpganer.load", lambda *_, **__: restorer)
         return GFPGANer("any.pth", **arguments)
 

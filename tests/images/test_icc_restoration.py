@@ -1,13 +1,13 @@
 """Photos of other color spaces: the network sees sRGB, the photo keeps its own values wherever nothing changes."""
 
 import os
-from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
 
+from on_arrays import on_arrays
 from revisage.batch import Options, Source, restore_files
 from revisage.images import read_image, read_profile, write_image
 from revisage.images.icc import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, make_rgb_profile, parse_color_space
@@ -33,8 +33,7 @@ def sensitive(crops):
 def restorer(network=sensitive):
     landmarks = (TEMPLATE * 80 / 512 + (40, 20)).astype(np.float32)
     face = Face(np.array([40, 20, 120, 100], np.float32), landmarks, 0.9)
-    choice = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32, reason="test")
-    return Restorer("test", lambda _: [face], network, 64, choice, 2)
+    return Restorer("test", lambda _: [face], on_arrays(network), 64, batch=2)
 
 
 def photo():

@@ -43,7 +43,7 @@ def test_a_face_is_chosen_by_its_place_among_the_saved_faces(couple, tmp_path):
 
 
 def test_a_face_that_would_change_too_much_is_kept_and_the_line_says_so(couple, tmp_path):
-    options = "--min-identity", "1", "--identity-action", "skip", "--scale", "1", "--min-face", "60"
+    options = "--min-identity", "1", "--identity-action", "skip", "--scale", "1", "--min-face-size", "60"
     said = restore(couple, "-o", tmp_path, *options)
     assert "kept: restoring would change the face: likeness" in said
     assert "not selected: only" in said
@@ -55,7 +55,7 @@ def test_the_background_is_enlarged_by_a_network_and_the_person_looked_for_is_fo
     network = SRVGGNetCompact(num_feat=8, num_conv=1, upscale=2)
     torch.save({"params": network.state_dict()}, tmp_path / "upscaler.pth")
     said = restore(
-        *(couple, "-o", tmp_path / "out", "--like", PORTRAIT, "--within", "0,0,200,200"),
+        *(couple, "-o", tmp_path / "out", "--reference", PORTRAIT, "--roi", "0,0,200,200"),
         *("--background", tmp_path / "upscaler.pth", "--tile", "64"),
     )
     assert "2 faces, 1 restored" in said
@@ -69,14 +69,14 @@ def test_the_background_is_enlarged_by_a_network_and_the_person_looked_for_is_fo
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--faces", "biggest"], "--faces is all, largest, center, or places such as 0,2, not 'biggest'"),
+        (["--faces", "biggest"], "--faces: faces are all, largest, center or numbers such as 0,2, not 'biggest'"),
         (["--faces", "-1"], "whole numbers from 0"),
         (["--faces", "largest", "--only-center-face"], "only_center_face"),
-        (["--min-face", "50", "--max-face", "20"], "no face is between 50 and 20 pixels wide"),
-        (["--within", "1,2,3"], "--within is a box x1,y1,x2,y2 in pixels, not '1,2,3'"),
-        (["--within", "9,9,3,3"], "x1 <= x2"),
+        (["--min-face-size", "50", "--max-face-size", "20"], "no face is between 50 and 20 pixels wide"),
+        (["--roi", "1,2,3"], "--roi: a box is x1,y1,x2,y2 in pixels, not '1,2,3'"),
+        (["--roi", "9,9,3,3"], "x1 <= x2"),
         (["--identity-action", "cry"], "reduce or skip"),
-        (["--like", "none.jpg"], "none.jpg"),
+        (["--reference", "none.jpg"], "none.jpg"),
     ],
 )
 def test_a_wrong_value_is_one_line_before_any_network_is_loaded(couple, options, says, monkeypatch):
@@ -90,10 +90,10 @@ def test_a_wrong_value_is_one_line_before_any_network_is_loaded(couple, options,
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--background", "gfpgan-1.4"], "not an upscaler"),
+        (["--background", "gfpgan-1.4"], "not a background upscaler"),
         (["--background", "none.pth"], "no model or file 'none.pth'"),
         (["--tile", "10", "--background", "none.pth"], "at least 64"),
-        (["--identity", "parsenet"], "not an identity network"),
+        (["--identity", "parsenet"], "not an identity embedder"),
         (["--identity", "arcface-resnet18", "--min-identity", "0.5", "--offline"], "arcface-resnet18 is not here"),
     ],
 )

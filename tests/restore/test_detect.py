@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from revisage.restore.candidates import (
     Candidates,
+    drop_chest_false_positives,
+    drop_nested,
     empty,
-    plausible,
-    suppressed,
-    turned_back,
-    without_nested,
-    without_ornaments,
+    has_valid_landmarks,
+    nms,
+    unrotate,
 )
 from revisage.restore.detect import Detector, working_scales
-from revisage.restore.refine import MIRRORED, cropped, resized, upright
+from revisage.restore.refine import MIRRORED, crop_face, resize_to_uint8, upright_transform
 
 # A painted face is 100 x 136 units: a blue ellipse with five dots, told apart by red and green.
 DOTS = np.array([[28, 50], [72, 50], [50, 75], [33, 102], [67, 102]], np.float32) - (50, 68)
@@ -203,7 +203,7 @@ def test_looking_for_lying_faces_costs_less_than_a_seventh_where_upright_ones_ar
 
     picture = canvas(700, 1000)
     paint(picture, (500, 350), 200)
-    assert area() < 1.15 * area(turned=(1e-9, 1e-9))
+    assert area() < 1.15 * area(rotated_scales=(1e-9, 1e-9))
 
 
 def test_what_fails_the_close_look_is_no_face():
@@ -225,45 +225,45 @@ def candidates(*boxes, scores=None):
 
 
 def test_of_overlapping_faces_the_best_stays():
-    faces = suppressed(candidates((0, 0, 40, 50), (3, 3, 43, 53), (100, 0, 140, 50), scores=[0.7, 0.9, 0.8]))
+    faces = nms(candidates((0, 0, 40, 50), (3, 3, 43, 53), (100, 0, 140, 50), scores=[0.7, 0.9, 0.8]))
     assert faces.scores.tolist() == pytest.approx([0.9, 0.8])
 
 
 def test_an_eye_taken_for_a_face_is_dropped_but_a_neighbour_is_not():
-    faces = without_nested(candidates((0, 0, 100, 136), (20, 40, 45, 70), (90, 20, 130, 70)))
+    faces = drop_nested(candidates((0, 0, 100, 136), (20, 40, 45, 70), (90, 20, 130, 70)))
     assert faces.boxes[:, 0].tolist() == [0, 90]
 
 
 def test_a_much_smaller_face_on_an_eye_or_the_mouth_is_dropped_however_sure():
     large = (0, 0, 100, 136)
     eye, mouth, cheek = (18, 35, 38, 65), (40, 90, 60, 115), (70, 66, 90, 92)
-    faces = without_nested(candidates(large, eye, mouth, cheek, scores=[0.6, 0.99, 0.99, 0.99]))
+    faces = drop_nested(candidates(large, eye, mouth, cheek, scores=[0.6, 0.99, 0.99, 0.99]))
     assert faces.boxes[:, 0].tolist() == [0, 70]
 
 
 def test_a_pin_on_the_chest_is_dropped_but_not_a_sure_face_there_nor_a_small_one_elsewhere():
     boxes = (100, 0, 200, 136), (130, 200, 142, 216), (160, 200, 172, 216), (400, 60, 412, 76)
-    faces = without_ornaments(candidates(*boxes, scores=[0.99, 0.6, 0.7, 0.6]))
+    faces = drop_chest_false_positives(candidates(*boxes, scores=[0.99, 0.6, 0.7, 0.6]))
     assert faces.boxes[:, 0].tolist() == [100, 160, 400]
 
 
 def test_landmarks_in_one_place_are_not_plausible():
     faces = candidates((0, 0, 100, 136), (0, 0, 100, 136))
     faces.landmarks[1] = 50
-    assert plausible(faces).tolist() == [True, False]
+    assert has_valid_landmarks(faces).tolist() == [True, False]
 
 
 def test_a_mouth_above_the_eyes_of_a_mirrored_face_is_not_plausible():
     faces = candidates((0, 0, 100, 136), (0, 0, 100, 136), (0, 0, 100, 136))
     faces.landmarks[1, :, 1] = 136 - faces.landmarks[1, :, 1]
     faces.landmarks[2] = (100, 136) - faces.landmarks[2]  # on its head, but a face
-    assert plausible(faces).tolist() == [True, False, True]
+    assert has_valid_landmarks(faces).tolist() == [True, False, True]
 
 
 def test_a_profile_is_plausible_though_its_eyes_nearly_meet():
     faces = candidates((0, 0, 100, 136))
     faces.landmarks[0, :, 0] = 30, 27, 12, 32, 29
-    assert plausible(faces).tolist() == [True]
+    assert has_valid_landmarks(faces).tolist() == [True]
 
 
 @pytest.mark.parametrize("turn", range(4))
@@ -276,13 +276,13 @@ def test_turning_back_says_where_a_face_lies_in_the_picture_itself(turn):
     (top, left), (bottom, right) = covered.min(axis=0), covered.max(axis=0)
     spot = np.argwhere((turned == (1, 2, 3)).all(axis=-1))[0, ::-1]
     seen = Candidates(np.array([[left, top, right, bottom]]), np.ones(1), np.tile(spot, (1, 5, 1)))
-    back = turned_back(seen, turn, picture.shape)
+    back = unrotate(seen, turn, picture.shape)
     assert back.boxes.tolist() == [[3, 5, 43, 60]]
     assert back.landmarks[0, 0].tolist() == [30, 20]
 
 
 def test_nothing_in_gives_nothing_out():
-    assert len(suppressed(empty())) == len(without_nested(empty())) == len(plausible(empty())) == 0
+    assert len(nms(empty())) == len(drop_nested(empty())) == len(has_valid_landmarks(empty())) == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -302,7 +302,7 @@ def test_upright_brings_a_turned_face_to_the_middle(angle, width):
     points = (width / 100 * DOTS @ rotation.T + 500).astype(np.float32)
     half = np.sqrt(rotation**2 @ np.array([50, 68]) ** 2) * width / 100
     box = np.concatenate([500 - half, 500 + half]).astype(np.float32)
-    matrix = upright(box, points, 80, 160)
+    matrix = upright_transform(box, points, 80, 160)
     crop = points @ matrix[:, :2].T + matrix[:, 2]
     across = crop[1] - crop[0]
     assert abs(np.degrees(np.arctan2(across[1], across[0]))) < 1
@@ -319,7 +319,7 @@ def test_a_crop_shows_what_the_matrix_says(scale, angle, x, y):
     cos, sin = scale * np.cos(np.deg2rad(angle)), scale * np.sin(np.deg2rad(angle))
     linear = np.array([[cos, sin], [-sin, cos]])
     matrix = np.column_stack([linear, 31.5 - linear @ (x, y)])
-    crop = cropped(picture, matrix, 64)
+    crop = crop_face(picture, matrix, 64)
     source = (np.indices((64, 64))[::-1].reshape(2, -1).T - matrix[:, 2]) @ np.linalg.inv(linear).T
     margin = 3 + 2 / scale
     inside = ((source > margin) & (source < np.array([399, 299]) - margin)).all(axis=1)
@@ -329,4 +329,4 @@ def test_a_crop_shows_what_the_matrix_says(scale, angle, x, y):
 
 def test_resizing_keeps_the_picture_as_it_is_at_scale_one():
     picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    np.testing.assert_array_equal(resized(picture, 1.0), picture)
+    np.testing.assert_array_equal(resize_to_uint8(picture, 1.0), picture)

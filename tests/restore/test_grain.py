@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from revisage.restore.grain import lost_grain, noise_level, with_grain
+from revisage.restore.blend import lost_grain, noise_level, with_grain
 
 SIZE = 256
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from revisage.models.nets.parsenet import CLASSES
-from revisage.restore.parse import PASTED, head_mask
+from revisage.restore.regions import PASTED, head_mask
 
 SIZE = 256
 

@@ -10,7 +10,7 @@ from locations import GOLDEN
 from revisage.geometry import compose, invert, resizing, shift
 from revisage.images.pixels import from_float, to_float
 from revisage.restore.align import align
-from revisage.restore.oval import AXES, squared_distance
+from revisage.restore.color_match import AXES, squared_distance
 from revisage.restore.paste import crop_mask, paste
 from revisage.restore.upscale import lanczos
 from revisage.types import AlignedFace

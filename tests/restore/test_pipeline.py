@@ -1,10 +1,8 @@
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
 import pytest
-import torch
 
 from revisage.errors import InputError
 from revisage.restore.align import TEMPLATE
@@ -21,8 +19,7 @@ def face_at(x, y, width, score=0.9):
 
 
 def restorer(faces=(), network=lambda x: x, batch=2):
-    choice = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32, reason="test")
-    return Restorer("test", lambda _: list(faces), network, SIZE, choice, batch)
+    return Restorer("test", lambda _: list(faces), network, SIZE, batch=batch)
 
 
 def photo(height=120, width=160, dtype=np.uint8, seed=0):
@@ -31,7 +28,7 @@ def photo(height=120, width=160, dtype=np.uint8, seed=0):
 
 
 def brighter(x):
-    return (x + 0.5).clamp(-1, 1)
+    return np.clip(x + np.float32(0.5), -1, 1)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -98,7 +95,7 @@ def test_output_that_is_not_finite_is_a_failed_face_and_touches_nothing():
     image = photo()
 
     def broken(x):
-        x = x.clone()
+        x = x.copy()
         x[0, 0, 5, 5] = float("nan")
         return x + 0.1
 

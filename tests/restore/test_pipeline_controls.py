@@ -1,17 +1,16 @@
 """What the controls do on the way through the pipeline."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from on_arrays import on_arrays
 from revisage.errors import InputError, MissingWeightsError
 from revisage.restore.align import TEMPLATE
-from revisage.restore.controls import Controls
+from revisage.restore.controls import Controls, Selection
 from revisage.restore.pipeline import Restorer
-from revisage.restore.select import Selection
 from revisage.restore.upscale import lanczos
 from revisage.types import Face, FaceStatus
 
@@ -24,7 +23,7 @@ def face_at(x, y, width, score=0.9):
 
 
 def brighter(x):
-    return (x + 0.5).clamp(-1, 1)
+    return np.clip(x + np.float32(0.5), -1, 1)
 
 
 def describe(crops):
@@ -33,9 +32,8 @@ def describe(crops):
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def restorer(*faces, network=brighter, dtype=torch.float32, **fields):
-    choice = SimpleNamespace(device=torch.device("cpu"), dtype=dtype, reason="test")
-    return Restorer("test", lambda _: list(faces), network, SIZE, choice, 2, **fields)
+def restorer(*faces, network=brighter, **fields):
+    return Restorer("test", lambda _: list(faces), network, SIZE, batch=2, **fields)
 
 
 def gray(level=100, height=120, width=160):
@@ -54,71 +52,69 @@ class TestSelection:
         photo = gray()
         photo[:, 80:] = 200
         faces = face_at(5, 20, 70), face_at(85, 20, 70)
-        everyone = restorer(*faces, describe=describe)
+        everyone = restorer(*faces, embed=describe)
         bright = replace(everyone, detect=lambda _: [face_at(0, 0, 40), face_at(40, 20, 80)])
-        someone = Controls(scale=1, selection=Selection(like=(gray(200),), min_likeness=0.95))
-        (result,) = everyone.restore([photo], bright.settled(someone))
+        someone = Controls(scale=1, selection=Selection(reference=(gray(200),), min_similarity=0.95))
+        (result,) = everyone.restore([photo], bright.resolve(someone))
         assert [face.status for face in result.faces] == [FaceStatus.NOT_SELECTED, FaceStatus.RESTORED]
-        assert result.faces[0].reason.startswith("not the person asked for (likeness 0.8")
+        assert result.faces[0].reason.startswith("not the person asked for (similarity 0.8")
 
     def test_a_reference_photo_without_a_face_is_a_clear_error(self):
-        with pytest.raises(InputError, match="no face is found in the picture of the person"):
-            restorer(describe=describe)(gray(), selection=Selection(like=(gray(),)))
+        with pytest.raises(InputError, match="no face is found in the reference image"):
+            restorer(embed=describe)(gray(), selection=Selection(reference=(gray(),)))
 
     def test_a_face_that_cannot_be_aligned_is_nobody(self):
         hopeless = Face(np.array([10, 10, 60, 60], np.float32), np.full((5, 2), np.nan, np.float32), 0.9)
         person = describe([np.full((4, 4, 3), 0.4)])[0]
-        result = restorer(hopeless, describe=describe)(gray(), selection=Selection(like=(person,)))
+        result = restorer(hopeless, embed=describe)(gray(), selection=Selection(reference=(person,)))
         assert result.faces[0].status is FaceStatus.NOT_SELECTED
 
 
 class TestIdentity:
     def test_a_face_that_would_change_too_much_is_kept_and_says_why(self):
         image = gray()
-        kept = restorer(face_at(30, 20, 80), describe=describe)(
-            image, scale=1, min_identity=0.99, identity_action="skip"
-        )
+        kept = restorer(face_at(30, 20, 80), embed=describe)(image, scale=1, min_identity=0.99, identity_action="skip")
         assert kept.faces[0].status is FaceStatus.KEPT
         assert "would change the face" in kept.faces[0].reason
-        assert kept.faces[0].identity < 0.99
+        assert kept.faces[0].similarity < 0.99
         assert kept.faces[0].restored is None
         assert np.array_equal(kept.image, image)
 
     def test_or_it_is_restored_less(self):
-        result = restorer(face_at(30, 20, 80), describe=describe)(gray(), scale=1, min_identity=0.99)
+        result = restorer(face_at(30, 20, 80), embed=describe)(gray(), scale=1, min_identity=0.99)
         (face,) = result.faces
         assert face.status is FaceStatus.RESTORED
         assert 0 < face.strength < 1
-        assert face.identity >= 0.99
+        assert face.similarity >= 0.99
         assert result.image[60, 70, 0] == pytest.approx(100 + 63.75 * face.strength, abs=1)
 
     def test_an_aligned_picture_is_guarded_too(self):
         image = gray(100, 32, 32)
-        result = restorer(describe=describe)(image, aligned=True, min_identity=0.9999, identity_action="skip")
+        result = restorer(embed=describe)(image, aligned=True, min_identity=0.9999, identity_action="skip")
         assert result.faces[0].status is FaceStatus.KEPT
         assert np.array_equal(result.image, image)
 
-    @pytest.mark.parametrize("choices", [{"min_identity": 0.5}, {"selection": Selection(like=(gray(),))}])
+    @pytest.mark.parametrize("choices", [{"min_identity": 0.5}, {"selection": Selection(reference=(gray(),))}])
     def test_without_an_identity_network_it_fails_before_the_first_picture(self, choices):
         def detect(_):
             raise AssertionError("must not be called")
 
-        with pytest.raises(MissingWeightsError, match="identity network"):
+        with pytest.raises(MissingWeightsError, match="identity embedder"):
             replace(restorer(), detect=detect)(gray(), **choices)
 
     def test_nobody_asks_for_identities_without_need(self):
         def forbidden(_):
             raise AssertionError("must not be called")
 
-        result = restorer(face_at(30, 20, 80), describe=forbidden)(gray(), strength=0.5)
-        assert result.faces[0].identity is None
+        result = restorer(face_at(30, 20, 80), embed=forbidden)(gray(), strength=0.5)
+        assert result.faces[0].similarity is None
         assert result.faces[0].strength == 0.5
 
 
 class TestRegions:
     def test_only_the_region_that_is_named_changes(self):
         image = gray(100, 512, 512)
-        result = restorer(face_at(0, 0, 512))(image, scale=1, strength=0, regions={"mouth": 1})
+        result = restorer(face_at(0, 0, 512))(image, scale=1, strength=0, mouth=1)
         assert result.image[371, 256].min() > 150
         assert (result.image[240, 190] == 100).all()
         assert (result.image[450:, 20:60] == 100).all()
@@ -129,23 +125,23 @@ class TestHalfPrecision:
         """Overflows wherever convolutions run in half precision."""
         kernel = torch.zeros(3, 3, 1, 1)
         if torch.nn.functional.conv2d(x, kernel).dtype == torch.float32:
-            return brighter(x)
+            return (x + 0.5).clamp(-1, 1)
         self.seen.append(len(x))
-        return torch.where(x.mean((1, 2, 3), keepdim=True) > 0, torch.inf, brighter(x))
+        return torch.where(x.mean((1, 2, 3), keepdim=True) > 0, torch.inf, (x + 0.5).clamp(-1, 1))
 
     def test_what_overflows_is_computed_again_in_full_precision(self):
         self.seen = []
         photo = gray(30)
         photo[:, 80:] = 180
         faces = face_at(5, 20, 70), face_at(85, 20, 70)
-        half = restorer(*faces, network=self.network, dtype=torch.bfloat16)(photo, scale=1)
-        full = restorer(*faces, network=self.network)(photo, scale=1)
+        half = restorer(*faces, network=on_arrays(self.network, torch.bfloat16))(photo, scale=1)
+        full = restorer(*faces, network=on_arrays(self.network))(photo, scale=1)
         assert self.seen == [2]
         assert [face.status for face in half.faces] == [FaceStatus.RESTORED] * 2
         assert np.array_equal(half.image, full.image)
 
     def test_what_is_not_finite_in_full_precision_either_is_a_failed_face(self):
-        broken = restorer(face_at(30, 20, 80), network=lambda x: x * torch.nan, dtype=torch.bfloat16)
+        broken = restorer(face_at(30, 20, 80), network=on_arrays(lambda x: x * torch.nan, torch.bfloat16))
         assert broken(gray()).faces[0].status is FaceStatus.FAILED
 
 

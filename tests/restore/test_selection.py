@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from revisage.errors import InputError
-from revisage.restore.select import Selection, reasons_against
+from revisage.restore.controls import Selection
+from revisage.restore.select import unselected_reasons
 from revisage.types import Face
 
 SHAPE = (200, 300, 3)
@@ -16,13 +17,13 @@ FACES = [face(0, 0, 40, 0.99), face(120, 80, 30, 0.9), face(200, 20, 90, 0.8), f
 """Best score first: in the corner, in the middle, the largest, the smallest."""
 
 
-def chosen(likeness=None, **conditions):
-    reasons = reasons_against(FACES, SHAPE, Selection(**conditions), likeness)
-    return [place for place, reason in enumerate(reasons) if not reason]
+def chosen(similarity=None, **conditions):
+    reasons = unselected_reasons(FACES, SHAPE, Selection(**conditions), similarity)
+    return [index for index, reason in enumerate(reasons) if not reason]
 
 
 @pytest.mark.parametrize(
-    ("conditions", "places"),
+    ("conditions", "indices"),
     [
         ({}, [0, 1, 2, 3]),
         ({"which": "largest"}, [2]),
@@ -32,11 +33,11 @@ def chosen(likeness=None, **conditions):
         ({"min_size": 30}, [0, 1, 2]),
         ({"max_size": 40}, [0, 1, 3]),
         ({"min_score": 0.85}, [0, 1]),
-        ({"within": (100, 50, 200, 150)}, [1]),
+        ({"roi": (100, 50, 200, 150)}, [1]),
     ],
 )
-def test_a_condition_chooses(conditions, places):
-    assert chosen(**conditions) == places
+def test_a_condition_chooses(conditions, indices):
+    assert chosen(**conditions) == indices
 
 
 def test_largest_and_center_are_meant_among_those_that_pass_the_other_conditions():
@@ -49,8 +50,8 @@ def test_places_count_all_faces_whatever_the_conditions_say():
 
 
 def test_a_face_on_the_border_of_the_box_is_within():
-    assert chosen(within=(135, 99.5, 140, 110)) == [1]
-    assert chosen(within=(135.1, 99.5, 140, 110)) == []
+    assert chosen(roi=(135, 99.5, 140, 110)) == [1]
+    assert chosen(roi=(135.1, 99.5, 140, 110)) == []
 
 
 @pytest.mark.parametrize(
@@ -62,28 +63,28 @@ def test_a_face_on_the_border_of_the_box_is_within():
         ({"min_size": 60}, "only 40 px wide"),
         ({"max_size": 35}, "40 px wide"),
         ({"min_score": 0.995}, "score only 0.99"),
-        ({"within": (100, 50, 200, 150)}, "outside of the box"),
-        ({"like": (np.ones(4),)}, "not the person asked for (likeness 0.10)"),
+        ({"roi": (100, 50, 200, 150)}, "outside of the region of interest"),
+        ({"reference": (np.ones(4),)}, "not the person asked for (similarity 0.10)"),
     ],
 )
 def test_every_face_left_out_has_a_reason(conditions, reason):
-    likeness = (lambda faces: [0.1] * len(faces)) if "like" in conditions else None
-    assert reasons_against(FACES, SHAPE, Selection(**conditions), likeness)[0] == reason
+    similarity = (lambda faces: [0.1] * len(faces)) if "reference" in conditions else None
+    assert unselected_reasons(FACES, SHAPE, Selection(**conditions), similarity)[0] == reason
 
 
 def test_likeness_is_asked_only_of_faces_that_pass_the_other_conditions():
     asked = []
 
-    def likeness(faces):
+    def similarity(faces):
         asked.extend(faces)
         return [0.3, 0.5]
 
-    assert chosen(likeness, max_size=60, min_score=0.7, min_likeness=0.4) == [1]
+    assert chosen(similarity, max_size=60, min_score=0.7, min_similarity=0.4) == [1]
     assert asked == FACES[:2]
 
 
 def test_nobody_to_choose_from_is_no_error():
-    assert reasons_against([], SHAPE, Selection(which="largest")) == []
+    assert unselected_reasons([], SHAPE, Selection(which="largest")) == []
     assert chosen(which="center", min_size=1000) == []
 
 
@@ -94,11 +95,11 @@ def test_nobody_to_choose_from_is_no_error():
         ({"which": ()}, "from 0"),
         ({"which": (-1,)}, "from 0"),
         ({"min_size": 50, "max_size": 40}, "between 50 and 40"),
-        ({"min_size": -1}, "between -1"),
+        ({"min_size": -1}, "at least 0"),
         ({"min_size": float("nan")}, "nan"),
         ({"min_score": 1.5}, "score"),
-        ({"min_likeness": 2}, "likeness"),
-        ({"within": (10, 0, 5, 5)}, "x1 <= x2"),
+        ({"min_similarity": 2}, "min_similarity must be between -1 and 1"),
+        ({"roi": (10, 0, 5, 5)}, "x1 <= x2"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(conditions, message):

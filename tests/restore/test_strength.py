@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import cache, partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ from torch.nn import functional as F
 
 import revisage
 from locations import PORTRAIT
+from on_arrays import on_arrays
 from revisage.images.pixels import to_tensor
-from revisage.loading import PictureOnly
 from revisage.models.nets import dlib_face_net
 from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.gfpgan import GFPGANv1Clean
@@ -58,7 +57,7 @@ def once(network):
     def run(crops):
         if not outputs:
             outputs.append(network(crops))
-        return outputs[0].clone()
+        return outputs[0].copy()
 
     return run
 
@@ -70,8 +69,7 @@ def restored(name):
         restorer = revisage.load("embedded")
         restorer = replace(restorer, network=once(restorer.network))
     else:
-        choice = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32, reason="test")
-        restorer = Restorer(name, lambda _: [], once(PictureOnly(random_network(name))), SIZE, choice)
+        restorer = Restorer(name, lambda _: [], once(on_arrays(random_network(name))), SIZE)
     photo = align(revisage.read_image(PORTRAIT), LANDMARKS, restorer.size // 2).crop  # soft: much is to be restored
     return [restorer(photo, aligned=True, strength=strength).faces[0].restored for strength in STRENGTHS]
 

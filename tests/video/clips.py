@@ -5,9 +5,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
-import torch
 
-from revisage.models.device import Choice
 from revisage.restore.align import TEMPLATE
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face
@@ -68,8 +66,9 @@ def find_disc(image, jitter=0.1):
 
 def answering_noise(crops):
     """Network: doubles the contrast of what is fine, noise and all, as restorers do."""
-    smooth = torch.nn.functional.avg_pool2d(crops, 5, 1, 2, count_include_pad=False)
-    return crops + (crops - smooth)
+    images = crops.transpose(0, 2, 3, 1)
+    smooth = np.stack([cv2.blur(image, (5, 5), borderType=cv2.BORDER_REFLECT_101) for image in images])
+    return crops + (crops - smooth.transpose(0, 3, 1, 2))
 
 
 def restorer(**changes):
@@ -78,7 +77,6 @@ def restorer(**changes):
         "detect": find_disc,
         "network": answering_noise,
         "size": CROP,
-        "choice": Choice(torch.device("cpu"), torch.float32, "test"),
     }
     return Restorer(**{**fields, **changes})
 

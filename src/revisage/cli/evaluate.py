@@ -76,22 +76,22 @@ def evaluate(
     from revisage.evaluation.report import Report, fid_measure
     from revisage.images import write_image
     from revisage.loading import load, load_detector
-    from revisage.models.device import choose
-    from revisage.process import keep_freed_memory
+    from revisage.models.device import choose_device
+    from revisage.process import tune_process
 
-    keep_freed_memory()
-    choice = choose(device)
+    tune_process()
+    used = choose_device(device, backend="torch")
     sources = Sources(
         features=features,
         channel_weights=channel_weights,
         descriptor=descriptor,
         arcface=arcface,
         niqe=niqe,
-        landmarks=central_landmarks(load_detector(choice)),
+        landmarks=central_landmarks(load_detector(device=device)),
     )
     only = [name.strip() for name in metrics.split(",") if name.strip()]
-    evaluator = Evaluator(sources, only, choice.device, batch=1 if choice.device.type == "cpu" else 8)
-    report = Report(*fid_measure(inception, fid, choice.device), samples=samples)
+    evaluator = Evaluator(sources, only, used.device, batch=1 if used.kind == "cpu" else 8)
+    report = Report(*fid_measure(inception, fid, used.device), samples=samples)
     restorer = None if model is None else load(model, device=device, dtype=dtype)
     size = None if restorer is None else restorer.size
     resized: Counter[tuple[int, int]] = Counter()

@@ -1,107 +1,107 @@
-"""Options that several commands share, and those that say how faces are restored."""
+"""Options that several commands share. Those of a restoration are made from :class:`Controls`."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from revisage.errors import InputError
 
 if TYPE_CHECKING:
-    from revisage.restore.select import Selection, Which
+    from revisage.restore.controls import Controls, Option
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, xpu or mps.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Result = TypeVar("Result")
 
-Architecture = Annotated[
-    str | None,
-    typer.Option(help="GFPGANBilinear for weights that would be taken for GFPGANv1: keys are the same."),
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Never download; REVISAGE_OFFLINE=1 says the same.")]
-
-Scale = Annotated[
-    float | None,
-    typer.Option(min=0.1, max=8, help="Sides of the result over sides of the source; 2 for photos, 1 for videos."),
-]
-Strength = Annotated[float, typer.Option(min=0, max=1, help="0 leaves faces alone, 1 restores fully.")]
-Eyes = Annotated[float | None, typer.Option(min=0, max=1, help="Strength of the eyes, if another.")]
-Mouth = Annotated[float | None, typer.Option(min=0, max=1, help="Strength of the mouth, if another.")]
-Skin = Annotated[float | None, typer.Option(min=0, max=1, help="Strength of the skin, if another.")]
-Hair = Annotated[float | None, typer.Option(min=0, max=1, help="Strength of the hair, if another.")]
-KeepGrain = Annotated[float, typer.Option(min=0, max=1, help="How much of the photo's fine grain faces keep.")]
-MinIdentity = Annotated[
-    float | None, typer.Option(min=-1, max=1, help="Least likeness of a face to itself before (a cosine).")
-]
-Action = Annotated[str, typer.Option("--identity-action", help="reduce or skip: what to do with faces below that.")]
-Identity = Annotated[str, typer.Option(help="What tells people apart: a name from `revisage models`, or a file.")]
-Aligned = Annotated[bool, typer.Option("--aligned", help="Each photo is one aligned face.")]
-OnlyCenterFace = Annotated[bool, typer.Option("--only-center-face", help="The same as --faces center.")]
-Faces = Annotated[str, typer.Option(help="all, largest, center, or places such as 0,2 in order of score.")]
-MinFace = Annotated[float, typer.Option(min=0, help="Leave faces alone that are less wide (pixels).")]
-MaxFace = Annotated[float | None, typer.Option(min=0, help="Leave faces alone that are wider (pixels).")]
-MinScore = Annotated[float, typer.Option(min=0, max=1, help="Leave faces alone that the detector is less sure of.")]
-Within = Annotated[str | None, typer.Option(help="x1,y1,x2,y2 in pixels: only faces with their middle in this box.")]
-Like = Annotated[list[Path] | None, typer.Option(help="Only the person in this photo; may be given several times.")]
-MinLikeness = Annotated[float, typer.Option(min=-1, max=1, help="Cosine from which a face is that person.")]
-Parser = Annotated[
-    str,
-    typer.Option(
-        help="What tells hair and skin from what is beside them: auto (parsenet if it was fetched), none, or a file."
-    ),
-]
-Background = Annotated[str, typer.Option(help="What enlarges the rest: lanczos, a name, or a weight file.")]
-Tile = Annotated[int, typer.Option(min=0, help="Side of the tiles in which a network does that; 0: no tiles.")]
+Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:1, xpu or mps.")]
+Dtype = Annotated[str, typer.Option(help="Number format: auto, float32, bfloat16 or float16.")]
+Architecture = Annotated[str | None, typer.Option(help="GFPGANBilinear, for weights whose keys look like GFPGANv1's.")]
+Detector = Annotated[str, typer.Option(help="Face detector: a name from `revisage models`, or a file.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads on the CPU (default: one per core).")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never download (as REVISAGE_OFFLINE=1).")]
+Identity = Annotated[str, typer.Option(help="Identity embedder: a name from `revisage models`, or a file.")]
+Parser = Annotated[str, typer.Option(help="Face parser: auto (parsenet if fetched), none, a name, or a file.")]
+Background = Annotated[str, typer.Option(help="Background upscaler: lanczos, a model name, or a weights file.")]
+Tile = Annotated[int, typer.Option(min=0, help="Tile size of the background upscaler; 0: no tiles.")]
 
 
-def selection_of(
-    faces: str,
-    min_face: float,
-    max_face: float | None,
-    min_score: float,
-    within: str | None,
-    like: list[Path] | None,
-    min_likeness: float,
-) -> Selection:
-    """The options that say which faces, as a selection; reads the photos of ``like``.
+@dataclass(frozen=True)
+class GivenControls:
+    """The controls that were given on the command line.
 
-    Raises:
-        InputError: what an option says makes no sense, or a photo cannot be read.
+    Attributes:
+        values: field of ``Controls`` or ``Selection`` -> value, of options that were given.
     """
-    from revisage.images import read_image
-    from revisage.restore.select import Selection
 
-    return Selection(
-        which=_which(faces),
-        min_size=min_face,
-        max_size=float("inf") if max_face is None else max_face,
-        min_score=min_score,
-        within=None if within is None else _box(within),
-        like=tuple(read_image(path) for path in like or ()),
-        min_likeness=min_likeness,
+    values: dict[str, Any]
+
+    def to_controls(self, **defaults: Any) -> Controls:
+        """Controls with these values, and these defaults for options that were not given.
+
+        Raises:
+            InputError: a value makes no sense, or a reference image cannot be read.
+        """
+        from revisage.images import read_image
+        from revisage.restore.controls import Controls, Selection, declared
+
+        values = dict(self.values)
+        for name, _, option in declared():
+            if name in values and option.files:
+                values[name] = tuple(read_image(path) for path in values[name])
+            elif name in values and option.parse:
+                try:
+                    values[name] = option.parse(values[name])
+                except InputError as error:
+                    raise InputError(f"{_flag(name, option)}: {error}") from error
+        own = {entry.name for entry in fields(Selection)}
+        selection = Selection(**{name: value for name, value in values.items() if name in own})
+        others = {name: value for name, value in values.items() if name not in own}
+        return Controls(**defaults | others, selection=selection)
+
+
+def with_controls(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the options of all controls; it takes them as one argument, ``controls: GivenControls``."""
+    from revisage.restore.controls import declared
+
+    own = inspect.signature(command, eval_str=True).parameters
+    made = [_parameter(name, entry.default, option) for name, entry, option in declared()]
+
+    @wraps(command)
+    def run(**values: Any) -> Result:
+        given = {parameter.name: values.pop(parameter.name) for parameter in made}
+        given = {
+            name: value for name, value in given.items() if value is not None and value is not False and value != []
+        }
+        return command(**values, controls=GivenControls(given))
+
+    parameters = [*(parameter for name, parameter in own.items() if name != "controls"), *made]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__dict__["__signature__"] = inspect.Signature(parameters)
+    return run
+
+
+def _parameter(name: str, default: Any, option: Option) -> inspect.Parameter:
+    """A command-line option; not given, it is None, False or []."""
+    kind: Any = str | None
+    shown = "" if default in (None, (), False, float("inf")) else f" [default: {default}]"
+    initial: Any = None
+    if option.files:
+        kind = list[Path] | None
+    elif isinstance(default, bool):
+        kind, initial = bool, False
+    elif not (option.choices or option.parse):
+        kind = float | None
+    info = typer.Option(
+        _flag(name, option), help=option.help + shown, min=option.min, max=option.max, show_default=False
     )
+    annotation = Annotated[kind, info]
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=initial, annotation=annotation)
 
 
-def regions_of(**strengths: float | None) -> dict[str, float]:
-    """Strengths by region, of those that were given."""
-    return {name: strength for name, strength in strengths.items() if strength is not None}
-
-
-def _which(text: str) -> Which:
-    match text:
-        case "all" | "largest" | "center":
-            return text
-        case _:
-            try:
-                return tuple(int(place) for place in text.split(","))
-            except ValueError as error:
-                raise InputError(f"--faces is all, largest, center, or places such as 0,2, not {text!r}") from error
-
-
-def _box(text: str) -> tuple[float, float, float, float]:
-    try:
-        x1, y1, x2, y2 = (float(value) for value in text.split(","))
-    except ValueError as error:
-        raise InputError(f"--within is a box x1,y1,x2,y2 in pixels, not {text!r}") from error
-    return x1, y1, x2, y2
+def _flag(name: str, option: Option) -> str:
+    return f"--{option.flag or name.replace('_', '-')}"

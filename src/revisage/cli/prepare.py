@@ -82,13 +82,12 @@ def prepare(
     import torch
 
     from revisage.loading import load_detector
-    from revisage.models.device import choose
-    from revisage.process import keep_freed_memory
+    from revisage.process import tune_process
     from revisage.training.prepare.photos import prepare_photos
 
-    keep_freed_memory()
+    tune_process()
     torch.set_num_threads(1)  # the workers are the threads; and sums come out the same however many there are
-    outcomes = prepare_photos(load_detector(choose(device)), sources, options)
+    outcomes = prepare_photos(load_detector(device=device), sources, options)
     with say_how_to_resume(), closing(outcomes):
         failed = _report(with_progress(outcomes, len(sources), "preparing"), output)
     raise typer.Exit(1 if failed else 0)

@@ -27,12 +27,12 @@ def train(
 
     Under torchrun (`torchrun --nproc-per-node 4 -m revisage train RECIPE`) all processes train together.
     """
-    from revisage.models.device import choose
+    from revisage.models.device import choose_device
     from revisage.training.loop import train as train_recipe
     from revisage.training.recipe import read_recipe
 
     settings = read_recipe(recipe, set_ or ())
-    own = str(choose(device).device)
+    own = choose_device(device, backend="torch").device
     folder = run or Path("runs") / settings.name
     if dry_run:
         _print_plan(settings, folder)

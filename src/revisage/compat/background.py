@@ -9,7 +9,7 @@ import cv2
 
 from revisage.compat.bgr import bgr_of, rgb_of
 from revisage.images.pixels import from_float, to_float
-from revisage.restore.upscale import enlarged_size
+from revisage.restore.upscale import scaled_size
 from revisage.types import Array, Image
 
 
@@ -25,7 +25,7 @@ def upscaling_by(upsampler: BackgroundUpsampler) -> Callable[[Image, float], Ima
     """A classic upsampler as a function of this library: (RGB picture, scale) -> the enlarged picture."""
 
     def upscale(picture: Image, scale: float) -> Image:
-        enlarged_size(picture, scale)  # refuses wrong scales before time is spent on them
+        scaled_size(picture, scale)  # refuses wrong scales before time is spent on them
         return fitted(upsampler.enhance(bgr_of(picture), outscale=scale)[0], picture, scale)
 
     return upscale
@@ -46,7 +46,7 @@ def fitted(background: Any, picture: Image, scale: float) -> Image:
         InputError: ``background`` is no picture, or ``scale`` is out of range.
     """
     found = rgb_of(background)
-    height, width = enlarged_size(picture, scale)
+    height, width = scaled_size(picture, scale)
     if found.shape[:2] != (height, width):
         method = cv2.INTER_AREA if found.shape[0] > height else cv2.INTER_LANCZOS4
         resized: Array = cv2.resize(found, (width, height), interpolation=method)

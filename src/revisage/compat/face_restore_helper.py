@@ -16,8 +16,9 @@ from revisage.geometry import Affine, invert
 from revisage.images import read_image, write_image
 from revisage.images.pixels import from_float, to_float
 from revisage.restore.align import TEMPLATE, TEMPLATE_SIZE, align, similarity_from_landmarks
+from revisage.restore.controls import Selection
 from revisage.restore.paste import paste
-from revisage.restore.select import Selection, reasons_against
+from revisage.restore.select import unselected_reasons
 from revisage.restore.upscale import lanczos
 from revisage.types import AlignedFace, Face, Image
 
@@ -144,7 +145,7 @@ class FaceRestoreHelper:
         picture = rgb_of(self._picture())
         faces = [face for face in self._detect(picture) if _eye_distance(face) >= (eye_dist_threshold or 0)]
         which = "largest" if only_keep_largest else "center" if only_center_face else "all"
-        reasons = reasons_against(faces, picture.shape, Selection(which))
+        reasons = unselected_reasons(faces, picture.shape, Selection(which))
         self.take([face for face, reason in zip(faces, reasons, strict=True) if not reason])
         return len(self.det_faces)
 
@@ -235,9 +236,8 @@ class FaceRestoreHelper:
 
 def _embedded_detector(device: Any) -> Callable[[Image], list[Face]]:
     from revisage.loading import load_detector
-    from revisage.models.device import choose
 
-    return load_detector(choose("auto" if device is None else str(device)))
+    return load_detector(device="auto" if device is None else str(device))
 
 
 def _eye_distance(face: Face) -> float:

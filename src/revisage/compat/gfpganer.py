@@ -7,19 +7,20 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from revisage.compat.background import BackgroundUpsampler, upscaling_by
 from revisage.compat.bgr import bgr_of, rgb_of, with_alpha_of
 from revisage.compat.face_restore_helper import FaceRestoreHelper
 from revisage.compat.models import model_of
 from revisage.compat.weight import strength_of
-from revisage.loading import PictureOnly, load
+from revisage.loading import FirstOutput, load
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face, FaceStatus, Image, RestoredFace
+
+if TYPE_CHECKING:
+    import torch
 
 
 class GFPGANer:
@@ -64,16 +65,22 @@ class GFPGANer:
         self._calls = threading.local()
 
     @property
-    def gfpgan(self) -> nn.Module:
-        """The network: (N, 3, size, size) RGB in [-1, 1] -> (the same, ...)."""
+    def gfpgan(self) -> Any:
+        """The network: of a weights file the torch module, of an ``.onnx`` file a function of arrays."""
         network = self._restorer.network
-        assert isinstance(network, PictureOnly)  # what load gives
-        return network.module
+        opened = network.network if isinstance(network, FirstOutput) else network
+        module = getattr(opened, "module", opened)
+        return getattr(module, "network", module)
 
     @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return self._restorer.choice.device
+    def device(self) -> Any:
+        """Where the network is: a ``torch.device``, or a name where torch is not installed."""
+        name = self._restorer.device.device if self._restorer.device else "cpu"
+        try:
+            import torch
+        except ImportError:
+            return name
+        return torch.device(name)
 
     @property
     def face_helper(self) -> FaceRestoreHelper:
@@ -85,7 +92,6 @@ class GFPGANer:
             self._calls.face_helper = self._empty_helper()
         return self._calls.face_helper
 
-    @torch.no_grad()
     def enhance(
         self,
         img: Image,
@@ -123,7 +129,10 @@ class GFPGANer:
             aligned=has_aligned,
             only_center_face=only_center_face,
         )
-        (result,) = self._restorer_for(paste_back).restore([picture], controls)
+        try:
+            (result,) = self._restorer_for(paste_back).restore([picture], controls)
+        except MemoryError as error:  # callers of the classic tool expect what torch raises
+            raise RuntimeError(str(error)) from error
         _warn_of_failures(result.faces)
         helper = self._calls.face_helper = self._filled_helper(picture, result.faces)
         restored = with_alpha_of(bgr_of(result.image), img) if paste_back else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from revisage.types import Array, FloatImage, Image
 
@@ -35,6 +35,18 @@ def from_float(image: FloatImage, dtype: DTypeLike) -> Image:
     if dtype == np.uint16:
         return np.rint(clipped * np.float32(65535)).astype(np.uint16)
     raise TypeError(f"pictures are uint8, uint16 or float32, not {dtype}")
+
+
+def to_nchw(crops: Sequence[FloatImage]) -> NDArray[np.float32]:
+    """N images (H, W, 3) in [0, 1] -> network input (N, 3, H, W) in [-1, 1], contiguous."""
+    batch = np.stack(crops).transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(batch, np.float32) * np.float32(2) - np.float32(1)
+
+
+def from_nchw(batch: NDArray[np.float32]) -> list[FloatImage]:
+    """Network output (N, 3, H, W) in [-1, 1] -> N images (H, W, 3), clipped to [0, 1]."""
+    images = np.clip((batch + np.float32(1)) / np.float32(2), 0, 1).transpose(0, 2, 3, 1)
+    return [np.ascontiguousarray(image) for image in images]
 
 
 def to_tensor(crops: Sequence[FloatImage]) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -13,7 +14,8 @@ from revisage.errors import InputError
 from revisage.geometry import Affine, compose, footprint, invert, magnification, resizing, shift
 from revisage.images.pixels import to_float
 from revisage.restore.color_match import is_gray
-from revisage.types import AlignedFace, Array, Image
+from revisage.restore.face_job import FaceJob
+from revisage.types import AlignedFace, Array, FaceStatus, Image
 
 TEMPLATE: NDArray[np.float64] = np.array(
     [
@@ -27,7 +29,7 @@ TEMPLATE: NDArray[np.float64] = np.array(
 """(5, 2) where the landmarks lie in a crop of 512x512: the FFHQ alignment (Karras et al. 2019), as GFP-GAN uses it."""
 TEMPLATE_SIZE = 512
 OUTSIDE = (132 / 255, 133 / 255, 135 / 255)
-"""RGB of crop pixels outside of the picture: the gray that the published restorers were given."""
+"""RGB of crop pixels outside of the image: the gray that the published restorers were given."""
 MIN_SPREAD = 1e-3
 """Landmarks that lie within so few pixels coincide."""
 EXPLAINED = 24.0
@@ -49,8 +51,8 @@ def similarity_from_landmarks(landmarks: ArrayLike, size: int = TEMPLATE_SIZE, b
     landmarks it must agree with eyes and mouth; otherwise those alone decide, or the box.
 
     Args:
-        landmarks: (5, 2) points in pixels of the picture.
-        size: side of the crop; crops of all sizes show the same part of the picture.
+        landmarks: (5, 2) points in pixels of the image.
+        size: side of the crop; crops of all sizes show the same part of the image.
         box: (4,) of the face, x1, y1, x2, y2; None if it is not known.
 
     Returns:
@@ -121,33 +123,33 @@ def _about(source: NDArray[np.float64], target: NDArray[np.float64], linear: NDA
 
 
 def align(image: Image, landmarks: ArrayLike, size: int = TEMPLATE_SIZE, box: ArrayLike | None = None) -> AlignedFace:
-    """Cut a face out and bring it into position. Reads only the part of the picture that the crop shows.
+    """Cut a face out and bring it into position. Reads only the part of the image that the crop shows.
 
     Interpolates linearly. A face at least twice as large as the crop is first reduced by area averages, lest it alias.
 
     Args:
         image: (H, W, 3) RGB uint8, uint16 or float32.
-        landmarks: (5, 2) points in pixels of the picture.
+        landmarks: (5, 2) points in pixels of the image.
         size: side of the crop in pixels.
         box: (4,) of the face; what the landmarks say is checked against it.
 
     Returns:
-        The face; what lies outside of the picture is ``OUTSIDE``, or its gray if the picture is gray there.
+        The face; what lies outside of the image is ``OUTSIDE``, or its gray if the image is gray there.
 
     Raises:
         InputError: the landmarks are not five finite points, or coincide.
     """
-    return cut_out(image, similarity_from_landmarks(landmarks, size, box), size)
+    return crop_face(image, similarity_from_landmarks(landmarks, size, box), size)
 
 
-def cut_out(image: Image, crop_from_image: Affine, size: int) -> AlignedFace:
-    """What ``align`` does, where the transform is known already: (2, 3) float64, a similarity."""
+def crop_face(image: Image, crop_from_image: Affine, size: int) -> AlignedFace:
+    """Cut a face out by a known similarity, (2, 3) float64; see :func:`align`."""
     image_from_crop = invert(crop_from_image)
     reduction = max(math.floor(magnification(image_from_crop)), 1)
     left, top, right, bottom = footprint(image_from_crop, size, image.shape, margin=2 * reduction)
     if left == right or top == bottom:
         return AlignedFace(np.full((size, size, 3), OUTSIDE, np.float32), crop_from_image)
-    region, region_from_reduced = _reduced(image[top:bottom, left:right], reduction)
+    region, region_from_reduced = _reduce(image[top:bottom, left:right], reduction)
     image_from_reduced = compose(shift(left, top), region_from_reduced)
     crop: Array = cv2.warpAffine(
         to_float(region),
@@ -160,7 +162,17 @@ def cut_out(image: Image, crop_from_image: Affine, size: int) -> AlignedFace:
     return AlignedFace(crop.astype(np.float32, copy=False), crop_from_image)
 
 
-def _reduced(region: Array, reduction: int) -> tuple[Array, Affine]:
+def align_job(job: FaceJob, image: Image, size: int) -> FaceJob:
+    """Align an active face of an image; it fails if its landmarks allow no alignment."""
+    if not job.is_active or job.face is None:
+        return job
+    try:
+        return replace(job, aligned=align(image, job.face.landmarks, size, job.face.box))
+    except InputError as error:
+        return job.stop(FaceStatus.FAILED, str(error))
+
+
+def _reduce(region: Array, reduction: int) -> tuple[Array, Affine]:
     """Shrink about ``reduction`` times -> (smaller region, (2, 3) region_from_reduced)."""
     if reduction == 1:
         return region, shift(0, 0)

@@ -1,137 +1,165 @@
-"""From what a network makes of a face to what is pasted: grain, strength by region, and the guard of the identity."""
+"""From the network's output to what is pasted: grain, strength per region, identity guard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from revisage.errors import MissingWeightsError
-from revisage.restore.controls import Controls, IdentityAction
-from revisage.restore.grain import with_grain
+from revisage.geometry import magnification
+from revisage.restore.controls import Controls
+from revisage.restore.face_job import FaceJob
 from revisage.restore.regions import strength_map
-from revisage.types import FloatImage
+from revisage.types import FaceStatus, FloatImage
 
 STEPS = 8
-"""Shares of the strength that the guard tries: 8/8, 7/8, ... 1/8."""
+"""Fractions of the strength that the identity guard tries: 8/8, 7/8, ... 1/8."""
 
 Parse = Callable[[Sequence[FloatImage]], NDArray[np.uint8]]
-"""See ``Restorer.parse``."""
-Describe = Callable[[Sequence[FloatImage]], NDArray[np.float32]]
-"""See ``Restorer.describe``."""
+"""Aligned faces (S, S, 3) in [0, 1] -> (N, S, S), each pixel's index in ``nets.parsenet.CLASSES``."""
+Embed = Callable[[Sequence[FloatImage]], NDArray[np.float32]]
+"""Aligned faces (S, S, 3) in [0, 1] -> (N, D) float32 unit vectors; the product of two is their cosine similarity."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Moderated:
-    """How far a face is restored.
+def blend(
+    jobs: Sequence[FaceJob], controls: Controls, parse: Parse | None = None, embed: Embed | None = None
+) -> list[FaceJob]:
+    """Set how far each face is restored: ``output``, ``alpha``, ``strength``, ``similarity``, and its final status.
 
-    Attributes:
-        full: (S, S, 3) float32 in [0, 1], the face at strength 1.
-        share: how much of it is taken: a number in [0, 1], or (S, S, 1) for each pixel; 0 leaves the face as it is.
-        strength: the strength that this comes to where no region has one of its own.
-        identity: cosine to the face before, None if nobody asked.
-        reason: why the face is left as it is, else "".
-    """
-
-    full: FloatImage
-    share: FloatImage | float
-    strength: float
-    identity: float | None = None
-    reason: str = ""
-
-    def over(self, before: FloatImage) -> FloatImage:
-        """The restored face mixed with what was there before; both (S, S, 3) in [0, 1]."""
-        return mix(before, self.full, self.share)
-
-    def less(self, factor: float) -> Moderated:
-        """The same with all strengths times ``factor``."""
-        return replace(self, share=np.float32(factor) * self.share, strength=factor * self.strength)
-
-
-def moderate(
-    befores: Sequence[FloatImage],
-    afters: Sequence[FloatImage],
-    magnifications: Sequence[float],
-    controls: Controls,
-    parse: Parse | None = None,
-    describe: Describe | None = None,
-) -> list[Moderated]:
-    """Say how far faces are restored.
-
-    The grain comes back before the strengths act. Then the two faces that are mixed have the same grain, and so has the
-    result at every strength.
+    Grain is put back before the strengths act, so the result has the same grain at every strength.
 
     Args:
-        befores: aligned faces (S, S, 3) float32 in [0, 1].
-        afters: the same, as the network restores them.
-        magnifications: pixels of each crop that a pixel of its photo fills.
-        controls: what was chosen.
-        parse: finds the regions; None takes them to be where the alignment template has them.
-        describe: tells identities; must be there if ``controls.min_identity`` is.
+        jobs: faces of any status; those that are still active and have an output are blended.
+        controls: see :class:`Controls`.
+        parse: finds the regions; None places them where the alignment template has them.
+        embed: identity embedder; required if ``controls.min_identity`` is set.
 
     Raises:
-        MissingWeightsError: an identity is asked for, but there is no ``describe``.
+        MissingWeightsError: an identity is asked for, but there is no ``embed``.
     """
-    triples = zip(befores, afters, magnifications, strict=True)
-    full = [with_grain(before, after, controls.keep_grain, ratio) for before, after, ratio in triples]
-    shares = _shares(full, controls, parse)
-    faces = [Moderated(crop, share, controls.strength) for crop, share in zip(full, shares, strict=True)]
-    if controls.min_identity is None or not faces:
-        return faces
-    return _guarded(befores, faces, controls.min_identity, controls.identity_action, needed(describe))
+    active = [job for job in jobs if job.is_active]
+    grained = [_with_grain(job, controls.keep_grain) for job in active]
+    alphas = _alphas(grained, controls, parse)
+    blended = [
+        replace(job, alpha=alpha, strength=controls.strength, status=FaceStatus.RESTORED)
+        for job, alpha in zip(grained, alphas, strict=True)
+    ]
+    if controls.min_identity is not None and blended:
+        blended = _guard(blended, controls.min_identity, controls.identity_action, require_embedder(embed))
+    done = iter(blended)
+    return [next(done) if job.is_active else job for job in jobs]
 
 
-def _shares(afters: Sequence[FloatImage], controls: Controls, parse: Parse | None) -> list[FloatImage | float]:
-    if not controls.regions or not afters:
-        return [controls.strength] * len(afters)
-    labels = [None] * len(afters) if parse is None else list(parse(afters))
+def _alphas(jobs: Sequence[FaceJob], controls: Controls, parse: Parse | None) -> list[FloatImage | float]:
+    if not controls.regions or not jobs:
+        return [controls.strength] * len(jobs)
+    labels = [None] * len(jobs) if parse is None else list(parse([_output(job) for job in jobs]))
     return [
-        strength_map(len(after), controls.strength, controls.regions, found)
-        for after, found in zip(afters, labels, strict=True)
+        strength_map(len(job.crop), controls.strength, controls.regions, found)
+        for job, found in zip(jobs, labels, strict=True)
     ]
 
 
-def _guarded(
-    befores: Sequence[FloatImage], faces: Sequence[Moderated], least: float, action: str, describe: Describe
-) -> list[Moderated]:
-    """The faces; those that would be less than ``least`` like themselves are held back."""
-    origins = describe(befores)
-    asked = describe([face.over(before) for before, face in zip(befores, faces, strict=True)])
-    likeness = np.sum(origins * asked, axis=1).clip(-1, 1).tolist()
-    results: list[Moderated] = []
-    for before, face, origin, value in zip(befores, faces, origins, likeness, strict=True):
-        if value >= least:
-            results.append(replace(face, identity=value))
+def _guard(jobs: Sequence[FaceJob], threshold: float, action: str, embed: Embed) -> list[FaceJob]:
+    """Hold back faces whose similarity to themselves would fall below the threshold."""
+    before = embed([job.crop for job in jobs])
+    after = embed([job.composite() for job in jobs])
+    similarities = np.sum(before * after, axis=1).clip(-1, 1).tolist()
+    results: list[FaceJob] = []
+    for job, embedding, similarity in zip(jobs, before, similarities, strict=True):
+        if similarity >= threshold:
+            results.append(replace(job, similarity=similarity))
             continue
-        milder = _milder(before, face, origin, least, describe) if action == IdentityAction.REDUCE else None
-        reason = f"restoring would change the face: likeness {value:z.3f}, below {least:.3f}"
-        results.append(milder or replace(face.less(0.0), identity=value, reason=reason))
+        reduced = _reduce(job, embedding, threshold, embed) if action == "reduce" else None
+        reason = f"restoring would change the face: similarity {similarity:z.3f}, below {threshold:.3f}"
+        results.append(reduced or replace(job.scaled(0.0).stop(FaceStatus.KEPT, reason), similarity=similarity))
     return results
 
 
-def _milder(
-    before: FloatImage, face: Moderated, origin: NDArray[np.float32], least: float, describe: Describe
-) -> Moderated | None:
-    """The face at the largest share of its strength, below all, at which it is like itself; None if there is none."""
-    tries = [face.less(step / STEPS) for step in range(STEPS - 1, 0, -1)]
-    likeness = (describe([one.over(before) for one in tries]) @ origin).clip(-1, 1).tolist()
-    pairs = zip(tries, likeness, strict=True)
-    return next((replace(one, identity=value) for one, value in pairs if value >= least), None)
+def _reduce(job: FaceJob, embedding: NDArray[np.float32], threshold: float, embed: Embed) -> FaceJob | None:
+    """The face at the largest fraction of its strength, below 1, that passes the threshold; None if none does."""
+    tries = [job.scaled(step / STEPS) for step in range(STEPS - 1, 0, -1)]
+    similarities = (embed([one.composite() for one in tries]) @ embedding).clip(-1, 1).tolist()
+    pairs = zip(tries, similarities, strict=True)
+    return next((replace(one, similarity=value) for one, value in pairs if value >= threshold), None)
 
 
-def mix(before: FloatImage, after: FloatImage, strength: FloatImage | float) -> FloatImage:
-    """``before`` at strength 0, ``after`` at 1, linear between; a number, or (S, S, 1) for each pixel."""
-    return np.asarray(before + np.asarray(strength, np.float32) * (after - before), np.float32)
-
-
-def needed(describe: Describe | None) -> Describe:
-    """``describe`` itself.
+def require_embedder(embed: Embed | None) -> Embed:
+    """``embed`` itself.
 
     Raises:
         MissingWeightsError: it is None.
     """
-    if describe is None:
-        raise MissingWeightsError("telling identities needs an identity network: name one, revisage.load(identity=...)")
-    return describe
+    if embed is None:
+        raise MissingWeightsError("comparing identities needs an identity embedder: revisage.load(identity=...)")
+    return embed
+
+
+def _output(job: FaceJob) -> FloatImage:
+    assert job.output is not None
+    return job.output
+
+
+GRAIN_SIGMA = 1.5
+"""Standard deviation, in pixels of the photo, of the blur that separates grain from what is coarser."""
+GRAIN_WINDOW = 6.0
+"""Over how many of those the amplitude is compared with the noise level, to tell grain from edges."""
+GRAIN_EDGE = 1.5
+"""Noise levels above which the local amplitude counts as structure and is held back."""
+GRAIN_LIMIT = 3.0
+"""Noise levels beyond which a single pixel is cut off."""
+
+
+def noise_level(residual: FloatImage) -> NDArray[np.float32]:
+    """Standard deviation of noise in a high-pass residual, robust against edges.
+
+    The median absolute deviation (Donoho and Johnstone 1994) of its middle: the corners of a crop may lie outside of
+    the photo.
+
+    Args:
+        residual: (H, W, C) float32 around 0.
+
+    Returns:
+        (C,) float32.
+    """
+    height, width = residual.shape[:2]
+    middle = residual[height // 6 : height - height // 6, width // 6 : width - width // 6]
+    values = middle.reshape(-1, residual.shape[2])
+    return (1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0)).astype(np.float32)
+
+
+def lost_grain(before: FloatImage, after: FloatImage, magnification: float) -> FloatImage:
+    """The fine grain that ``before`` has and ``after`` lacks, without the edges in which they differ too.
+
+    Args:
+        before: (H, W, 3) float32 in [0, 1], the crop from the photo.
+        after: (H, W, 3) float32 in [0, 1], the restored crop.
+        magnification: pixels of the crop that a pixel of the photo fills; grain is as much coarser in the crop.
+
+    Returns:
+        (H, W, 3) float32 around 0; ``after`` plus this has the grain of ``before``.
+    """
+    sigma = GRAIN_SIGMA * max(magnification, 1.0)
+    removed = before - after
+    residual = removed - cv2.GaussianBlur(removed, (0, 0), sigma)
+    level = noise_level(residual)
+    energy = cv2.GaussianBlur(residual * residual, (0, 0), GRAIN_WINDOW * sigma / 2)
+    kept = np.minimum(1, (GRAIN_EDGE * level) ** 2 / np.maximum(energy, np.float32(1e-12)))
+    return np.clip(residual * kept, -GRAIN_LIMIT * level, GRAIN_LIMIT * level).astype(np.float32)
+
+
+def with_grain(before: FloatImage, after: FloatImage, amount: float, magnification: float) -> FloatImage:
+    """``after`` with ``amount`` (0..1) of the grain that it lost; (H, W, 3) float32 in [0, 1]."""
+    if not amount:
+        return after
+    return np.clip(after + np.float32(amount) * lost_grain(before, after, magnification), 0, 1).astype(np.float32)
+
+
+def _with_grain(job: FaceJob, amount: float) -> FaceJob:
+    assert job.aligned is not None
+    ratio = magnification(job.aligned.crop_from_image)
+    return replace(job, output=with_grain(job.crop, _output(job), amount, ratio))

@@ -1,4 +1,4 @@
-"""Faces in the making, and which of them to leave out."""
+"""Face candidates, and which of them to drop."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.boxes import without_overlaps
+from revisage import boxes
 
 Floats: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Faces in the making: boxes (M, 4), scores (M,), landmarks (M, 5, 2), all float32, in pixels of the photo."""
+    """Face candidates: boxes (M, 4), scores (M,), landmarks (M, 5, 2), all float32, in pixels of the photo."""
 
     boxes: Floats
     scores: Floats
@@ -28,13 +28,13 @@ class Candidates:
         return Candidates(self.boxes[rows], self.scores[rows], self.landmarks[rows])
 
 
-def suppressed(faces: Candidates, overlap: float = 0.4) -> Candidates:
+def nms(faces: Candidates, overlap: float = 0.4) -> Candidates:
     """Non-maximum suppression: of faces that overlap (IoU) by more than ``overlap``, only the best; best first."""
-    return faces[without_overlaps(faces.boxes, faces.scores, overlap)]
+    return faces[boxes.nms(faces.boxes, faces.scores, overlap)]
 
 
-def without_nested(faces: Candidates) -> Candidates:
-    """Leave out faces that lie within a clearly larger one: eyes, mouths and cheeks taken for faces.
+def drop_nested(faces: Candidates) -> Candidates:
+    """Drop faces that lie within a clearly larger one: eyes, mouths and cheeks taken for faces.
 
     Where a much smaller one sits on an eye, the nose or the mouth of a likely face, its own score does not save it.
     """
@@ -48,30 +48,30 @@ def without_nested(faces: Candidates) -> Candidates:
 
 
 def _on_landmarks(faces: Candidates) -> NDArray[np.bool_]:
-    """(M, M) whether the middle of the first face lies on an eye, the nose or the mouth of the second."""
+    """(M, M) whether the center of the first face lies on an eye, the nose or the mouth of the second."""
     mouths = faces.landmarks[:, 3:].mean(axis=1, keepdims=True)
     features = np.concatenate([faces.landmarks, mouths], axis=1)
-    centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
+    centers = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
     widths = faces.boxes[:, 2] - faces.boxes[:, 0]
-    off = np.linalg.norm(centres[:, None, None] - features[None], axis=-1).min(axis=-1, initial=np.inf)
+    off = np.linalg.norm(centers[:, None, None] - features[None], axis=-1).min(axis=-1, initial=np.inf)
     return off < 0.15 * widths[None]
 
 
-def without_ornaments(faces: Candidates, sure: float = 0.65, large: float = 100.0) -> Candidates:
-    """Leave out what sits on the chest of a face at least six times as wide: pins, buttons and dots of ties.
+def drop_chest_false_positives(faces: Candidates, confident: float = 0.65, large: float = 100.0) -> Candidates:
+    """Drop candidates on the chest of a face at least six times as wide: pins, buttons and dots of ties.
 
     They are the commonest false faces by far, where the large face is at least ``large`` pixels wide (else they are too
-    small to look like anything). What scores ``sure`` or more stays: a face can be there, on a shirt say.
+    small to look like anything). What scores ``confident`` or more stays: a face can be there, on a shirt say.
     """
-    centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
+    centers = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
     size = faces.boxes[:, 2:] - faces.boxes[:, :2]
-    across, down = ((centres[:, None] - centres[None]) / size[None]).transpose(2, 0, 1)
+    across, down = ((centers[:, None] - centers[None]) / size[None]).transpose(2, 0, 1)
     worn = (np.abs(across) < 1.5) & (down > 0.6) & (down < 2.5) & (size[None, :, 0] > 6 * size[:, None, 0])
     wearer = (faces.scores >= 0.8) & (size[:, 0] >= large)
-    return faces[(faces.scores >= sure) | ~(worn & wearer[None]).any(axis=1)]
+    return faces[(faces.scores >= confident) | ~(worn & wearer[None]).any(axis=1)]
 
 
-def plausible(faces: Candidates) -> NDArray[np.bool_]:
+def has_valid_landmarks(faces: Candidates) -> NDArray[np.bool_]:
     """(M,) whether landmarks are those of a face: spread over the box, the mouth below the eyes, nothing mirrored."""
     size = np.sqrt(np.clip(faces.boxes[:, 2:] - faces.boxes[:, :2], 0, None).prod(axis=1))
     middle = faces.landmarks.mean(axis=1)
@@ -85,25 +85,25 @@ def plausible(faces: Candidates) -> NDArray[np.bool_]:
     return spread_over_box & (np.linalg.norm(down, axis=1) > 0.12 * size) & (area > -0.05 * size**2)
 
 
-def turned_back(faces: Candidates, turn: int, shape: tuple[int, ...]) -> Candidates:
-    """Faces of a picture that was turned to the left (``np.rot90``), as they lie in the picture itself.
+def unrotate(faces: Candidates, quarter_turns: int, shape: tuple[int, ...]) -> Candidates:
+    """Map faces of an image rotated to the left (``np.rot90``) back to the image itself.
 
     Args:
-        faces: in pixels of the turned picture.
-        turn: by how many quarters it was turned.
-        shape: (height, width, ...) of the picture itself.
+        faces: in pixels of the rotated image.
+        quarter_turns: number of quarter turns to the left.
+        shape: (height, width, ...) of the image itself.
     """
     height, width = shape[:2]
     ends = faces.boxes.reshape(-1, 2, 2)
     points = np.concatenate([ends, faces.landmarks], axis=1)
     x, y = points[..., 0], points[..., 1]
-    x, y = [(x, y), (width - 1 - y, x), (width - 1 - x, height - 1 - y), (y, height - 1 - x)][turn % 4]
+    x, y = [(x, y), (width - 1 - y, x), (width - 1 - x, height - 1 - y), (y, height - 1 - x)][quarter_turns % 4]
     points = np.stack([x, y], axis=-1)
     boxes = np.concatenate([points[:, :2].min(axis=1), points[:, :2].max(axis=1)], axis=1)
     return Candidates(boxes, faces.scores, points[:, 2:])
 
 
-def concatenated(parts: list[Candidates]) -> Candidates:
+def concatenate(parts: list[Candidates]) -> Candidates:
     """Candidates one after the other."""
     return Candidates(
         np.concatenate([empty().boxes, *(part.boxes for part in parts)]),

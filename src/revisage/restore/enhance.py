@@ -1,31 +1,55 @@
-"""Networks know sRGB alone: faces of other colour spaces are shown to them in sRGB and brought back."""
+"""Aligned faces through the restoration network, in batches, in the color space that it knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from revisage.images.icc import ColorSpace
-from revisage.types import FloatImage
+import numpy as np
+from numpy.typing import NDArray
 
-Enhance = Callable[[Sequence[FloatImage]], list[FloatImage | None]]
-"""Aligned faces (S, S, 3) in [0, 1] -> restored ones; None for what cannot be restored."""
+from revisage.images.pixels import from_nchw, to_nchw
+from revisage.restore.face_job import FaceJob
+from revisage.types import FaceStatus, FloatImage
+
+RestoreNetwork = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(N, 3, S, S) float32 RGB in [-1, 1] -> the same shape."""
 
 
-def in_srgb(enhance: Enhance, spaces: Sequence[ColorSpace | None]) -> Enhance:
-    """The same for faces that lie in colour spaces of their own.
+def enhance(jobs: Sequence[FaceJob], network: RestoreNetwork, batch: int) -> list[FaceJob]:
+    """Set the ``output`` of all active faces; those for which the network returns no finite image fail.
+
+    Networks are trained on sRGB. Crops of other color spaces are converted, and the correction is brought back.
 
     Args:
-        enhance: for faces in sRGB.
-        spaces: that of each face that will be given; None for sRGB.
+        jobs: faces of any number of images; inactive ones pass unchanged.
+        network: see ``RestoreNetwork``.
+        batch: faces that go through the network together.
     """
-    if not any(spaces):
-        return enhance
+    active = [job for job in jobs if job.is_active]
+    inputs = [job.crop if job.space is None else job.space.to_srgb(job.crop) for job in active]
+    outputs = iter(run_in_batches(inputs, network, batch))
+    done = iter([with_output(job, seen, next(outputs)) for job, seen in zip(active, inputs, strict=True)])
+    return [next(done) if job.is_active else job for job in jobs]
 
-    def managed(crops: Sequence[FloatImage]) -> list[FloatImage | None]:
-        seen = [crop if space is None else space.to_srgb(crop) for crop, space in zip(crops, spaces, strict=True)]
-        return [
-            after if after is None or space is None else space.apply_correction(before, shown, after)
-            for before, shown, after, space in zip(crops, seen, enhance(seen), spaces, strict=True)
-        ]
 
-    return managed
+def run_in_batches(crops: Sequence[FloatImage], network: RestoreNetwork, batch: int) -> list[FloatImage | None]:
+    """Crops (S, S, 3) in [0, 1] -> restored ones, clipped to [0, 1]; None where the output is not finite."""
+    results: list[FloatImage | None] = []
+    for start in range(0, len(crops), batch):
+        for output in network(to_nchw(crops[start : start + batch])):
+            results += from_nchw(output[None]) if np.isfinite(output).all() else [None]
+    return results
+
+
+def with_output(job: FaceJob, seen: FloatImage, output: FloatImage | None) -> FaceJob:
+    """The face with the network's output, brought back to its color space; failed if there is none.
+
+    Args:
+        job: an active, aligned face.
+        seen: its crop in sRGB.
+        output: the restored crop in sRGB; None if the network failed.
+    """
+    if output is None:
+        return job.stop(FaceStatus.FAILED, "the network's output is not finite")
+    return replace(job, output=output if job.space is None else job.space.apply_correction(job.crop, seen, output))

@@ -1,6 +1,6 @@
 """Putting restored faces back.
 
-What is pasted is the correction, restored - crop, not the crop: where the network changed nothing the picture stays as
+What is pasted is the correction, restored - crop, not the crop: where the network changed nothing the image stays as
 it was to the last bit, and grain and detail finer than the crop survive.
 """
 
@@ -28,8 +28,7 @@ from revisage.geometry import (
     shift,
 )
 from revisage.images.pixels import from_float, to_float
-from revisage.restore.color_match import correction
-from revisage.restore.oval import squared_distance
+from revisage.restore.color_match import correction, squared_distance
 from revisage.types import AlignedFace, Array, FloatImage, Image
 
 MASK_POWER, MASK_FULL = 4.0, 0.8
@@ -41,7 +40,7 @@ CONTEST_CORE = 0.1
 """Squared distance, in ovals, below which it no longer counts which face is nearer."""
 TILE = 512
 """Side of the squares that are blended at a time, which bounds the memory in use."""
-REDUCE_BELOW = 0.75
+AREA_BELOW = 0.75
 """Magnification below which a correction is reduced by area averages; above, interpolation hardly aliases."""
 
 
@@ -80,20 +79,20 @@ def paste(
     scale: float,
     masks: Sequence[FloatImage] | None = None,
 ) -> Image:
-    """Add the corrections of restored faces to a picture.
+    """Add the corrections of restored faces to a image.
 
     Each correction is made to fit the photo's colours first, see ``match.correction``. Where faces overlap, each
-    prevails around its own middle, see ``_claim``; the order in which they come does not matter.
+    prevails around its own center, see ``_claim``; the order in which they come does not matter.
 
     Args:
-        background: (H * scale, W * scale, 3) of any allowed dtype, the picture that the faces come from, enlarged with
-            pixel centres at x' = scale * x + (scale - 1) / 2.
+        background: (H * scale, W * scale, 3) of any allowed dtype, the image that the faces come from, enlarged with
+            pixel centers at x' = scale * x + (scale - 1) / 2.
         faces: each with its restored crop, (S, S, 3) in [0, 1].
         scale: enlargement of the background.
         masks: (S, S) in [0, 1] for each face; None takes ``crop_mask`` for all.
 
     Returns:
-        A new picture of the background's shape and dtype.
+        A new image of the background's shape and dtype.
 
     Raises:
         ValueError: a restored crop or a mask is not as large as its crop, or the masks are not as many as the faces.
@@ -118,7 +117,7 @@ def _layer(face: AlignedFace, restored: FloatImage, mask: FloatImage, scale: flo
     added = correction(face.crop, restored, mask, output_from_layer, shape)
     values: Array = np.dstack([added * mask[..., None], mask]).astype(np.float32)
     factor = magnification(output_from_layer)
-    if factor < REDUCE_BELOW:
+    if factor < AREA_BELOW:
         reduced = math.ceil(size * factor)
         values = cv2.resize(values, (reduced, reduced), interpolation=cv2.INTER_AREA)
         output_from_layer = compose(output_from_layer, resizing(size / reduced, size / reduced))
@@ -157,22 +156,22 @@ def _together(parts: Sequence[tuple[_Layer, Box]], whole: Box) -> NDArray[np.flo
     for layer, part in parts:
         warped = _warp(layer, part)
         claim = _claim(layer, part) * np.maximum(warped[..., 3], 0)
-        place = total[part[1] - top : part[3] - top, part[0] - left : part[2] - left]
-        place[..., :3] += claim[..., None] * warped[..., :3]
-        place[..., 3] += claim
+        target = total[part[1] - top : part[3] - top, part[0] - left : part[2] - left]
+        target[..., :3] += claim[..., None] * warped[..., :3]
+        target[..., 3] += claim
     return np.asarray(total[..., :3] / np.maximum(total[..., 3:], np.float32(1e-30)), np.float32)
 
 
 def _claim(layer: _Layer, part: Box) -> NDArray[np.float32]:
     """How much a face has to say about the pixels of a part of the output: (height, width), before its mask counts.
 
-    Inverse-distance weights (Shepard 1968), with distances from the middle of the face in units of its oval. Of two
+    Inverse-distance weights (Shepard 1968), with distances from the center of the face in units of its oval. Of two
     faces side by side each keeps its features, the large one claims more than the small one, and there is no step.
     """
     left, top, right, bottom = part
     xy = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), axis=-1)
-    places = xy @ layer.layer_from_output[:, :2].T + layer.layer_from_output[:, 2]
-    squares = squared_distance(places, len(layer.values))
+    points = xy @ layer.layer_from_output[:, :2].T + layer.layer_from_output[:, 2]
+    squares = squared_distance(points, len(layer.values))
     return ((squares + CONTEST_CORE) ** -CONTEST / magnification(layer.layer_from_output) ** 2).astype(np.float32)
 
 

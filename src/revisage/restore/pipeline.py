@@ -1,270 +1,230 @@
-"""detect -> align -> restore -> paste, for one picture or for many at once."""
+"""An image's way: detect -> select -> align -> enhance -> blend -> paste, for one image or for many at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from revisage.errors import InputError
-from revisage.geometry import compose, invert, magnification, resizing
+from revisage.geometry import compose, invert, resizing
 from revisage.images.icc import ColorSpace, parse_color_space
-from revisage.images.pixels import from_tensor, to_float, to_tensor
-from revisage.models.device import evaluate
-from revisage.restore.align import align, cut_out
-from revisage.restore.blend import Moderated, moderate, needed
-from revisage.restore.controls import Choices, Controls
-from revisage.restore.enhance import Enhance, in_srgb
-from revisage.restore.inputs import as_image, fit, profile_of
-from revisage.restore.parse import head_mask
+from revisage.restore.align import align, align_job, crop_face
+from revisage.restore.blend import Embed, Parse, blend, require_embedder
+from revisage.restore.controls import Controls, RestoreOptions, Selection, controls_from
+from revisage.restore.enhance import RestoreNetwork, enhance
+from revisage.restore.face_job import FaceJob
+from revisage.restore.inputs import as_image, icc_profile, resize_and_pad
 from revisage.restore.paste import paste
-from revisage.restore.select import Selection, largest, reasons_against
-from revisage.restore.upscale import lanczos
-from revisage.restore.verdicts import align_selected, finished, judged
-from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration, RestoredFace
+from revisage.restore.regions import head_mask
+from revisage.restore.select import largest, select
+from revisage.restore.upscale import lanczos, scaled_size
+from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration
 
 if TYPE_CHECKING:
     import PIL.Image
-    import torch
 
-    from revisage.models.device import Choice
+    from revisage.models.device import DeviceConfig
 
 
 @dataclass(frozen=True)
 class Restorer:
-    """Restores the faces of pictures. Remembers nothing between calls; any number of threads may share one.
+    """Restores the faces of images. Stateless; any number of threads may share one.
 
     Attributes:
         name: model name or file.
-        detect: picture -> faces, best first.
-        network: (N, 3, size, size) RGB in [-1, 1] -> the same shape.
-        size: side of the faces that the network takes.
-        choice: device and number format, and why.
+        detect: image -> faces, best score first.
+        network: (N, 3, size, size) float32 RGB in [-1, 1] -> the same shape.
+        size: side of the network's aligned faces in pixels.
+        device: where and in which number format the network runs, and why.
         batch: faces that go through the network together.
-        upscale: (picture, scale) -> the enlarged background, of the picture's dtype, with pixel centres at
+        upscale: (image, scale) -> enlarged background of the image's dtype, pixel centers at
             x' = scale x + (scale - 1) / 2.
-        parse: aligned faces (size, size, 3) in [0, 1] -> (N, size, size) uint8, the place of each pixel's class in
-            ``nets.parsenet.CLASSES``; None if there is no parsing network.
-        describe: aligned faces (S, S, 3) in [0, 1] -> (N, D) float32 of length 1, whose products are cosines between
-            identities; of no faces, (0, D). None if there is no identity network. It may load its weights when it is
-            first called, and raise WeightsError then.
+        parse: face parser, see ``blend.Parse``; None if there is none.
+        embed: identity embedder, see ``blend.Embed``; None if there is none. It may load its weights at the first call,
+            and raise WeightsError then.
     """
 
     name: str
-    detect: Callable[[Image], list[Face]]
-    network: Callable[[torch.Tensor], torch.Tensor]
+    detect: Callable[[Image], list[Face]] = field(repr=False)
+    network: RestoreNetwork = field(repr=False)
     size: int
-    choice: Choice
-    batch: int = 1
-    upscale: Callable[[Image, float], Image] = lanczos
-    parse: Callable[[Sequence[FloatImage]], NDArray[np.uint8]] | None = None
-    describe: Callable[[Sequence[FloatImage]], NDArray[np.float32]] | None = None
+    device: DeviceConfig | None = field(default=None, repr=False)
+    batch: int = field(default=1, repr=False)
+    upscale: Callable[[Image, float], Image] = field(default=lanczos, repr=False)
+    parse: Parse | None = field(default=None, repr=False)
+    embed: Embed | None = field(default=None, repr=False)
 
     @overload
     def __call__(
-        self, image: Image | PIL.Image.Image, *, profile: bytes | None = None, **choices: Unpack[Choices]
+        self,
+        image: Image | PIL.Image.Image,
+        *,
+        faces: Sequence[Face] | None = None,
+        profile: bytes | None = None,
+        **options: Unpack[RestoreOptions],
     ) -> Restoration: ...
 
     @overload
     def __call__(
-        self, image: Sequence[Image | PIL.Image.Image], *, profile: bytes | None = None, **choices: Unpack[Choices]
+        self,
+        image: Sequence[Image | PIL.Image.Image],
+        *,
+        faces: Sequence[Sequence[Face]] | None = None,
+        profile: bytes | None = None,
+        **options: Unpack[RestoreOptions],
     ) -> list[Restoration]: ...
 
     def __call__(
-        self, image: Any, *, profile: bytes | None = None, **choices: Unpack[Choices]
+        self,
+        image: Any,
+        *,
+        faces: Any = None,
+        profile: bytes | None = None,
+        **options: Unpack[RestoreOptions],
     ) -> Restoration | list[Restoration]:
-        """Restore one picture, or a list of them (their faces share batches; the results are the same).
+        """Restore one image, or a list of them (their faces share batches; the results are the same).
 
         Args:
-            image: (H, W, 3) RGB uint8, uint16 or float32 in [0, 1], or a Pillow image; or a list of such.
-            profile: ICC profile of the colour space that the pictures are in, and their results as well; None for
-                what a Pillow image says of itself, and else sRGB.
-            **choices: how: ``scale``, ``strength``, ``aligned``, ``only_center_face``, ``regions``, ``selection``,
-                ``min_identity``, ``identity_action``, ``keep_grain``; see
-                :class:`revisage.restore.controls.Controls`.
+            image: (H, W, 3) RGB uint8, uint16 or float32 in [0, 1], or a Pillow image; or a list of them.
+            faces: the image's faces, with your own boxes and landmarks (of a list: one list per image); None detects.
+            profile: ICC profile of the images and their results; None: that of a Pillow image, else sRGB.
+            **options: controls, see :class:`revisage.restore.controls.Controls`.
 
         Returns:
             The restoration, or a list of them for a list.
 
         Raises:
-            InputError: a picture of another shape or dtype, a value out of range.
+            InputError: an image of another shape or dtype, an unknown option, a value out of range.
+            WeightsError: an option needs a network that is missing.
         """
-        controls = Controls(**choices)
+        controls = controls_from(dict(options))
         single = not isinstance(image, list | tuple)
-        images = [image] if single else image
-        profiles = [profile_of(one) if profile is None else profile for one in images]
-        results = self.restore([as_image(one) for one in images], controls, profiles=profiles)
+        images: Sequence[Any] = [image] if single else image
+        profiles = [icc_profile(one) if profile is None else profile for one in images]
+        known = None if faces is None else [list(faces)] if single else [list(one) for one in faces]
+        results = self.restore([as_image(one) for one in images], controls, faces=known, profiles=profiles)
         return results[0] if single else results
 
     def restore(
         self,
-        pictures: Sequence[Image],
+        images: Sequence[Image],
         controls: Controls,
-        faces: Sequence[list[Face]] | None = None,
-        enhance: Enhance | None = None,
+        faces: Sequence[Sequence[Face]] | None = None,
         profiles: Sequence[bytes] | None = None,
     ) -> list[Restoration]:
-        """Restore pictures; what calling does, for programs that hand their users' choices on.
+        """Restore images; ``__call__`` for programs that pass their users' options on.
 
         Args:
-            pictures: as :func:`revisage.restore.inputs.as_image` returns them.
-            controls: what was chosen.
-            faces: those of each picture, if they are known already; None detects them.
-            enhance: takes the place of :meth:`enhance`, for programs that know more of a face than one picture shows:
-                is given the crops of all chosen faces, those of the first picture first, as :meth:`aligned` cuts them,
-                in sRGB.
-            profiles: the ICC profile of each picture, empty for sRGB; None if all are sRGB.
+            images: as :func:`revisage.restore.inputs.as_image` returns them.
+            controls: options.
+            faces: those of each image, if known; None detects them.
+            profiles: ICC profile of each image, empty for sRGB; None if all are sRGB.
 
         Raises:
-            InputError: see above.
-            WeightsError: a control needs a network that is not there.
+            InputError: a value out of range.
+            WeightsError: a control needs a network that is missing.
         """
-        controls = self.settled(controls)
-        spaces = [parse_color_space(icc) for icc in ([b""] * len(pictures) if profiles is None else profiles)]
-        if controls.aligned:
-            return self._restore_aligned(pictures, controls, spaces)
-        return self._restore_photos(pictures, controls, faces, enhance or self.enhance, spaces)
+        controls = self.resolve(controls)
+        return self.finish(images, self.enhance(self.prepare(images, controls, faces, profiles)), controls)
 
-    def aligned(self, picture: Image, faces: list[Face], controls: Controls) -> dict[int, AlignedFace]:
-        """The faces that :meth:`restore` shows to the network: place in ``faces`` -> aligned face, in order.
-
-        Args:
-            picture: as :func:`revisage.restore.inputs.as_image` returns it.
-            faces: those in it.
-            controls: as :meth:`settled` returns them.
-        """
-        return align_selected(picture, self._chosen(picture, faces, controls.chosen), self.size)
-
-    def settled(self, controls: Controls) -> Controls:
-        """The same controls with all done that is the same for every picture; done once, it need not be done again.
-
-        Pictures of people to look for (``selection.like``) become descriptors; a missing identity network comes to
-        light.
+    def resolve(self, controls: Controls) -> Controls:
+        """Do once what is the same for every image: reference images become embeddings.
 
         Raises:
-            InputError: a picture to look for has no face.
-            WeightsError: there is no identity network, or it cannot be loaded.
+            InputError: a reference image has no face.
+            WeightsError: an identity embedder is needed and missing, or cannot be loaded.
         """
-        like = controls.selection.like
-        if controls.min_identity is None and not like:
+        reference = controls.selection.reference
+        if controls.min_identity is None and not reference:
             return controls
-        needed(self.describe)([])
-        known = tuple(one if one.ndim == 1 else self._person(as_image(one)) for one in like)
-        return replace(controls, selection=replace(controls.selection, like=known))
+        require_embedder(self.embed)([])
+        known = tuple(one if one.ndim == 1 else self._embed_person(as_image(one)) for one in reference)
+        return replace(controls, selection=replace(controls.selection, reference=known))
 
-    def _person(self, picture: Image) -> NDArray[np.float32]:
-        faces = self.detect(picture)
-        if not faces:
-            raise InputError("no face is found in the picture of the person to look for")
-        face = faces[largest(faces)]
-        return needed(self.describe)([align(picture, face.landmarks, self.size, face.box).crop])[0]
-
-    def _restore_photos(
+    def prepare(
         self,
-        pictures: Sequence[Image],
+        images: Sequence[Image],
         controls: Controls,
-        faces: Sequence[list[Face]] | None,
-        enhance: Enhance,
-        spaces: Sequence[ColorSpace | None],
-    ) -> list[Restoration]:
-        backgrounds = [self.upscale(picture, controls.scale) for picture in pictures]
-        detected = [self.detect(picture) for picture in pictures] if faces is None else faces
-        found = [self._chosen(*pair, controls.chosen) for pair in zip(pictures, detected, strict=True)]
-        aligned = [align_selected(*pair, self.size) for pair in zip(pictures, found, strict=True)]
-        # The faces of all pictures go through the network together, in order.
-        befores = [face.crop for positions in aligned for face in positions.values()]
-        ratios = [magnification(face.crop_from_image) for positions in aligned for face in positions.values()]
-        of_faces = [space for positions, space in zip(aligned, spaces, strict=True) for _ in positions]
-        moderated = iter(self._moderated(befores, ratios, controls, in_srgb(enhance, of_faces)))
+        faces: Sequence[Sequence[Face]] | None = None,
+        profiles: Sequence[bytes] | None = None,
+    ) -> list[FaceJob]:
+        """Detect, select and align the faces of images; arguments as for :meth:`restore`, controls resolved."""
+        jobs: list[FaceJob] = []
+        for index, image in enumerate(images):
+            space = parse_color_space(b"" if profiles is None else profiles[index])
+            if controls.aligned:
+                jobs.append(self._whole_image(index, image, space))
+                continue
+            scaled_size(image, controls.scale)  # wrong sizes are found before any work
+            detected = self.detect(image) if faces is None else faces[index]
+            found = [FaceJob(index, face, space=space) for face in detected]
+            selected = self._select(image, found, controls.effective_selection)
+            jobs += [align_job(job, image, self.size) for job in selected]
+        return jobs
 
-        results: list[Restoration] = []
-        for picture, background, restored, positions in zip(pictures, backgrounds, found, aligned, strict=True):
-            pairs: list[tuple[AlignedFace, FloatImage]] = []
-            for place, face in positions.items():
-                outcome = next(moderated)
-                restored[place] = finished(restored[place], face.crop, outcome, picture.dtype)
-                if outcome is not None and restored[place].status is FaceStatus.RESTORED:
-                    shown = self._shown(background, face, controls.scale)
-                    pairs.append((shown, outcome.over(shown.crop)))
-            results.append(Restoration(paste(background, pairs, controls.scale, self._masks(pairs)), restored))
-        return results
+    def enhance(self, jobs: Sequence[FaceJob]) -> list[FaceJob]:
+        """Restore prepared faces by the network, in batches over all images."""
+        return enhance(jobs, self.network, self.batch)
 
-    def _masks(self, pairs: Sequence[tuple[AlignedFace, FloatImage]]) -> list[FloatImage] | None:
-        """What of each restored face is pasted; None if there is no network to tell."""
-        if self.parse is None or not pairs:
-            return None
-        return [head_mask(labels) for labels in self.parse([restored for _, restored in pairs])]
+    def finish(self, images: Sequence[Image], jobs: Sequence[FaceJob], controls: Controls) -> list[Restoration]:
+        """Blend enhanced faces and paste them on the upscaled images."""
+        blended = blend(jobs, controls, self.parse, self.embed)
+        of_image: list[list[FaceJob]] = [[] for _ in images]
+        for job in blended:
+            of_image[job.image].append(job)
+        make = self._aligned_result if controls.aligned else self._paste
+        return [make(image, own, controls.scale) for image, own in zip(images, of_image, strict=True)]
 
-    def _chosen(self, picture: Image, faces: list[Face], selection: Selection) -> list[RestoredFace]:
-        """Say of each face whether it will be restored (status RESTORED) or why not."""
+    def _select(self, image: Image, jobs: list[FaceJob], selection: Selection) -> list[FaceJob]:
+        def similarity(faces: list[Face]) -> list[float]:
+            return self._similarity(image, faces, np.stack(selection.reference))
 
-        def likeness(candidates: list[Face]) -> list[float]:
-            return self._likeness(picture, candidates, np.stack(selection.like))
+        return select(jobs, image.shape, selection, similarity if selection.reference else None)
 
-        reasons = reasons_against(faces, picture.shape, selection, likeness if selection.like else None)
-        return [judged(face, reason) for face, reason in zip(faces, reasons, strict=True)]
+    def _paste(self, image: Image, jobs: Sequence[FaceJob], scale: float) -> Restoration:
+        background = self.upscale(image, scale)
+        layers = [self._layer(job, background, scale) for job in jobs if job.status is FaceStatus.RESTORED]
+        masks = None
+        if self.parse is not None and layers:
+            masks = [head_mask(labels) for labels in self.parse([restored for _, restored in layers])]
+        results = [job.to_result(image.dtype) for job in jobs]
+        return Restoration(paste(background, layers, scale, masks), results)
 
-    def _likeness(self, picture: Image, faces: list[Face], people: Array) -> list[float]:
-        """Of each face the highest cosine to a row of ``people``, -1 where the face cannot be aligned."""
-        described = [-1.0] * len(faces)
-        for place, face in enumerate(faces):
-            with suppress(InputError):  # said when it comes to restoring
-                crop = align(picture, face.landmarks, self.size, face.box).crop
-                described[place] = float((needed(self.describe)([crop]) @ people.T).max())
-        return described
+    def _layer(self, job: FaceJob, background: Image, scale: float) -> tuple[AlignedFace, FloatImage]:
+        """The face as the background shows it, and what to make of it; the difference is pasted."""
+        assert job.aligned is not None
+        shown = job.aligned
+        if self.upscale is not lanczos:
+            crop_from_background = compose(shown.crop_from_image, invert(resizing(scale, scale)))
+            shown = replace(shown, crop=crop_face(background, crop_from_background, self.size).crop)
+        return shown, job.composite(shown.crop)
 
-    def _shown(self, background: Image, face: AlignedFace, scale: float) -> AlignedFace:
-        """The face as the background has it already; what is pasted is the difference to that."""
-        if self.upscale is lanczos:
-            return face
-        crop_from_background = compose(face.crop_from_image, invert(resizing(scale, scale)))
-        return replace(face, crop=cut_out(background, crop_from_background, self.size).crop)
+    def _whole_image(self, index: int, image: Image, space: ColorSpace | None) -> FaceJob:
+        crop, valid = resize_and_pad(image, self.size)
+        factor = self.size / max(image.shape[:2])
+        return FaceJob(index, None, aligned=AlignedFace(crop, resizing(factor, factor)), valid=valid, space=space)
 
-    def _restore_aligned(
-        self, pictures: Sequence[Image], controls: Controls, spaces: Sequence[ColorSpace | None]
-    ) -> list[Restoration]:
-        fitted = [fit(to_float(picture), self.size) for picture in pictures]
-        ratios = [self.size / max(picture.shape[:2]) for picture in pictures]
-        enhance = in_srgb(self.enhance, spaces)
-        moderated = self._moderated([crop for crop, _ in fitted], ratios, controls, enhance)
-        results: list[Restoration] = []
-        for picture, (before, used), outcome in zip(pictures, fitted, moderated, strict=True):
-            face = finished(judged(None), before, outcome, picture.dtype, used)
-            results.append(Restoration(picture if face.restored is None else face.restored, [face]))
-        return results
+    def _aligned_result(self, image: Image, jobs: Sequence[FaceJob], scale: float) -> Restoration:  # noqa: ARG002
+        face = jobs[0].to_result(image.dtype)
+        return Restoration(image if face.restored is None else face.restored, [face])
 
-    def _moderated(
-        self, befores: Sequence[FloatImage], magnifications: Sequence[float], controls: Controls, enhance: Enhance
-    ) -> list[Moderated | None]:
-        """How far each face is restored; None where the network gave no finite picture."""
-        afters = enhance(befores)
-        triples = zip(befores, afters, magnifications, strict=True)
-        sound = [(before, after, ratio) for before, after, ratio in triples if after is not None]
-        crops, restored, ratios = zip(*sound, strict=True) if sound else ((), (), ())
-        moderated = iter(moderate(crops, restored, ratios, controls, self.parse, self.describe))
-        return [None if after is None else next(moderated) for after in afters]
+    def _embed_person(self, image: Image) -> NDArray[np.float32]:
+        faces = self.detect(image)
+        if not faces:
+            raise InputError("no face is found in the reference image")
+        face = faces[largest(faces)]
+        return require_embedder(self.embed)([align(image, face.landmarks, self.size, face.box).crop])[0]
 
-    def enhance(self, crops: Sequence[FloatImage]) -> list[FloatImage | None]:
-        """Aligned faces as the network restores them, in batches.
-
-        Args:
-            crops: (size, size, 3) float32 in [0, 1].
-
-        Returns:
-            Likewise; None where the network gave no finite picture.
-        """
-        results: list[FloatImage | None] = []
-        for start in range(0, len(crops), self.batch):
-            results += self._enhance_together(crops[start : start + self.batch])
-        return results
-
-    def _enhance_together(self, crops: Sequence[FloatImage]) -> list[FloatImage | None]:
-        import torch
-
-        output = evaluate(self.network, to_tensor(crops).to(self.choice.device), self.choice)
-        sound = torch.isfinite(output).flatten(1).all(1)
-        return [after if good else None for after, good in zip(from_tensor(output), sound.tolist(), strict=True)]
+    def _similarity(self, image: Image, faces: list[Face], people: Array) -> list[float]:
+        """Of each face the highest cosine similarity to a row of ``people``, -1 where the face cannot be aligned."""
+        similarities = [-1.0] * len(faces)
+        for index, face in enumerate(faces):
+            with suppress(InputError):  # reported when it comes to restoring
+                crop = align(image, face.landmarks, self.size, face.box).crop
+                similarities[index] = float((require_embedder(self.embed)([crop]) @ people.T).max())
+        return similarities

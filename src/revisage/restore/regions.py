@@ -1,4 +1,4 @@
-"""Eyes, mouth, skin and hair of an aligned face as soft masks, and the strength that each of its pixels gets."""
+"""Soft masks of an aligned face: eyes, mouth, skin, hair; strength per pixel; the head, for pasting."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CLASSES: Mapping[Region, tuple[int, ...]] = {
     Region.SKIN: (1, 2, 8, 9, 17),
     Region.HAIR: (13,),
 }
-"""Places in ``nets.parsenet.CLASSES``: eyes with brows and glasses; mouth and lips; skin, nose, ears and neck; hair."""
+"""Indices in ``nets.parsenet.CLASSES``: eyes, brows, glasses; mouth and lips; skin, nose, ears and neck; hair."""
 SOFTNESS = 0.02
 """Standard deviation of the masks' blurred edges, as a share of the crop."""
 EYE, MOUTH_WIDTH, MOUTH_HEIGHT = (0.42, 0.3), 0.72, 0.34
 """Half axes of the ellipses around eyes and mouth, in distances between the eyes; the mouth's across is a share of the
 distance between its corners."""
 FACE, FACE_BELOW_NOSE = (1.12, 1.6), 0.02
-"""Half axes of the oval of the face, likewise, and how far its middle lies below the tip of the nose."""
+"""Half axes of the face oval, and how far its center lies below the tip of the nose, in distances between the eyes."""
 
 
 def region_masks(size: int, labels: NDArray[np.uint8] | None = None) -> dict[Region, FloatImage]:
@@ -32,15 +32,15 @@ def region_masks(size: int, labels: NDArray[np.uint8] | None = None) -> dict[Reg
 
     Args:
         size: side of the crop.
-        labels: (size, size) places in ``nets.parsenet.CLASSES``; None draws the parts where the alignment template has
+        labels: (size, size) indices in ``nets.parsenet.CLASSES``; None draws the parts where the alignment template has
             them: ellipses around eyes and mouth, an oval face, and hair around its upper half.
 
     Returns:
         (size, size) float32 in [0, 1] for each region. Their sum is at most 1; what is missing is no region.
     """
-    parts = drawn_parts(size) if labels is None else labelled_parts(labels)
+    parts = draw_regions(size) if labels is None else label_regions(labels)
     # Blurring a partition leaves one: the masks still add up to at most 1.
-    sharp = {region: (parts == place).astype(np.float32) for place, region in enumerate(Region, 1)}
+    sharp = {region: (parts == index).astype(np.float32) for index, region in enumerate(Region, 1)}
     return {
         region: np.clip(cv2.GaussianBlur(mask, (0, 0), SOFTNESS * size), 0, 1).astype(np.float32)
         for region, mask in sharp.items()
@@ -66,31 +66,65 @@ def strength_map(
     return np.clip(strengths, 0, 1)[..., None]
 
 
-def labelled_parts(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Classes of a parsing network -> place in ``Region`` from 1, 0 where there is none; same shape."""
+def label_regions(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Class indices of a face parser -> index in ``Region`` from 1, 0 for none; same shape."""
     table = np.zeros(256, np.uint8)
-    for place, region in enumerate(Region, 1):
-        table[list(CLASSES[region])] = place
+    for index, region in enumerate(Region, 1):
+        table[list(CLASSES[region])] = index
     return table[labels]
 
 
-def drawn_parts(size: int) -> NDArray[np.uint8]:
-    """(size, size) place in ``Region`` from 1, 0 where there is none, as the alignment template has them."""
+def draw_regions(size: int) -> NDArray[np.uint8]:
+    """(size, size) index in ``Region`` from 1, 0 for none, as the alignment template has them."""
     points = (TEMPLATE + 0.5) * (size / TEMPLATE_SIZE) - 0.5
     eyes = float(np.linalg.norm(points[1] - points[0]))
-    middle, mouth = points[2] + np.array([0, FACE_BELOW_NOSE * eyes]), (points[3] + points[4]) / 2
+    center, mouth = points[2] + np.array([0, FACE_BELOW_NOSE * eyes]), (points[3] + points[4]) / 2
     width = float(np.linalg.norm(points[4] - points[3]))
-    places = {region: place for place, region in enumerate(Region, 1)}
+    index = {region: number for number, region in enumerate(Region, 1)}
     parts = np.zeros((size, size), np.uint8)
-    parts[: round(middle[1])] = places[Region.HAIR]
-    parts[_ellipse(size, middle, FACE[0] * eyes, FACE[1] * eyes)] = places[Region.SKIN]
+    parts[: round(center[1])] = index[Region.HAIR]
+    parts[_ellipse(size, center, FACE[0] * eyes, FACE[1] * eyes)] = index[Region.SKIN]
     for eye in points[:2]:
-        parts[_ellipse(size, eye, EYE[0] * eyes, EYE[1] * eyes)] = places[Region.EYES]
-    parts[_ellipse(size, mouth, MOUTH_WIDTH * width, MOUTH_HEIGHT * eyes)] = places[Region.MOUTH]
+        parts[_ellipse(size, eye, EYE[0] * eyes, EYE[1] * eyes)] = index[Region.EYES]
+    parts[_ellipse(size, mouth, MOUTH_WIDTH * width, MOUTH_HEIGHT * eyes)] = index[Region.MOUTH]
     return parts
 
 
-def _ellipse(size: int, middle: NDArray[np.float64], across: float, down: float) -> NDArray[np.bool_]:
+def _ellipse(size: int, center: NDArray[np.float64], across: float, down: float) -> NDArray[np.bool_]:
     """(size, size) whether a pixel lies in the ellipse with these half axes."""
     rows, columns = np.ogrid[:size, :size]
-    return ((columns - middle[0]) / across) ** 2 + ((rows - middle[1]) / down) ** 2 <= 1
+    return ((columns - center[0]) / across) ** 2 + ((rows - center[1]) / down) ** 2 <= 1
+
+
+PASTED = (*range(1, 14), 15)
+"""Indices in ``nets.parsenet.CLASSES`` of the head. Background, hats, necklaces, necks and clothes stay as they are:
+restorers know little of them."""
+MASK_SOFTNESS = 11 * 2**0.5 / 512
+"""Standard deviation of the mask's blurred edge, as a share of the crop: two blurs of 11 pixels of 512, as GFP-GAN has
+them."""
+FRAME = 10 / 512
+"""Width of the crop's edge that is never pasted, as a share of the crop."""
+
+
+def head_mask(labels: NDArray[np.uint8]) -> FloatImage:
+    """How much of the correction of an aligned face is taken, by what its pixels show.
+
+    Where the head reaches the edge of the crop the mask falls to 0 as softly as everywhere else.
+
+    Args:
+        labels: (S, S) indices in ``nets.parsenet.CLASSES``.
+
+    Returns:
+        (S, S) float32 in [0, 1].
+    """
+    size = len(labels)
+    table = np.zeros(256, np.float32)
+    table[list(PASTED)] = 1
+    head = table[labels]
+    # Half of a blurred step lies outside: it has to end where the frame begins.
+    frame = round((FRAME + 2 * MASK_SOFTNESS) * size)
+    head[:frame] = head[-frame:] = head[:, :frame] = head[:, -frame:] = 0
+    soft = cv2.GaussianBlur(head, (0, 0), MASK_SOFTNESS * size)
+    edge = np.minimum(np.arange(size), np.arange(size)[::-1])
+    fade = np.clip(edge / (FRAME * size) - 1, 0, 1).astype(np.float32)
+    return np.asarray(soft * np.minimum(fade[:, None], fade[None]), np.float32)

@@ -1,103 +1,64 @@
-"""Which of the faces of a photo are restored."""
+"""Which of the faces of an image are restored."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.errors import InputError
-from revisage.types import Array, Face
+from revisage.restore.controls import Selection, Which
+from revisage.restore.face_job import FaceJob
+from revisage.types import Face, FaceStatus
 
-Which: TypeAlias = Literal["all", "largest", "center"] | tuple[int, ...]
+MIN_EYE_DISTANCE = 5.0
+"""Pixels between the eyes below which a face holds nothing to restore (the classic tool's threshold)."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Selection:
-    """Which faces are restored: those that pass every condition, and of these ``which``.
-
-    Attributes:
-        which: "all"; "largest", by the area of the box; "center", the one nearest to the middle of the photo; or places
-            in the order in which results list faces, from 0, best score first. Places count all faces that are found,
-            whatever the other conditions say, so that the same photo has the same numbers every time.
-        min_size: least width of a face in pixels of the photo.
-        max_size: greatest width, likewise.
-        min_score: least score, in [0, 1].
-        within: x1, y1, x2, y2 in pixels of the photo: the middle of the face lies in this box, its border included.
-        like: the person to restore: pictures (H, W, 3), in each of which the largest face is meant, or their
-            descriptors (D,) as ``Restorer.settled`` makes them; a face that is like one of them is chosen. Needs an
-            identity network.
-        min_likeness: cosine between descriptors from which two faces count as the same person.
-
-    Raises:
-        InputError: a value is out of range, or no face could ever pass.
-    """
-
-    which: Which = "all"
-    min_size: float = 0.0
-    max_size: float = float("inf")
-    min_score: float = 0.0
-    within: tuple[float, float, float, float] | None = None
-    like: tuple[Array, ...] = ()
-    min_likeness: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check_which(self.which)
-        if not 0 <= self.min_size <= self.max_size:
-            raise InputError(f"no face is between {self.min_size:g} and {self.max_size:g} pixels wide")
-        if not 0 <= self.min_score <= 1:
-            raise InputError(f"the least score must be between 0 and 1, not {self.min_score:g}")
-        if not -1 <= self.min_likeness <= 1:
-            raise InputError(f"the least likeness must be between -1 and 1, not {self.min_likeness:g}")
-        if self.within is not None:
-            x1, y1, x2, y2 = self.within
-            if not (x1 <= x2 and y1 <= y2):
-                raise InputError(f"a box is x1,y1,x2,y2 with x1 <= x2 and y1 <= y2, not {self.within}")
+Similarity = Callable[[list[Face]], list[float]]
+"""Faces -> of each the highest cosine similarity to the reference person."""
 
 
-def _check_which(which: Which) -> None:
-    if isinstance(which, tuple):
-        if not which or any(place < 0 for place in which):
-            raise InputError(f"places of faces are whole numbers from 0, not {which}")
-    elif which not in ("all", "largest", "center"):
-        raise InputError(f"faces are all, largest, center or places such as (0, 2), not {which!r}")
-
-
-ALL = Selection()
-"""Every face."""
-
-
-def reasons_against(
-    faces: Sequence[Face],
-    shape: tuple[int, ...],
-    selection: Selection,
-    likeness: Callable[[list[Face]], list[float]] | None = None,
-) -> list[str]:
-    """Why each face is left out; "" for those that are chosen.
+def select(
+    jobs: Sequence[FaceJob], shape: tuple[int, ...], selection: Selection, similarity: Similarity | None = None
+) -> list[FaceJob]:
+    """Stop the faces of one image that are not selected, or too small to restore.
 
     Args:
-        faces: of one photo, best score first.
-        shape: (height, width, ...) of the photo.
-        selection: what was chosen.
-        likeness: faces -> of each the highest cosine to one of ``selection.like``; asked only for faces that pass the
-            other conditions. None leaves this one out.
+        jobs: detected faces of one image, in the order in which results list them.
+        shape: (height, width, ...) of the image.
+        selection: conditions.
+        similarity: compares with ``selection.reference``; None skips this condition.
     """
-    reasons = [_condition(face, selection) for face in faces]
-    left = [place for place, reason in enumerate(reasons) if not reason]
-    if likeness is not None:
-        for place, value in zip(left, likeness([faces[place] for place in left]), strict=True):
-            if value < selection.min_likeness:
-                reasons[place] = f"not the person asked for (likeness {value:.2f})"
-        left = [place for place in left if not reasons[place]]
-    chosen = _places(faces, left, shape, selection.which)
+    faces = [job.face for job in jobs if job.face is not None]
+    reasons = unselected_reasons(faces, shape, selection, similarity)
+    return [_judge(job, face, reason) for job, face, reason in zip(jobs, faces, reasons, strict=True)]
+
+
+def _judge(job: FaceJob, face: Face, reason: str) -> FaceJob:
+    if reason:
+        return job.stop(FaceStatus.NOT_SELECTED, reason)
+    eyes = math.dist(face.landmarks[0], face.landmarks[1])
+    return job.stop(FaceStatus.TOO_SMALL, f"eyes only {eyes:.1f} px apart") if eyes < MIN_EYE_DISTANCE else job
+
+
+def unselected_reasons(
+    faces: Sequence[Face], shape: tuple[int, ...], selection: Selection, similarity: Similarity | None = None
+) -> list[str]:
+    """Why each face is left out; "" for selected ones. ``similarity`` is asked only for faces that pass the rest."""
+    reasons = [_failed_condition(face, selection) for face in faces]
+    left = [index for index, reason in enumerate(reasons) if not reason]
+    if similarity is not None:
+        for index, value in zip(left, similarity([faces[index] for index in left]), strict=True):
+            if value < selection.min_similarity:
+                reasons[index] = f"not the person asked for (similarity {value:.2f})"
+        left = [index for index in left if not reasons[index]]
+    chosen = _indices(faces, left, shape, selection.which)
     what = f"the {selection.which} face" if isinstance(selection.which, str) else "among the faces asked for"
-    return [reason or ("" if place in chosen else f"not {what}") for place, reason in enumerate(reasons)]
+    return [reason or ("" if index in chosen else f"not {what}") for index, reason in enumerate(reasons)]
 
 
-def _condition(face: Face, selection: Selection) -> str:
+def _failed_condition(face: Face, selection: Selection) -> str:
     """The first condition that a face fails by itself, "" if none."""
     width = float(face.box[2] - face.box[0])
     if width < selection.min_size:
@@ -106,35 +67,32 @@ def _condition(face: Face, selection: Selection) -> str:
         return f"{width:.0f} px wide"
     if face.score < selection.min_score:
         return f"score only {face.score:.2f}"
-    if selection.within is not None:
-        x, y = middle(face)
-        x1, y1, x2, y2 = selection.within
+    if selection.roi is not None:
+        x, y = center(face)
+        x1, y1, x2, y2 = selection.roi
         if not (x1 <= x <= x2 and y1 <= y <= y2):
-            return "outside of the box"
+            return "outside of the region of interest"
     return ""
 
 
-def _places(faces: Sequence[Face], left: list[int], shape: tuple[int, ...], which: Which) -> set[int]:
-    """Which of the places ``left`` are meant."""
+def _indices(faces: Sequence[Face], left: list[int], shape: tuple[int, ...], which: Which) -> set[int]:
+    """Which of the indices ``left`` are meant."""
     if isinstance(which, tuple):
         return set(left) & set(which)
     if which == "all" or not left:
         return set(left)
     if which == "largest":
         return {largest(faces, left)}
-    centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
-    return {min(left, key=lambda place: float(np.linalg.norm(middle(faces[place]) - centre)))}
+    middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
+    return {min(left, key=lambda index: float(np.linalg.norm(center(faces[index]) - middle)))}
 
 
 def largest(faces: Sequence[Face], among: Sequence[int] | None = None) -> int:
-    """Place of the face with the largest box; of equal ones the first."""
-    return max(range(len(faces)) if among is None else among, key=lambda place: _area(faces[place]))
+    """Index of the face with the largest box; of equal ones the first."""
+    indices = range(len(faces)) if among is None else among
+    return max(indices, key=lambda index: float(np.prod(faces[index].box[2:] - faces[index].box[:2])))
 
 
-def middle(face: Face) -> NDArray[np.floating]:
-    """(2,) x, y of the middle of a face's box."""
+def center(face: Face) -> NDArray[np.floating]:
+    """(2,) x, y of the center of a face's box."""
     return (face.box[:2] + face.box[2:]) / 2
-
-
-def _area(face: Face) -> float:
-    return float(np.prod(face.box[2:] - face.box[:2]))

@@ -1,12 +1,18 @@
-"""Enlarging the whole picture: the background on which restored faces are put."""
+"""Background: the whole image enlarged, by Lanczos or by a network in tiles."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from revisage.errors import InputError
-from revisage.types import Image
+from revisage.errors import DeviceError, InputError, WeightsError
+from revisage.images.pixels import from_float, to_float
+from revisage.types import Array, FloatImage, Image
 
 MAX_SCALE = 8.0
 
@@ -14,14 +20,14 @@ MAX_SCALE = 8.0
 def lanczos(image: Image, scale: float) -> Image:
     """(H, W, 3) of any dtype -> (round(H * scale), round(W * scale), 3), same dtype.
 
-    Lanczos over 8 x 8 pixels to enlarge, area averages to shrink. Pixel centres map as
+    Lanczos over 8 x 8 pixels to enlarge, area averages to shrink. Pixel centers map as
     x' = scale * x + (scale - 1) / 2, exactly, also where the new size had to be rounded. Scale 1 returns the
-    picture itself.
+    image itself.
 
     Raises:
         InputError: ``scale`` is not in (0, 8], or nothing would be left.
     """
-    enlarged_size(image, scale)
+    scaled_size(image, scale)
     if scale == 1:
         return image
     method = cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_AREA
@@ -32,8 +38,8 @@ def lanczos(image: Image, scale: float) -> Image:
     return enlarged.astype(image.dtype, copy=False)
 
 
-def enlarged_size(image: Image, scale: float) -> tuple[int, int]:
-    """(height, width) of a picture at a scale.
+def scaled_size(image: Image, scale: float) -> tuple[int, int]:
+    """(height, width) of a image at a scale.
 
     Raises:
         InputError: ``scale`` is not in (0, 8], or nothing would be left.
@@ -43,5 +49,176 @@ def enlarged_size(image: Image, scale: float) -> tuple[int, int]:
     height, width = image.shape[:2]
     size = round(height * scale), round(width * scale)
     if 0 in size:
-        raise InputError(f"nothing would be left of a {width} x {height} picture at scale {scale:g}")
+        raise InputError(f"nothing would be left of a {width} x {height} image at scale {scale:g}")
     return size
+
+
+MIN_TILE = 64
+"""Side of the smallest tiles; below, little but overlap would be computed."""
+STEP = 4
+"""Tiles begin at multiples of this, as networks need that work on smaller images of more channels."""
+Span: TypeAlias = tuple[int, int]
+"""First pixel and the one after the last."""
+
+
+@dataclass(frozen=True)
+class TiledUpscaler:
+    """Background upscaler by a network. Stateless; any number of threads may share one.
+
+    Tiles overlap by ``overlap`` pixels on each side. The outer half is context only; over the inner half one tile fades
+    into the next. A network whose receptive field is within ``overlap / 2`` pixels returns the same as without tiles.
+
+    Attributes:
+        network: (1, 3, H, W) float32 RGB in [0, 1], H and W multiples of ``STEP`` -> (1, 3, factor * H, factor * W).
+        factor: how much the network enlarges.
+        tile: side of the tiles in pixels of the image; 0 takes the image whole. Halved, down to ``MIN_TILE``, where
+            memory is short.
+        overlap: see above; a multiple of 2 * ``STEP``, at most ``MIN_TILE``.
+    """
+
+    network: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    factor: int
+    tile: int = 400
+    overlap: int = 32
+
+    def __post_init__(self) -> None:
+        check_tile(self.tile)
+
+    def __call__(self, image: Image, scale: float) -> Image:
+        """Enlarge; to other scales than the network's own by Lanczos or area averages of its result.
+
+        Args:
+            image: (H, W, 3) RGB uint8, uint16 or float32 in [0, 1].
+            scale: sides of the result over sides of the image.
+
+        Returns:
+            (round(H * scale), round(W * scale), 3) of the same dtype; pixel centers at x' = scale x + (scale - 1) / 2.
+
+        Raises:
+            InputError: ``scale`` is not in (0, 8], or nothing would be left.
+            DeviceError: not even the smallest tiles find room in memory.
+            WeightsError: the network gives values that are not finite.
+        """
+        height, width = scaled_size(image, scale)
+        # Both maps of pixel centers, one after the other, are the one that is promised.
+        resized = lanczos(self._enlarge(image), scale / self.factor)[:height, :width]
+        missing = height - resized.shape[0], width - resized.shape[1]  # a pixel where halves are rounded the other way
+        return np.pad(resized, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else resized
+
+    def _enlarge(self, image: Image) -> Image:
+        """The image at ``factor``, with the largest tiles that find room."""
+        whole = max(image.shape[:2])
+        tile = min(self.tile or whole, whole)
+        while True:
+            try:
+                return upscale_in_tiles(self._network_on, image, self.factor, tile, self.overlap)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if tile <= MIN_TILE:
+                    raise DeviceError(f"not enough memory for tiles of {tile} pixels") from error
+            tile = max(tile // 2, MIN_TILE)
+
+    def _network_on(self, window: FloatImage) -> FloatImage:
+        """(H, W, 3) in [0, 1] -> (factor * H, factor * W, 3) in [0, 1]."""
+        height, width = window.shape[:2]
+        padded = np.pad(window, ((0, -height % STEP), (0, -width % STEP), (0, 0)), mode="edge")
+        output = self.network(np.ascontiguousarray(padded.transpose(2, 0, 1)[None]))
+        if not np.isfinite(output).all():
+            raise WeightsError("the background upscaler returns values that are not finite; choose another")
+        image = np.clip(output[0], 0, 1).transpose(1, 2, 0)
+        return image[: height * self.factor, : width * self.factor]
+
+
+def check_tile(tile: int) -> None:
+    """Raise InputError unless tiles may have this side."""
+    if tile != 0 and tile < MIN_TILE:
+        raise InputError(f"tiles have at least {MIN_TILE} pixels, or 0 for the whole image, not {tile}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; only some devices have a class of their own for that."""
+    if isinstance(error, MemoryError):
+        return True
+    message = str(error).lower()
+    return any(words in message for words in ("out of memory", "allocate memory", "not enough memory", "alloc_failed"))
+
+
+def upscale_in_tiles(
+    enlarge: Callable[[FloatImage], FloatImage], image: Image, factor: int, tile: int, overlap: int
+) -> Image:
+    """A whole image, enlarged in pieces.
+
+    Args:
+        enlarge: (h, w, 3) float32 in [0, 1] -> (factor * h, factor * w, 3) float32 in [0, 1].
+        image: (H, W, 3) of any allowed dtype.
+        factor: how much ``enlarge`` enlarges.
+        tile: side of the pieces without their overlap, at least ``overlap``.
+        overlap: see :class:`TiledUpscaler`.
+
+    Returns:
+        (factor * H, factor * W, 3) of the dtype of ``image``.
+    """
+    height, width = image.shape[:2]
+    shared = overlap * factor  # pixels of the result that neighbors have in common
+    result = np.empty((height * factor, width * factor, 3), image.dtype)
+    strips = (_strip(enlarge, image, rows, factor, tile, overlap) for rows in spans(height, tile))
+    top = 0
+    for block in join_seamless(strips, shared, axis=0):
+        result[top : top + len(block)] = from_float(block, image.dtype)
+        top += len(block)
+    return result
+
+
+def _strip(
+    enlarge: Callable[[FloatImage], FloatImage], image: Image, rows: Span, factor: int, tile: int, overlap: int
+) -> FloatImage:
+    """The enlarged rows of a row of tiles, over the whole width, with half the overlap above and below."""
+    height, width = image.shape[:2]
+
+    def piece(columns: Span) -> FloatImage:
+        (top, bottom), (left, right) = widen(rows, overlap, height), widen(columns, overlap, width)
+        enlarged = enlarge(to_float(image[top:bottom, left:right]))
+        (y1, y2), (x1, x2) = widen(rows, overlap // 2, height), widen(columns, overlap // 2, width)
+        return enlarged[(y1 - top) * factor : (y2 - top) * factor, (x1 - left) * factor : (x2 - left) * factor]
+
+    pieces = (piece(columns) for columns in spans(width, tile))
+    return np.concatenate(list(join_seamless(pieces, overlap * factor, axis=1)), axis=1)
+
+
+def spans(length: int, tile: int) -> list[Span]:
+    """Parts of about equal size, at most about ``tile``, that begin at multiples of ``STEP``."""
+    count = -(-length // tile)
+    borders = [round(place * length / count / STEP) * STEP for place in range(count)]
+    return list(zip(borders, [*borders[1:], length], strict=True))
+
+
+def widen(span: Span, margin: int, length: int) -> Span:
+    """``span`` with a margin on both sides, within 0 .. length."""
+    return max(span[0] - margin, 0), min(span[1] + margin, length)
+
+
+def join_seamless(parts: Iterable[FloatImage], shared: int, axis: int) -> Iterator[FloatImage]:
+    """Join overlapping parts of a image: where two overlap, one fades into the other.
+
+    Args:
+        parts: one after the other along ``axis``; each begins ``shared`` pixels before the one before it ends.
+        shared: pixels in common.
+        axis: 0 down, 1 across.
+
+    Yields:
+        Blocks that make the whole when they are put one after the other.
+    """
+    ramp = ((np.arange(shared, dtype=np.float32) + np.float32(0.5)) / np.float32(max(shared, 1)))[:, None, None]
+    if axis == 1:
+        ramp = ramp.transpose(1, 0, 2)
+    tail: Array | None = None
+    for part in parts:
+        body: Array = part
+        if tail is not None:
+            head, rest = np.split(part, [shared], axis)
+            body = np.concatenate([tail + ramp * (head - tail), rest], axis)
+        block, tail = np.split(body, [body.shape[axis] - shared], axis)
+        yield block
+    if tail is not None:
+        yield tail

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from revisage.restore.controls import Controls
+from revisage.restore.enhance import with_output
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face, FloatImage, Image, Restoration
 from revisage.video.reading import Frame
@@ -79,7 +80,7 @@ def restored_frames(
         frames: from any frame of the video on, upright. The first ``CONTEXT_FRAMES`` frames come out right only if none
             are before them.
         restorer: restores the faces.
-        controls: as ``restorer.settled`` returns them.
+        controls: as ``restorer.resolve`` returns them.
         tracker: state of tracking before the first of these frames; None if it is the first of the video.
 
     Yields:
@@ -90,7 +91,12 @@ def restored_frames(
     for enhanced, neighbors in sliding_windows(enhanced_frames, AVERAGE_RADIUS, lambda one: one.crops):
         averaged = [_average(enhanced, number, neighbors) for number in enhanced.order]
         image, faces = enhanced.tracked.frame.image, list(enhanced.tracked.faces.values())
-        (restoration,) = restorer.restore([image], controls, [faces], enhance=lambda _, crops=averaged: crops)
+        outputs = iter(averaged)
+        jobs = [
+            with_output(job, job.crop, next(outputs)) if job.is_active else job
+            for job in restorer.prepare([image], controls, [faces])
+        ]
+        (restoration,) = restorer.finish([image], jobs, controls)
         yield RestoredFrame(enhanced.tracked, restoration)
 
 
@@ -122,11 +128,13 @@ def enhance_faces(stream: Iterable[TrackedFrame], restorer: Restorer, controls: 
     """Run the network on the selected faces."""
     for tracked in stream:
         numbers = list(tracked.faces)
-        aligned = restorer.aligned(tracked.frame.image, list(tracked.faces.values()), controls)
-        order = tuple(numbers[index] for index in aligned)
-        crops = [face.crop for face in aligned.values()]
-        results = zip(order, crops, restorer.enhance(crops), strict=True)
-        kept = {number: reduce_crop(before, after) for number, before, after in results if after is not None}
+        jobs = restorer.prepare([tracked.frame.image], controls, [list(tracked.faces.values())])
+        order = tuple(number for number, job in zip(numbers, jobs, strict=True) if job.is_active)
+        kept = {
+            number: reduce_crop(job.crop, job.output)
+            for number, job in zip(numbers, restorer.enhance(jobs), strict=True)
+            if job.output is not None
+        }
         yield EnhancedFrame(tracked, order, kept)
 
 

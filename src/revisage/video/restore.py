@@ -152,7 +152,7 @@ def restore_video(
         WeightsError: a control needs a network that is not there.
     """
     source, target = Path(source), Path(target)
-    controls = restorer.settled(controls or Controls(scale=1))
+    controls = restorer.resolve(controls or Controls(scale=1))
     if controls.aligned:
         raise InputError("a video is not one aligned face: restore it without `aligned`")
     container = container_of(target)

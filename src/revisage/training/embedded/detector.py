@@ -14,7 +14,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from revisage.boxes import without_overlaps
+from revisage.boxes import nms
 from revisage.errors import RecipeError
 from revisage.evaluation.metrics.faces import DetectionEvaluator
 from revisage.models.checkpoint import Header
@@ -189,7 +189,7 @@ def _found(network: nn.Module, batch: dict[str, Tensor], score: float = 0.6) -> 
     for boxes, scores, landmarks in zip(*proposals, strict=True):
         likely = (scores > score).nonzero().flatten()
         rows, values, marks = (x[likely].float().cpu().numpy() for x in (boxes, scores, landmarks))
-        kept = without_overlaps(rows, values, 0.4)
+        kept = nms(rows, values, 0.4)
         found.append((rows[kept], marks[kept]))
     return found
 
