@@ -45,7 +45,7 @@ def test_a_face_is_chosen_by_its_place_among_the_saved_faces(couple, tmp_path):
 def test_a_face_that_would_change_too_much_is_kept_and_the_line_says_so(couple, tmp_path):
     options = "--min-identity", "1", "--identity-action", "skip", "--scale", "1", "--min-face-size", "60"
     said = restore(couple, "-o", tmp_path, *options)
-    assert "kept: restoring would change the face: likeness" in said
+    assert "kept: restoring would change the face: similarity" in said
     assert "not selected: only" in said
     assert np.array_equal(read_image(tmp_path / "photo.png"), read_image(couple))
 
