@@ -15,6 +15,7 @@ demo: .venv/installed
 	@echo "restored photo:     $(CURDIR)/demo-output/restored_imgs/photo.jpg"
 	@echo "before and after:   $(CURDIR)/demo-output/before-after.jpg"
 	@echo "the face, closely:  $(CURDIR)/demo-output/cmp/photo_00.png"
+	@echo "your own photo:     .venv/bin/revisage restore PHOTO"
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -38,8 +39,8 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "revisage needs Python 3.11 or newer; $$($(PYTHON) --version 2>&1) is too old. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < 2 * 10**9)' || { \
-	  echo "revisage needs 2 GB of free disk for its environment (torch is large); free some and try again" >&2; exit 1; }
+	@$(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < 10**9)' || { \
+	  echo "revisage needs 1 GB of free disk for its environment; free some and try again" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python $(REQUIREMENTS)

@@ -3,12 +3,10 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 import revisage
@@ -36,8 +34,7 @@ def photos():
 
 @pytest.fixture(scope="module")
 def embedded():
-    """The embedded system on crops of 128 pixels, which saves time: its network is convolutional."""
-    return replace(revisage.load("embedded", device="cpu"), size=128)
+    return revisage.load("embedded", device="cpu")
 
 
 def at_once(work, count=PEOPLE):
@@ -154,28 +151,21 @@ def test_the_classic_interface_in_sixteen_threads_gives_the_bytes_of_a_serial_ru
 
 def test_two_threads_may_load_at_the_same_time(photos):
     loaded = at_once(lambda _: revisage.load("embedded", device="cpu"), 2)
-    first, second = (replace(restorer, size=128)(photos[0], scale=1).image for restorer in loaded)
+    first, second = (restorer(photos[0], scale=1).image for restorer in loaded)
     assert np.array_equal(first, second)
     assert not np.array_equal(first, photos[0])
 
 
-def test_the_number_of_threads_within_torch_changes_hardly_a_bit(embedded, photos):
-    """oneDNN cuts the sums of some 1x1 convolutions by it, so that their last bit differs."""
-
-    def looked_at():
+def test_the_number_of_threads_of_the_networks_changes_hardly_a_bit(photos, monkeypatch):
+    def restored(threads):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+        embedded = revisage.load("embedded", device="cpu")
         (face,) = embedded(photos[0], aligned=True).faces
         found = embedded.detect(photos[0][10:86, 10:86])
         assert found
         return face.restored.astype(float), np.array([face.landmarks for face in found])
 
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        face, landmarks = looked_at()
-        torch.set_num_threads(2)
-        other_face, other_landmarks = looked_at()
-    finally:
-        torch.set_num_threads(before)
+    (face, landmarks), (other_face, other_landmarks) = restored(1), restored(2)
     assert np.abs(face - other_face).max() <= 1
     assert np.abs(landmarks - other_landmarks).max() < 1e-3
 

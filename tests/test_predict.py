@@ -161,7 +161,7 @@ class TestErrors:
 def test_the_image_is_built_with_the_dependencies_of_the_package():
     build = yaml.safe_load((ROOT / "cog.yaml").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert build["build"]["python_packages"] == project["dependencies"]
+    assert build["build"]["python_packages"] == project["dependencies"] + project["optional-dependencies"]["torch"]
     assert f">={build['build']['python_version']}" == project["requires-python"]
     assert build["predict"] == "predict.py:Predictor"
 

@@ -280,7 +280,7 @@ class TestSettings:
 
     @pytest.mark.parametrize(
         "chosen",
-        [{"scale": 4.0}, {"regions": {"eyes": 0.5}}, {"selection": Selection("largest")}],
+        [{"scale": 4.0}, {"eyes": 0.5}, {"selection": Selection("largest")}],
         ids=lambda chosen: next(iter(chosen)),
     )
     def test_what_is_chosen_counts(self, tmp_path, chosen):

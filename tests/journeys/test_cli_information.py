@@ -39,9 +39,18 @@ def test_doctor():
     done = revisage("doctor", "--device", "cpu", "--dtype", "float32")
     assert done.returncode == 0, done.stderr
     facts = dict(re.split(r" {2,}", line, maxsplit=1) for line in done.stdout.splitlines())
-    assert {"revisage", "Python", "torch", "numpy", "opencv-python-headless", "pillow", "devices"} <= set(facts)
+    assert {
+        "revisage",
+        "Python",
+        "torch",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "onnxruntime",
+        "devices of torch",
+    } <= set(facts)
     assert (facts["device"], facts["dtype"]) == ("cpu", "float32")
-    assert "asked for" in facts["because"]
+    assert "requested" in facts["because"]
     assert "MB" in facts["embedded"]
     assert "MB" in facts["embedded-detector"]
 

@@ -16,7 +16,7 @@ def restorer():
     """The embedded system with a network that turns faces green: what is pasted can be seen, and costs no time."""
 
     def green(crops):
-        painted = crops.clone()
+        painted = crops.copy()
         painted[:, 1] = 1
         return painted
 

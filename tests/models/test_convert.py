@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from revisage import loading
 from revisage.errors import CheckpointError, InputError
-from revisage.models.build import read_checkpoint, read_state
+from revisage.models.build import build, read_checkpoint
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.convert import convert
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
@@ -62,7 +61,7 @@ def test_a_restorer_keeps_its_gate_threshold_in_a_file_without_header(tmp_path):
     levels = {"widths": (8, 12), "blocks": (1, 1)}
     network = CoarseToFineUNet(levels, levels, gate_threshold=0.25)
     convert(saved(tmp_path / "a.pth", network.state_dict()), tmp_path / "b.pth")
-    assert float(loading.build(tmp_path / "b.pth")[0].gate_threshold) == 0.25
+    assert float(build(tmp_path / "b.pth")[0].gate_threshold) == 0.25
 
 
 def test_raw_weights_keep_their_name(tmp_path):
@@ -80,7 +79,7 @@ def test_half_precision_takes_half_the_room(tmp_path, suffix):
     whole, half = (convert(source, tmp_path / f"{half}{suffix}", half=half) for half in (False, True))
     assert half.values == whole.values
     assert half.size < 0.75 * whole.size  # small tensors: headers count
-    assert loading.build(tmp_path / f"True{suffix}")[1].architecture == "GFPGANv1Clean"
+    assert build(tmp_path / f"True{suffix}")[1].architecture == "GFPGANv1Clean"
 
 
 def test_bilinear_becomes_clean_and_restores_the_same(tmp_path):
@@ -89,7 +88,7 @@ def test_bilinear_becomes_clean_and_restores_the_same(tmp_path):
     done = convert(source, tmp_path / "b.pth", clean=True, architecture="GFPGANBilinear")
     assert done.architecture == "GFPGANv1Clean"
     x = torch.rand(1, 3, 32, 32) * 2 - 1
-    torch.testing.assert_close(loading.build(tmp_path / "b.pth")[0](x)[0], bilinear(x)[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(build(tmp_path / "b.pth")[0](x)[0], bilinear(x)[0], rtol=1e-4, atol=1e-4)
 
 
 def test_a_header_that_says_bilinear_is_enough(tmp_path):
@@ -99,7 +98,7 @@ def test_a_header_that_says_bilinear_is_enough(tmp_path):
     save_weights(tmp_path / "a.safetensors", bilinear.state_dict(), header)
     convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", clean=True)
     z = torch.randn(1, 8)
-    clean = loading.build(tmp_path / "b.safetensors")[0]
+    clean = build(tmp_path / "b.safetensors")[0]
     torch.testing.assert_close(clean([z])[0], bilinear([z])[0], rtol=1e-4, atol=1e-4)
 
 

@@ -21,6 +21,7 @@ task:
   kind: restorer
   crops: [nowhere]
   size: 64
+  patch: 64
   network: {type: RestorationUNet}
   degradation:
     - {degradation: steps, gray: 1, steps: [{step: blur, sigma: [6, 6]}, {step: jpeg, quality: [30, 30]}]}

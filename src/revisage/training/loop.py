@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from revisage.errors import RecipeError
 from revisage.models.checkpoint import save_weights
-from revisage.models.device import choose
+from revisage.models.device import choose_device
 from revisage.process import keep_freed_memory
 from revisage.training.config import TrainingConfig, to_json
 from revisage.training.distributed import Interruption, World, join
@@ -55,7 +55,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
     """
     keep_freed_memory()
     training, settings = recipe.training, to_json(recipe)
-    with join(choose(device).device) as (world, own):
+    with join(torch.device(choose_device(device, backend="torch").device)) as (world, own):
         # Build the networks, and find out how far an earlier call came.
         torch.manual_seed(recipe.seed)
         task = recipe.build()
