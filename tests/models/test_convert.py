@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from revisage.errors import CheckpointError, InputError
-from revisage.models.build import build, read_checkpoint
+from revisage.models.build import build, read_checkpoint, read_state
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.convert import convert
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
