@@ -131,7 +131,7 @@ def _read_content(path: Path) -> tuple[object, Header | None]:
     with path.open("rb") as file:
         start = file.read(9)
     suffix = path.suffix.lower()
-    if suffix == ONNX or start[:1] == b"\x08":
+    if suffix == ONNX or (start[:1] == b"\x08" and start[8:] != b"{"):  # a length may begin with that byte, too
         return read_onnx_weights(path)
     if start[8:] == b"{" or (suffix == ".safetensors" and not start.startswith((b"PK", b"\x80"))):
         return read_weights(path)
