@@ -234,9 +234,16 @@ def test_weights_are_found_by_structure_whatever_the_file_is_called(tmp_path, we
     assert all(torch.equal(state[key], weights[key]) for key in weights)
 
 
-def test_a_safetensors_file_of_another_name(tmp_path, weights):
-    save_file(weights, tmp_path / "w.pth")
-    assert read_checkpoint(tmp_path / "w.pth")[1].architecture == "GFPGANv1Clean"
+@pytest.mark.parametrize("first", [b"\x08", b"P", b"\x80"], ids=["ONNX", "archive", "pickle"])
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w"])
+def test_a_safetensors_file_of_any_name_that_begins_like_another(tmp_path, weights, first, name):
+    """Its first bytes are the length of its header."""
+    for padding in range(0, 256, 8):
+        save_file(weights, tmp_path / name, {"note": "x" * padding})
+        if (tmp_path / name).read_bytes().startswith(first):
+            break
+    assert (tmp_path / name).read_bytes().startswith(first)
+    assert read_checkpoint(tmp_path / name)[1].architecture == "GFPGANv1Clean"
 
 
 @pytest.mark.parametrize("layout", ["names", "prefixes"])
