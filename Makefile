@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt
 SECONDS ?= 60
 
-.PHONY: demo test fuzz check format clean
+.PHONY: demo test fuzz check format docs clean
 
 demo: .venv/installed
 	@$(BIN)/revisage restore examples/photo.jpg --output demo-output --save-faces --overwrite
@@ -32,6 +32,9 @@ check: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: .venv/installed-dev
+	$(BIN)/python -m typer revisage.cli utils docs --name revisage --output docs/cli.md
 
 clean:
 	rm -rf .venv demo-output
