@@ -13,7 +13,7 @@ SIDE = 32
 
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory):
-    """A folder of eight pictures of 32 pixels."""
+    """A folder of eight images of 32 pixels."""
     folder = tmp_path_factory.mktemp("faces")
     generator = np.random.default_rng(0)
     for place in range(8):

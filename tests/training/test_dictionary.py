@@ -10,7 +10,7 @@ from revisage.training.recipe import Recipe
 from revisage.training.state import State
 from revisage.training.step import MicroBatch, step
 from revisage.training.task import Progress
-from revisage.training.tasks.dictionary import VQGANConfig
+from revisage.training.tasks.restoreformer import VQGANConfig
 
 NETWORK = {
     "n_embed": 16,
@@ -100,14 +100,14 @@ def test_a_step_moves_the_codebook(settings):
     assert not torch.equal(made.network.quantize.embedding.weight, before)
 
 
-def test_each_side_learns_from_its_own_turn_only(settings):
+def test_each_side_learns_from_its_own_step_only(settings):
     made = task(settings, losses=GAME)
     for who, terms in made.optimizer_steps(batch(made), Progress(0, 0)):
-        for player in made.networks.values():
-            player.zero_grad()
+        for network in made.networks.values():
+            network.zero_grad()
         sum(terms.values()).backward()
         assert {
-            name for name, player in made.networks.items() if any(p.grad is not None for p in player.parameters())
+            name for name, network in made.networks.items() if any(p.grad is not None for p in network.parameters())
         } == {who}
 
 
@@ -117,7 +117,7 @@ def test_components_need_boxes_in_the_data(settings):
         steps(made)
 
 
-def test_an_examination_counts_the_entries_in_use(settings):
+def test_an_validation_counts_the_entries_in_use(settings):
     made = task(settings)
     found = made.validate(made.network, World())
     assert set(found.metrics) == {"hq/psnr", "hq/ssim", "hq/perplexity"}

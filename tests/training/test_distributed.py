@@ -1,4 +1,4 @@
-"""Two processes under torchrun against one process: the same game with the same pictures ends with the same weights."""
+"""Two processes under torchrun against one process: the same game with the same images ends with the same weights."""
 
 import json
 import subprocess
@@ -79,15 +79,15 @@ def metrics(run):
 
 
 def difference(run, other, recipe):
-    """How far two runs ended from each other, as a share of the way that the first one went; the worst player's."""
+    """How far two runs ended from each other, as a share of the way that the first one went; the worst network's."""
     torch.manual_seed(recipe.seed)
     start = {name: network.state_dict() for name, network in recipe.task.build(recipe.seed).networks.items()}
     shares = []
-    for player, first in state(run)["networks"].items():
-        second = state(other)["networks"][player]
+    for network, first in state(run)["networks"].items():
+        second = state(other)["networks"][network]
         gap, way = (
             torch.cat([(a[key] - b[key]).flatten() for key in first]).norm()
-            for a, b in ((first, second), (first, start[player]))
+            for a, b in ((first, second), (first, start[network]))
         )
         shares.append(float(gap / way))
     return max(shares)

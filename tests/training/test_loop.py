@@ -94,15 +94,15 @@ def states(run):
     return torch.load(run / "state.pt", weights_only=True)
 
 
-def test_a_game_resumes_bit_for_bit_with_all_its_players(recipe_file, tmp_path):
+def test_a_game_resumes_bit_for_bit_with_all_its_networks(recipe_file, tmp_path):
     settings = [GAME, "training.schedule.warmup=100", "training.precision=bfloat16", "training.workers=2"]
     train(read_recipe(recipe_file, settings), tmp_path / "whole")
     for images in (8, 16):
         train(read_recipe(recipe_file, [*settings, f"training.images={images}"]), tmp_path / "parts")
     whole, parts = states(tmp_path / "whole"), states(tmp_path / "parts")
     assert set(whole["networks"]) == {"generator", "discriminator"}
-    for player, state in whole["networks"].items():
-        assert same(state, parts["networks"][player])
+    for network, state in whole["networks"].items():
+        assert same(state, parts["networks"][network])
     assert same(whole["ema"], parts["ema"])
 
 
@@ -127,8 +127,8 @@ def test_the_best_weights_are_kept_apart(recipe_file, tmp_path):
     best = "training.best={metric: same/psnr, better: higher}"
     train(read_recipe(recipe_file, [best]), run)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    figures = {r["images"]: r["validation"]["same/psnr"] for r in records if "validation" in r}
-    assert read_weights(run / "best.safetensors")[1].notes["images"] == max(figures, key=figures.__getitem__)
+    metrics = {r["images"]: r["validation"]["same/psnr"] for r in records if "validation" in r}
+    assert read_weights(run / "best.safetensors")[1].notes["images"] == max(metrics, key=metrics.__getitem__)
 
 
 def test_the_best_by_a_metric_that_is_not_measured_is_refused(recipe_file, tmp_path):
@@ -244,7 +244,7 @@ def test_a_damaged_state_is_refused(recipe_file, tmp_path):
         train(read_recipe(recipe_file), run)
 
 
-def test_training_makes_blurred_pictures_better(recipe_file, tmp_path, crops):
+def test_training_makes_blurred_images_better(recipe_file, tmp_path, crops):
     (tmp_path / "lq").mkdir()
     for path in crops.iterdir():
         cv2.imwrite(str(tmp_path / "lq" / path.name), cv2.GaussianBlur(cv2.imread(str(path)), (0, 0), 2))

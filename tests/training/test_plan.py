@@ -26,7 +26,7 @@ def made(recipe, **training):
     return plan(Recipe.model_validate(recipe | {"training": recipe["training"] | training}))
 
 
-def test_every_player_is_counted(recipe):
+def test_every_network_is_counted(recipe):
     networks = made(recipe).networks
     assert set(networks) == {"generator", "discriminator"}
     assert all(learning == all_ > 0 for learning, all_ in networks.values())

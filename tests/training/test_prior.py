@@ -10,7 +10,7 @@ from revisage.training.loop import train
 from revisage.training.recipe import Recipe
 from revisage.training.task import Progress
 from revisage.training.tasks.networks import GFPGANv1CleanConfig, GFPGANv1Config
-from revisage.training.tasks.prior import StyleGAN2Config, mixed_latents
+from revisage.training.tasks.stylegan2 import StyleGAN2Config, mixed_latents
 
 SMALL = {"out_size": 32, "num_style_feat": 8, "num_mlp": 2, "narrow": 0.03125, "channel_multiplier": 1}
 KINDS = ["StyleGAN2GeneratorClean", "StyleGAN2Generator"]
@@ -57,26 +57,26 @@ def test_path_lengths_may_be_left_alone(settings):
     assert set(steps(task(settings, path_length=None), step=0)["generator"]) == {"adversarial"}
 
 
-def test_each_side_learns_from_its_own_turn_only(settings):
+def test_each_side_learns_from_its_own_step_only(settings):
     made = task(settings)
     batch = made.collate([made.dataset[index] for index in range(4)])
     for who, terms in made.optimizer_steps(batch, Progress(0, 0)):
-        for player in made.networks.values():
-            player.zero_grad()
+        for network in made.networks.values():
+            network.zero_grad()
         sum(terms.values()).backward()
         learning = {
-            name for name, player in made.networks.items() if any(p.grad is not None for p in player.parameters())
+            name for name, network in made.networks.items() if any(p.grad is not None for p in network.parameters())
         }
         assert learning == {who}
 
 
 def test_the_mean_path_length_follows_the_paths(settings):
     made = task(settings)
-    assert float(made.opponent.path_length) == 0
+    assert float(made.discriminator_state.path_length) == 0
     steps(made, step=0)
-    first = float(made.opponent.path_length)
+    first = float(made.discriminator_state.path_length)
     steps(made, step=0)
-    assert 0 < first < float(made.opponent.path_length)
+    assert 0 < first < float(made.discriminator_state.path_length)
 
 
 @pytest.mark.parametrize(("mixing", "share"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
@@ -115,7 +115,7 @@ def test_the_saved_file_is_a_prior_for_gfpgan(settings, tmp_path, kind):
     assert all(torch.equal(value, state[key]) for key, value in learnt.items())
 
 
-def test_an_examination_draws_the_same_faces_every_time(settings):
+def test_an_validation_draws_the_same_faces_every_time(settings):
     made = task(settings)
     torch.manual_seed(1)
     first = made.validate(made.network, World())

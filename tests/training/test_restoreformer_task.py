@@ -99,7 +99,7 @@ def test_a_fixed_decoder_stays_as_it_is_bit_for_bit(settings):
     assert all(name.startswith(("encoder.", "quant_conv.")) for name in names)
 
 
-def test_every_player_has_its_turn(settings, arcface):
+def test_every_network_has_its_step(settings, arcface):
     losses = {
         "adversarial": ADVERSARIAL,
         "components": {"style": 2000},

@@ -39,8 +39,8 @@ def settings(tmp_path):
     for folder in ("crops", "lq"):
         (tmp_path / folder).mkdir()
         for name, side in (("a", 64), ("b", 32)):
-            picture = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
-            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), picture)
+            image = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), image)
     torch.manual_seed(0)
     arrays = {key: value.numpy() for key, value in VGG16Features(1).state_dict().items()}
     np.savez(tmp_path / "vgg.npz", **arrays)
@@ -161,7 +161,7 @@ def test_weights_that_fit_neither_half_are_refused(settings, tmp_path):
         task(settings, network=network)
 
 
-def test_the_game_gives_each_side_its_turn(settings):
+def test_the_game_gives_each_side_its_step(settings):
     made = task(settings, losses={"pixel": {}, "adversarial": {"r1": 1.0, "r1_every": 2}})
     assert set(made.networks) == {"generator", "discriminator"}
     assert {who: set(terms) for who, terms in steps(made, step=1).items()} == {
@@ -177,7 +177,7 @@ def test_the_game_begins_when_the_recipe_says(settings):
     assert set(steps(made, images=100)) == {"generator", "discriminator"}
 
 
-def test_the_generators_turn_leaves_no_gradient_in_the_discriminator(settings):
+def test_the_generators_step_leaves_no_gradient_in_the_discriminator(settings):
     made = task(settings, losses={"adversarial": {"r1": 0}})
     who, terms = next(made.optimizer_steps(batch(made), Progress(0, 1)))
     sum(terms.values()).backward()
@@ -185,7 +185,7 @@ def test_the_generators_turn_leaves_no_gradient_in_the_discriminator(settings):
     assert all(parameter.grad is None for parameter in made.networks["discriminator"].parameters())
 
 
-def test_the_discriminators_turn_leaves_no_gradient_in_the_generator(settings):
+def test_the_discriminators_step_leaves_no_gradient_in_the_generator(settings):
     made = task(settings, losses={"adversarial": {}})
     sum(steps(made, step=16)["discriminator"].values()).backward()
     assert all(parameter.grad is None for parameter in made.network.parameters())

@@ -59,7 +59,7 @@ def test_the_perceptual_distance_falls_in_under_two_minutes(overrides, tmp_path)
     assert time.monotonic() - start < 120
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     found = [record["validation"] for record in records if "validation" in record]
-    distances = [figures["medium/vgg_cosine"] for figures in found]
+    distances = [metrics["medium/vgg_cosine"] for metrics in found]
     assert distances[-1] < distances[0]
     assert distances[-1] < 0.95 * found[-1]["medium/input_vgg_cosine"]
     assert found[-1]["medium/psnr"] > found[-1]["medium/input_psnr"]

@@ -17,10 +17,9 @@ from revisage.training.config import Strict, TrainingConfig, weights_file
 from revisage.training.embedded.detector import DetectorConfig
 from revisage.training.embedded.identity_embedder import IdentityEmbedderConfig
 from revisage.training.task import Task
-from revisage.training.tasks.dictionary import VQGANConfig
-from revisage.training.tasks.prior import StyleGAN2Config
-from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig
+from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig, VQGANConfig
 from revisage.training.tasks.restorer import RestorerConfig
+from revisage.training.tasks.stylegan2 import StyleGAN2Config
 
 MAX_SIZE = 1_000_000
 """Bytes that a recipe may have, and values that it may unfold to."""

@@ -5,7 +5,7 @@ import torch
 from torch.autograd import gradcheck
 from torch.nn import functional as F
 
-from revisage.training.losses.adversarial import GanLoss, adaptive_weight, discriminator_loss, generator_loss
+from revisage.training.losses.gan import GanLoss, adaptive_weight, discriminator_loss, generator_loss
 
 KINDS = get_args(GanLoss)
 REAL, FAKE = torch.tensor([2.0, -0.5]), torch.tensor([-3.0, 0.5])

@@ -4,26 +4,25 @@ from golden_weights import golden_arrays, golden_input
 from torch.autograd import gradcheck
 
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
-from revisage.training.losses.components import component_crops, component_style_loss
-from revisage.training.losses.gram import gram, gram_distance
-from revisage.training.losses.roi_align import roi_align
+from revisage.training.losses.components import component_crops, component_style_loss, roi_align
+from revisage.training.losses.features import gram, gram_distance
 
 BOXES = torch.tensor([[[152.0, 202, 231, 281], [280, 202, 359, 281], [196, 320, 315, 425]]])
 
 
 def ramp(side):
-    """A face's picture at any size: at each place the same colour, linear in x and y."""
+    """A face's image at any size: at each place the same colour, linear in x and y."""
     places = (torch.arange(side) + 0.5) / side
     red, green = places.expand(side, side), places[:, None].expand(side, side)
     return torch.stack([red, green, red * 0])[None]
 
 
 def test_crops_are_those_of_the_boxes():
-    picture = golden_input(1, 3, 512, 512).float()
-    crops = component_crops(picture, BOXES)
+    image = golden_input(1, 3, 512, 512).float()
+    crops = component_crops(image, BOXES)
     assert [tuple(crop.shape) for crop in crops] == [(1, 3, 80, 80), (1, 3, 80, 80), (1, 3, 120, 120)]
     for place, crop in enumerate(crops):
-        torch.testing.assert_close(crop, roi_align(picture, BOXES[:, place : place + 1], crop.shape[-1])[:, 0])
+        torch.testing.assert_close(crop, roi_align(image, BOXES[:, place : place + 1], crop.shape[-1])[:, 0])
 
 
 @pytest.mark.parametrize(
@@ -54,10 +53,10 @@ def test_the_size_of_a_face_leaves_the_values_of_crops_alone(side):
 
 
 def test_boxes_may_be_given_in_pixels_of_any_size():
-    picture = ramp(256)
+    image = ramp(256)
     for own, standard in zip(
-        component_crops(picture, (BOXES + 0.5) / 2 - 0.5, boxes_side=256),
-        component_crops(picture, BOXES),
+        component_crops(image, (BOXES + 0.5) / 2 - 0.5, boxes_size=256),
+        component_crops(image, BOXES),
         strict=True,
     ):
         torch.testing.assert_close(own, standard)
@@ -76,7 +75,7 @@ def test_the_gram_matrix_counts_what_occurs_together():
     torch.testing.assert_close(gram(features), gram(features.flip(-1)))
 
 
-def test_each_picture_has_a_gram_matrix_of_its_own():
+def test_each_image_has_a_gram_matrix_of_its_own():
     features = golden_input(2, 3, 4, 4)
     torch.testing.assert_close(gram(features)[1:], gram(features[1:]))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from revisage.training.losses.contrastive import supervised_contrastive_loss
+from revisage.training.losses.features import supervised_contrastive_loss
 
 LABELS = torch.tensor([0, 0, 1, 1])
 

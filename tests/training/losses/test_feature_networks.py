@@ -11,7 +11,7 @@ from revisage.models.checkpoint import save_weights
 from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.vgg import VGG16Features, VGG19Features
-from revisage.training.losses.feature_networks import read_arcface, read_face_descriptor, read_vgg16, read_vgg19
+from revisage.training.losses.features import read_arcface, read_face_descriptor, read_vgg16, read_vgg19
 
 SETTING = "task.features"
 READERS = {

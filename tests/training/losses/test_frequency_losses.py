@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
-from revisage.training.losses.frequency import fft_loss, focal_frequency_loss, stationary_haar, wavelet_loss
+from revisage.training.losses.image import fft_loss, focal_frequency_loss, stationary_haar, wavelet_loss
 
 
-def picture(*shape, seed=0):
+def image(*shape, seed=0):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
 
 
@@ -17,14 +17,14 @@ LOSSES = [fft_loss, focal_frequency_loss, wavelet_loss]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_equal_pictures_cost_nothing(loss):
-    gt = picture(2, 3, 8, 8)
+def test_equal_images_cost_nothing(loss):
+    gt = image(2, 3, 8, 8)
     assert float(loss(gt, gt)) == 0
 
 
 @given(st.floats(0.01, 1))
 def test_a_constant_offset_is_one_frequency(offset):
-    gt = picture(1, 3, 8, 16)
+    gt = image(1, 3, 8, 16)
     assert float(fft_loss(gt + offset, gt)) == pytest.approx(offset / math.sqrt(8 * 16))
 
 
@@ -34,7 +34,7 @@ def test_a_wave_is_found_in_its_two_frequencies():
 
 
 def test_without_focus_the_focal_loss_is_the_mean_squared_difference():
-    x, y = picture(2, 3, 8, 8), picture(2, 3, 8, 8, seed=1)
+    x, y = image(2, 3, 8, 8), image(2, 3, 8, 8, seed=1)
     assert float(focal_frequency_loss(x, y, alpha=0)) == pytest.approx(float((x - y).square().mean()))
 
 
@@ -46,23 +46,23 @@ def test_focus_keeps_the_worst_frequency_and_weakens_the_others():
     assert float(loss) == pytest.approx(0.5 * (1 + 0.5 * 0.25))
 
 
-def test_the_focus_of_a_picture_does_not_depend_on_the_others_of_its_batch():
-    x, y = picture(2, 3, 8, 8), picture(2, 3, 8, 8, seed=1)
+def test_the_focus_of_a_image_does_not_depend_on_the_others_of_its_batch():
+    x, y = image(2, 3, 8, 8), image(2, 3, 8, 8, seed=1)
     x[1] *= 100
     apart = [float(focal_frequency_loss(x[i : i + 1], y[i : i + 1])) for i in range(2)]
     assert float(focal_frequency_loss(x, y)) == pytest.approx(sum(apart) / 2)
 
 
-def test_equal_pictures_have_no_slope_instead_of_none():
+def test_equal_images_have_no_slope_instead_of_none():
     for loss in LOSSES:
-        x = picture(1, 1, 4, 4).requires_grad_()
+        x = image(1, 1, 4, 4).requires_grad_()
         loss(x, x.detach().clone()).backward()
         assert x.grad.abs().max() == 0
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))
-def test_details_and_rest_add_up_to_the_picture(levels, height, width):
-    x = picture(1, 2, height, width)
+def test_details_and_rest_add_up_to_the_image(levels, height, width):
+    x = image(1, 2, height, width)
     details, rest = stationary_haar(x, levels)
     assert [tuple(detail.shape) for detail in details] == [(1, 3, 2, height, width)] * levels
     torch.testing.assert_close(sum(detail.sum(1) for detail in details) + rest, x)
@@ -78,7 +78,7 @@ def test_stripes_are_seen_in_their_direction_and_scale_only():
 
 
 def test_an_offset_costs_the_wavelet_loss_nothing():
-    gt = picture(1, 3, 16, 16)
+    gt = image(1, 3, 16, 16)
     assert float(wavelet_loss(gt + 0.3, gt)) == pytest.approx(0, abs=1e-12)
 
 
@@ -93,7 +93,7 @@ def test_the_wavelet_loss_is_the_same_wherever_the_difference_lies():
 
 @pytest.mark.parametrize("loss", [*LOSSES, lambda x, y: focal_frequency_loss(x, y, alpha=0)])
 def test_derivatives_are_right(loss):
-    x, y = picture(1, 2, 4, 6).requires_grad_(), picture(1, 2, 4, 6, seed=1)
+    x, y = image(1, 2, 4, 6).requires_grad_(), image(1, 2, 4, 6, seed=1)
     if loss is focal_frequency_loss:  # whose weight is a constant: compare with the loss of just that weight
         spectrum = torch.fft.fft2((x - y).detach(), norm="ortho").abs()
         weight = spectrum / spectrum.amax((-2, -1), keepdim=True)
@@ -106,7 +106,7 @@ def test_derivatives_are_right(loss):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_is_transformed_in_float32(loss, dtype):
-    x, y = picture(1, 3, 12, 12).to(dtype), picture(1, 3, 12, 12, seed=1).to(dtype)
+    x, y = image(1, 3, 12, 12).to(dtype), image(1, 3, 12, 12, seed=1).to(dtype)
     with torch.autocast("cpu", dtype):
         actual = loss(x, y)
     assert actual.dtype == torch.float32

@@ -5,7 +5,7 @@ import torch
 from golden_weights import golden_input, golden_state
 
 from revisage.models.nets.discriminators import StyleGAN2Discriminator
-from revisage.training.losses.gradient_penalty import path_length_penalty, r1_penalty
+from revisage.training.losses.gan import path_length_penalty, r1_penalty
 
 
 def quadratic(scale):
@@ -25,7 +25,7 @@ def test_r1_used_lazily_stands_for_the_steps_between():
     assert seldom.item() == pytest.approx(16 * often.item())
 
 
-def test_r1_gives_the_logits_and_leaves_the_pictures_alone():
+def test_r1_gives_the_logits_and_leaves_the_images_alone():
     real = golden_input(2, 3, 4, 4)
     logits = r1_penalty(quadratic(2), real)[1]
     torch.testing.assert_close(logits, quadratic(2)(real))
@@ -61,7 +61,7 @@ def test_r1_is_computed_outside_autocast():
 
 
 def linear(matrices):
-    """Latents (N, L, C) -> pictures (N, 3, 2, 2), the sum over layers of their matrices' products."""
+    """Latents (N, L, C) -> images (N, 3, 2, 2), the sum over layers of their matrices' products."""
     return lambda latents: torch.einsum("nlc,lcp->np", latents, matrices).view(-1, 3, 2, 2)
 
 

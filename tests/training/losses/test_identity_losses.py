@@ -6,17 +6,17 @@ from golden_weights import golden_input
 from torch.nn import functional as F
 
 from revisage.models.nets.arcface import gray_faces
-from revisage.training.losses.identity import IdentityDistance, identity_distance
+from revisage.training.losses.features import IdentityDistance, identity_distance
 
 KINDS = get_args(IdentityDistance)
 
 
 def test_faces_are_shown_to_arcface_gray_and_small():
-    pictures = golden_input(2, 3, 512, 512)
-    luma = torch.einsum("nchw,c->nhw", pictures, torch.tensor([0.2989, 0.587, 0.114], dtype=torch.float64))[:, None]
+    images = golden_input(2, 3, 512, 512)
+    luma = torch.einsum("nchw,c->nhw", images, torch.tensor([0.2989, 0.587, 0.114], dtype=torch.float64))[:, None]
     # Bilinear to a quarter without anti-aliasing: the mean of the four pixels around the centre of each 4x4 block.
     expected = (luma[..., 1::4, 1::4] + luma[..., 1::4, 2::4] + luma[..., 2::4, 1::4] + luma[..., 2::4, 2::4]) / 4
-    torch.testing.assert_close(gray_faces(pictures), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(gray_faces(images), expected, rtol=0, atol=1e-12)
 
 
 def test_faces_of_the_networks_size_are_only_made_gray():

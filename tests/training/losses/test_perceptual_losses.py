@@ -3,14 +3,14 @@ import torch
 from torch.autograd import gradcheck
 
 from revisage.models.nets.vgg import VGG19Features
-from revisage.training.losses.gram import gram
-from revisage.training.losses.perceptual import (
+from revisage.training.losses.features import (
     VGG19_WEIGHTS,
     features_of_both,
+    gram,
     perceptual_loss,
     style_loss,
 )
-from revisage.training.losses.pixel import l2
+from revisage.training.losses.image import l2
 
 
 def maps(seed=0, n=2):

@@ -3,16 +3,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revisage.training.losses.pixel import DISTANCES, charbonnier, l1, l2, pixel_loss
+from revisage.training.losses.image import DISTANCES, charbonnier, l1, l2, pixel_loss
 
 
-def pictures(seed=0):
+def images(seed=0):
     return torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
 @given(st.floats(-0.5, 0.5))
 def test_a_constant_offset_costs_its_size(offset):
-    gt = pictures()
+    gt = images()
     assert float(pixel_loss(gt + offset, gt, torch.ones(2))) == pytest.approx(abs(offset), abs=1e-5)
 
 
@@ -23,7 +23,7 @@ def test_enlarged_originals_are_compared_at_half_resolution():
     assert float(pixel_loss(stripes, gt, torch.zeros(1))) == 0
 
 
-def test_distances_are_means_of_their_formulas_picture_by_picture():
+def test_distances_are_means_of_their_formulas_image_by_image():
     x, y = torch.tensor([[3.0, 0.0], [0.0, 0.0]]), torch.zeros(2, 2)
     assert l1(x, y).tolist() == [1.5, 0]
     assert l2(x, y).tolist() == [4.5, 0]
@@ -31,7 +31,7 @@ def test_distances_are_means_of_their_formulas_picture_by_picture():
 
 
 def test_the_pixel_loss_takes_any_distance():
-    gt = pictures()
+    gt = images()
     assert float(pixel_loss(gt + 0.5, gt, torch.ones(2), l2)) == pytest.approx(0.25, abs=1e-6)
 
 
@@ -50,7 +50,7 @@ def test_other_shapes_are_refused_instead_of_repeated(name):
         DISTANCES[name](torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 1, 1))
 
 
-def test_charbonnier_has_a_slope_of_zero_where_pictures_agree():
+def test_charbonnier_has_a_slope_of_zero_where_images_agree():
     x = torch.zeros(1, 4, requires_grad=True)
     charbonnier(x, torch.zeros(1, 4)).sum().backward()
     assert x.grad.tolist() == [[0, 0, 0, 0]]

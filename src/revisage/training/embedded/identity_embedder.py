@@ -26,11 +26,10 @@ from revisage.training.data.degradations.recipes import DegradationSettings, Ste
 from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
 from revisage.training.embedded.contrastive_views import ContrastiveViews, group_by_key
-from revisage.training.losses.contrastive import supervised_contrastive_loss
+from revisage.training.losses.features import supervised_contrastive_loss
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.networks import constructor_arguments, load_initial_weights
-from revisage.training.tasks.pairs import PairsConfig, read_pairs
-from revisage.training.tasks.sheets import image_grid
+from revisage.training.tasks.samples import PairsConfig, image_grid, read_pairs
 
 
 class FaceEmbedderConfig(Strict):

@@ -1,7 +1,6 @@
-"""Eyes and mouth, which people look at first: cut out of pictures, and compared by style.
+"""Eyes and mouth, cut out of images by ROI align, and compared by style (Wang et al. 2021, arXiv 2101.04061, 3.4).
 
-Wang et al. 2021 (arXiv 2101.04061), section 3.4. What the component discriminators say of the crops is weighed by
-:mod:`revisage.training.losses.adversarial`.
+The component discriminators' logits are weighted by :mod:`revisage.training.losses.gan`.
 """
 
 from __future__ import annotations
@@ -12,11 +11,54 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from revisage.training.losses.gram import gram_distance
-from revisage.training.losses.roi_align import roi_align
+from revisage.models.nets.precision import accurate, without_autocast
+from revisage.training.losses.features import gram_distance
+
+
+def roi_align(images: Tensor, boxes: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Cut boxes out of images and resample them to one size; differentiable, any number of times, in the images.
+
+    A box is divided into ``size`` bins. Of each, the mean is taken over a grid of ceil(box side / size) samples an
+    axis, interpolated bilinearly. Samples up to one pixel beyond the image take the border's value, others are 0.
+    Sides shorter than a pixel count as one. (torchvision's, with ``aligned=False`` and ``sampling_ratio=-1``.)
+
+    The weight of a pixel in a bin is the product of its row's and its column's, so two matrix products do it all.
+
+    Args:
+        images: (N, C, H, W).
+        boxes: (N, B, 4) B boxes of each image, x1, y1, x2, y2 in its pixels, pixel centres at integers; no gradient.
+        size: side of the result, or (height, width).
+
+    Returns:
+        (N, B, C, height, width), at least float32.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    with without_autocast(images), torch.no_grad():
+        x1, y1, x2, y2 = boxes.to(images.device, accurate(images.dtype)).unbind(-1)
+        rows = _weights(y1, y2, height, images.shape[-2])
+        columns = _weights(x1, x2, width, images.shape[-1])
+    with without_autocast(images):
+        strips = rows[:, :, None] @ images.to(rows.dtype)[:, None]
+        return strips @ columns[:, :, None].mT
+
+
+def _weights(start: Tensor, end: Tensor, bins: int, length: int) -> Tensor:
+    """Along one axis: (N, B) starts and ends of boxes -> (N, B, bins, length), the weight of each pixel in each bin."""
+    side = (end - start).clamp(min=1)
+    samples = (side / bins).ceil()
+    pixels = torch.arange(length, device=start.device, dtype=start.dtype)
+    corners = start[..., None] + torch.arange(bins, device=start.device) * (side / bins)[..., None]
+    weights = start.new_zeros(*corners.shape, length)
+    for i in range(int(samples.max())):
+        places = corners + ((i + 0.5) * side / bins / samples)[..., None]
+        counts = (places >= -1) & (places <= length) & (i < samples)[..., None]
+        distance = (places.clamp(0, length - 1)[..., None] - pixels).abs()
+        weights += (1 - distance).clamp(min=0) * counts[..., None]
+    return weights / samples[..., None, None]
+
 
 SIDE = 512
-"""Side of the pictures that the sizes below are meant for."""
+"""Side of the images that the sizes below are meant for."""
 EYE, MOUTH = 80, 120
 """Sides of the crops."""
 STYLE_WEIGHTS = 0.5, 1.0
@@ -27,7 +69,7 @@ class ComponentCrops(NamedTuple):
     """Parts of N faces.
 
     Attributes:
-        left_eye: (N, 3, E, E), on the left of the picture.
+        left_eye: (N, 3, E, E), on the left of the image.
         right_eye: (N, 3, E, E).
         mouth: (N, 3, M, M).
     """
@@ -37,28 +79,28 @@ class ComponentCrops(NamedTuple):
     mouth: Tensor
 
 
-def component_crops(pictures: Tensor, boxes: Tensor, boxes_side: int = SIDE) -> ComponentCrops:
+def component_crops(images: Tensor, boxes: Tensor, boxes_size: int = SIDE) -> ComponentCrops:
     """Cut eyes and mouth out of aligned faces.
 
     Args:
-        pictures: (N, 3, S, S); the crops have the same range.
-        boxes: (N, 3, 4) left eye, right eye, mouth; x1, y1, x2, y2 in pixels of a face of side ``boxes_side``.
-        boxes_side: see there; the boxes are brought to the size of the pictures.
+        images: (N, 3, S, S); the crops have the same range.
+        boxes: (N, 3, 4) left eye, right eye, mouth; x1, y1, x2, y2 in pixels of a face of side ``boxes_size``.
+        boxes_size: see there; the boxes are brought to the size of the images.
 
     Returns:
         crops of 80 (eyes) and 120 pixels (mouth) for S = 512; for others in proportion, rounded to multiples of 4, as
         the discriminators need them.
     """
-    side = pictures.shape[-1]
-    scaled = (boxes + 0.5) * (side / boxes_side) - 0.5  # pixel centres are at integers
-    eyes = roi_align(pictures, scaled[:, :2], component_side(EYE, side))
-    mouth = roi_align(pictures, scaled[:, 2:], component_side(MOUTH, side))
+    side = images.shape[-1]
+    scaled = (boxes + 0.5) * (side / boxes_size) - 0.5  # pixel centres are at integers
+    eyes = roi_align(images, scaled[:, :2], component_size(EYE, side))
+    mouth = roi_align(images, scaled[:, 2:], component_size(MOUTH, side))
     return ComponentCrops(eyes[:, 0], eyes[:, 1], mouth[:, 0])
 
 
-def component_side(side: int, picture: int) -> int:
-    """A crop's side in a picture of 512 pixels -> in another, the nearest multiple of 4, at least 4."""
-    return 4 * max(round(side * picture / SIDE / 4), 1)
+def component_size(side: int, image: int) -> int:
+    """A crop's side in a image of 512 pixels -> in another, the nearest multiple of 4, at least 4."""
+    return 4 * max(round(side * image / SIDE / 4), 1)
 
 
 def component_style_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:

@@ -1,1 +1,1 @@
-"""What can be trained: each task with its settings, its networks and their losses."""
+"""Kinds of training: each with its settings, networks and losses."""

@@ -41,7 +41,7 @@ class RestorationUNetConfig(LevelsConfig):
     blocks: tuple[PositiveInt, ...] = (1, 2, 2, 2, 2)
 
     def build(self) -> nn.Module:
-        """The network, freshly initialised."""
+        """The network, freshly initialized."""
         return RestorationUNet(self.widths, self.blocks, self.unshuffle)
 
 
@@ -62,7 +62,7 @@ class CoarseToFineUNetConfig(Strict):
     fine_weights: Path | None = None
 
     def build(self) -> nn.Module:
-        """The network, freshly initialised but for what it begins with."""
+        """The network, freshly initialized but for what it begins with."""
         network = CoarseToFineUNet(**self.model_dump(exclude=_NO_ARGUMENTS))
         load_initial_weights(network.coarse, self.coarse_weights, "task.network.coarse_weights")
         if self.fine_weights is not None:
@@ -106,7 +106,7 @@ class GFPGANv1CleanConfig(_GFPGANConfig):
     channel_multiplier: float = 2
 
     def build(self) -> nn.Module:
-        """The network, freshly initialised but for the prior."""
+        """The network, freshly initialized but for the prior."""
         return self._with_prior(GFPGANv1Clean(**self.model_dump(exclude=_NO_ARGUMENTS)))
 
 
@@ -119,7 +119,7 @@ class GFPGANv1Config(_GFPGANConfig):
     lr_mlp: float = 0.01
 
     def build(self) -> nn.Module:
-        """The network, freshly initialised but for the prior."""
+        """The network, freshly initialized but for the prior."""
         return self._with_prior(GFPGANv1(**self.model_dump(exclude=_NO_ARGUMENTS)))
 
 
@@ -151,7 +151,7 @@ class VQVAEGANConfig(_AutoencoderConfig):
     fix_codebook: bool = False
 
     def build(self) -> VQVAEGAN:
-        """The network, freshly initialised."""
+        """The network, freshly initialized."""
         return VQVAEGAN(**self.model_dump(exclude={"type"}))
 
 
@@ -163,7 +163,7 @@ class RestoreFormerConfig(_AutoencoderConfig):
     ex_multi_scale_num: NonNegativeInt = 0
 
     def build(self) -> RestoreFormer:
-        """The network, freshly initialised."""
+        """The network, freshly initialized."""
         return RestoreFormer(**self.model_dump(exclude={"type"}))
 
 
@@ -183,7 +183,7 @@ class StyleGAN2GeneratorCleanConfig(_GeneratorConfig):
     channel_multiplier: float = 2
 
     def build(self) -> StyleGAN2GeneratorClean:
-        """The network, freshly initialised."""
+        """The network, freshly initialized."""
         return StyleGAN2GeneratorClean(**self.model_dump(exclude={"type"}))
 
 
@@ -196,7 +196,7 @@ class StyleGAN2GeneratorConfig(_GeneratorConfig):
     lr_mlp: float = 0.01
 
     def build(self) -> StyleGAN2Generator:
-        """The network, freshly initialised."""
+        """The network, freshly initialized."""
         return StyleGAN2Generator(**self.model_dump(exclude={"type"}))
 
 
@@ -209,7 +209,7 @@ class StyleGAN2DiscriminatorConfig(Strict):
     narrow: float = 1
 
     def build(self) -> nn.Module:
-        """The network, freshly initialised."""
+        """The network, freshly initialized."""
         return StyleGAN2Discriminator(self.out_size, channel_multiplier=self.channel_multiplier, narrow=self.narrow)
 
 
@@ -221,7 +221,7 @@ class PatchDiscriminatorConfig(Strict):
     scales: PositiveInt = 2
 
     def build(self) -> nn.Module:
-        """The network, freshly initialised."""
+        """The network, freshly initialized."""
         return PatchDiscriminator(self.width, self.scales)
 
 
@@ -233,7 +233,7 @@ class NLayerDiscriminatorConfig(Strict):
     n_layers: PositiveInt = 3
 
     def build(self) -> nn.Module:
-        """The network, freshly initialised."""
+        """The network, freshly initialized."""
         return NLayerDiscriminator(ndf=self.ndf, n_layers=self.n_layers)
 
 
@@ -279,9 +279,9 @@ def read_prior(path: Path) -> dict[str, Tensor]:
 
 
 def image_and_pyramid(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-    """The picture, and what the levels of the network drew, of networks that return more than the picture."""
+    """The image, and what the levels of the network drew, of networks that return more than the image."""
     if isinstance(output, torch.Tensor):
         return output, []
-    picture, *more = output
+    image, *more = output
     drawn: Any = more[0] if more and isinstance(more[0], list) else []
-    return picture, drawn
+    return image, drawn

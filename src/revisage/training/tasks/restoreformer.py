@@ -1,30 +1,248 @@
-"""Training RestoreFormer and RestoreFormer++ on a dictionary that has been learnt.
+"""RestoreFormer and RestoreFormer++ in two stages, with VQGAN's objective.
 
-The second stage (Wang et al. 2022, arXiv 2201.06374, sections 3.3-3.4; Wang et al. 2023, arXiv 2308.07228).
+First a VQGAN: an autoencoder of good faces whose code is inputs of entries of a codebook (Wang et al. 2022, arXiv
+2201.06374, section 3.2). Then the restorer with that codebook (sections 3.3-3.4; Wang et al. 2023, arXiv 2308.07228),
+with discriminators of eyes and mouth and the identity of the face in the objective.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-from pydantic import Field, PositiveInt
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from revisage.evaluation.metrics.image import RGB8
+from revisage.evaluation.metrics.image import RGB8, psnr, ssim
+from revisage.images.pixels import to_float, to_tensor
 from revisage.models.checkpoint import Header, load_strictly
-from revisage.models.nets.restoreformer import RestoreFormer
+from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.training.config import Strict
 from revisage.training.distributed import World
+from revisage.training.losses.components import ComponentCrops
+from revisage.training.losses.gan import GanLoss, adaptive_weight, discriminator_loss, generator_loss
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
-from revisage.training.tasks.networks import RestoreFormerConfig, read_initial_weights, restorer_header
-from revisage.training.tasks.pairs import MetricsConfig, Pairs, PairsConfig
-from revisage.training.tasks.samples import DegradedFacesConfig
-from revisage.training.tasks.sheets import image_grid
-from revisage.training.tasks.vqgan import VQGANLoss, VQGANLossConfig
+from revisage.training.tasks.gan import ComponentConfig, ComponentGANLoss, components_of_both, freeze
+from revisage.training.tasks.networks import (
+    NLayerDiscriminatorConfig,
+    RestoreFormerConfig,
+    VQVAEGANConfig,
+    load_initial_weights,
+    read_initial_weights,
+    restorer_header,
+)
+from revisage.training.tasks.samples import (
+    SHOWN,
+    DegradedFacesConfig,
+    FacesConfig,
+    MetricsConfig,
+    PairedValidation,
+    PairsConfig,
+    image_grid,
+    read_pairs,
+)
+from revisage.training.tasks.terms import AnyIdentityTerm, AnyPerceptualTerm, LossInputs, PixelTerm
+
+
+class AdaptiveAdversarialConfig(Strict):
+    """A discriminator of images whose gradient is scaled to that of the reconstruction.
+
+    Attributes:
+        discriminator: its network.
+        weight: of the generator's term, besides the adaptive weight.
+        loss: kind of GAN loss.
+    """
+
+    discriminator: NLayerDiscriminatorConfig = NLayerDiscriminatorConfig()
+    weight: PositiveFloat = 0.8
+    loss: GanLoss = "hinge"
+
+
+class VQGANLossConfig(Strict):
+    """Loss terms; a term that is left out costs nothing.
+
+    Attributes:
+        pixel, perceptual: the reconstruction.
+        codebook: weight of the distance between vectors and entries of the codebook.
+        adversarial, components, identity: terms that start later.
+        start_at: image count at which they start.
+    """
+
+    pixel: PixelTerm = PixelTerm()
+    perceptual: AnyPerceptualTerm | None = None
+    codebook: PositiveFloat = 1.0
+    adversarial: AdaptiveAdversarialConfig | None = None
+    components: ComponentConfig | None = None
+    identity: AnyIdentityTerm | None = None
+    start_at: NonNegativeFloat = 0
+
+
+class VQGANLoss:
+    """VQGAN's objective, with discriminators of the image and of its components.
+
+    Two things differ between one process and several: batch normalization uses each process's share of the originals,
+    and the adversarial term is weighted by each share's own gradients (as in the published training).
+    """
+
+    def __init__(self, losses: VQGANLossConfig) -> None:
+        self.losses = losses
+        self.reconstruction = {"pixel": losses.pixel.build()}
+        if losses.perceptual:
+            self.reconstruction["perceptual"] = losses.perceptual.build()
+        self.identity = losses.identity.build() if losses.identity else None
+        self.discriminator = losses.adversarial.discriminator.build() if losses.adversarial else None
+        self.components = ComponentGANLoss(losses.components) if losses.components else None
+
+    @property
+    def discriminators(self) -> dict[str, nn.Module]:
+        """The discriminators, by the names of their networks."""
+        whole: dict[str, nn.Module] = {"discriminator": self.discriminator} if self.discriminator else {}
+        return whole | (dict(self.components.networks.items()) if self.components else {})
+
+    def optimizer_steps(
+        self, network: VQVAEGAN | RestoreFormer, shown: Tensor, batch: Mapping[str, Tensor], progress: Progress
+    ) -> Iterator[OptimizerStep]:
+        """One step of all networks.
+
+        Args:
+            network: the autoencoder.
+            shown: its input, (N, 3, S, S).
+            batch: ``gt``, and the inputs of the terms, see :class:`LossInputs`.
+            progress: how far the run has come.
+        """
+        image, distance = network(shown.contiguous(memory_format=torch.channels_last), return_loss=True)
+        whole = [(0.0, 0.0)] * len(shown)
+        inputs = LossInputs(image.float(), batch["gt"], batch["detail"], whole, [], shown.shape[-1], progress.images)
+        started = progress.images >= self.losses.start_at
+
+        terms = {name: term(inputs) for name, term in self.reconstruction.items()}
+        parts = components_of_both(inputs, batch) if started and self.components else None
+        late = self._late_terms(inputs, parts, terms, _last_weight(network, inputs)) if started else {}
+        yield "generator", terms | {"codebook": self.losses.codebook * distance} | late
+
+        if started and self.discriminator and self.losses.adversarial:
+            real, fake = self.discriminator(inputs.gt), self.discriminator(inputs.restored.detach())
+            yield "discriminator", {"discriminator": discriminator_loss(real, fake, self.losses.adversarial.loss)}
+        if self.components and parts:
+            yield from self.components.discriminator_steps(*parts)
+
+    def _late_terms(
+        self,
+        inputs: LossInputs,
+        parts: tuple[ComponentCrops, ComponentCrops] | None,
+        reconstruction: Mapping[str, Tensor],
+        last: Tensor,
+    ) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        if self.discriminator and self.losses.adversarial:
+            with freeze(self.discriminator):
+                loss = generator_loss(self.discriminator(inputs.restored), self.losses.adversarial.loss)
+            adapted = adaptive_weight(torch.stack(list(reconstruction.values())).sum(), loss, last)
+            terms["adversarial"] = self.losses.adversarial.weight * adapted * loss
+        if self.components and parts:
+            terms |= self.components.generator_terms(*parts)
+        if self.identity:
+            terms["identity"] = self.identity(inputs)
+        return terms
+
+
+def _last_weight(network: VQVAEGAN | RestoreFormer, inputs: LossInputs) -> Tensor:
+    """On what gradients are compared: the decoder's last weight, or the image itself where that is fixed."""
+    weight = network.decoder.conv_out.weight
+    return weight if weight.requires_grad else inputs.restored
+
+
+class VQGANConfig(Strict):
+    """A training of a dictionary.
+
+    Attributes:
+        data: good faces.
+        size: side of a face in pixels.
+        network: the autoencoder.
+        initial_weights: initial weights.
+        losses: its loss terms.
+        validation: name -> folder of faces to examine on.
+        limit: faces of each folder that are.
+    """
+
+    kind: Literal["vqgan"]
+    data: FacesConfig
+    size: PositiveInt = 512
+    network: VQVAEGANConfig = VQVAEGANConfig()
+    initial_weights: Path | None = None
+    losses: VQGANLossConfig = VQGANLossConfig()
+    validation: dict[str, Path] = Field(default_factory=dict)
+    limit: PositiveInt = 16
+
+    def build(self, seed: int) -> VQGANTask:
+        """The task, with its data read (RecipeError if something is missing)."""
+        return VQGANTask(self, seed)
+
+
+class VQGANTask:
+    """See :class:`revisage.training.task.Task`."""
+
+    collate = staticmethod(default_collate)
+
+    def __init__(self, config: VQGANConfig, seed: int) -> None:
+        self.config = config
+        self.network = config.network.build()
+        load_initial_weights(self.network, config.initial_weights)
+        self.loss = VQGANLoss(config.losses)
+        self.dataset = config.data.build(config.size, seed)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The autoencoder, and its discriminators if there are any."""
+        return {"generator": self.network, **self.loss.discriminators}
+
+    def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
+        """The autoencoder's optimizer step, then the discriminators'."""
+        return self.loss.optimizer_steps(self.network, batch["gt"], batch, progress)
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
+        """PSNR and SSIM of every folder's faces drawn again, and how many entries are in use (perplexity)."""
+        autoencoder = cast(VQVAEGAN, network).eval()
+        found: list[tuple[str, RGB8, float, float, Tensor]] = []
+        for place in world.shard(len(self._faces)):
+            name, face = self._faces[place]
+            code = autoencoder.encode(to_tensor([to_float(face)]).to(autoencoder.quant_conv.weight.device))
+            drawn = image_grid(autoencoder.decode(code.quantized, code.features).cpu())
+            shown = np.hstack([face, drawn]) if place < SHOWN else face[:0]
+            found.append((name, shown, psnr(drawn, face), ssim(drawn, face), code.indices.cpu()))
+        found = world.gather(found)
+        metrics: dict[str, float] = {}
+        for name in self.config.validation:
+            own = [entry for entry in found if entry[0] == name]
+            metrics[f"{name}/psnr"] = float(np.mean([entry[2] for entry in own]))
+            metrics[f"{name}/ssim"] = float(np.mean([entry[3] for entry in own]))
+            used = torch.cat([entry[4].flatten() for entry in own]).to(autoencoder.quant_conv.weight.device)
+            metrics[f"{name}/perplexity"] = float(autoencoder.quantize.perplexity(used))
+        rows = [entry[1] for entry in found if len(entry[1])]
+        return ValidationResult(metrics, np.vstack(rows) if rows else None)
+
+    @cached_property
+    def _faces(self) -> list[tuple[str, RGB8]]:
+        return [
+            (name, face)
+            for name, folder in self.config.validation.items()
+            for face, _ in read_pairs(PairsConfig(gt=folder, lq=folder, limit=self.config.limit), self.config.size)
+        ]
+
+    def header(self) -> Header:
+        """The network's class and constructor arguments, and the side of a face."""
+        return restorer_header(self.config.network, self.config.size)
+
+    def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
+        """The originals."""
+        return image_grid(batch["gt"])
 
 
 class RestoreFormerTaskConfig(Strict):
@@ -35,10 +253,10 @@ class RestoreFormerTaskConfig(Strict):
         size: side of a face in pixels.
         vqgan_weights: weights of the first stage, or of an earlier RestoreFormer. Without ``network.fix_decoder`` the
             decoder is trained further, as in the published training; the codebook is not.
-        network: what is trained.
-        losses: what it is trained towards.
+        network: the restorer.
+        losses: its loss terms.
         validation: name -> pairs.
-        metrics: files of the figures taken of them.
+        metrics: files of the metrics taken of them.
     """
 
     kind: Literal["restoreformer"]
@@ -66,22 +284,22 @@ class RestoreFormerTask:
         load_vqgan_weights(
             self.network, read_initial_weights(config.vqgan_weights, "task.vqgan_weights"), str(config.vqgan_weights)
         )
-        self.game = VQGANLoss(config.losses)
+        self.loss = VQGANLoss(config.losses)
         self.dataset = config.data.build(config.size, seed)
-        self._pairs = Pairs(config.validation, config.size, config.metrics)
+        self._validation = PairedValidation(config.validation, config.size, config.metrics)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The restorer, and its opponents if there are any."""
-        return {"generator": self.network, **self.game.opponents}
+        """The restorer, and its discriminators if there are any."""
+        return {"generator": self.network, **self.loss.discriminators}
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
-        """The restorer's turn, then the discriminators'."""
-        return self.game.optimizer_steps(self.network, batch["lq"], batch, progress)
+        """The restorer's optimizer step, then the discriminators'."""
+        return self.loss.optimizer_steps(self.network, batch["lq"], batch, progress)
 
     def validate(self, network: nn.Module, world: World) -> ValidationResult:
-        """All figures of every set of pairs, beside the input's."""
-        return self._pairs.examine(network, world)
+        """All metrics of every set of pairs, beside the input's."""
+        return self._validation.validate(network, world)
 
     def header(self) -> Header:
         """The network's class and constructor arguments, and the side of a face."""

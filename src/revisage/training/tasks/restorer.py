@@ -1,4 +1,4 @@
-"""Training a restorer of aligned faces, the GFP-GAN way: patches or whole faces, terms that compare, and a game."""
+"""Train a restorer of aligned faces, the GFP-GAN way: patches or whole faces, loss terms, discriminators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from revisage.training.data.degradations.steps import Probability
 from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
-from revisage.training.tasks.adversary import (
+from revisage.training.tasks.gan import (
     AdversarialConfig,
     ComponentConfig,
     ComponentGANLoss,
@@ -38,9 +38,13 @@ from revisage.training.tasks.networks import (
     load_initial_weights,
     restorer_header,
 )
-from revisage.training.tasks.pairs import MetricsConfig, Pairs, PairsConfig
-from revisage.training.tasks.samples import DegradedFacesConfig
-from revisage.training.tasks.sheets import image_grid
+from revisage.training.tasks.samples import (
+    DegradedFacesConfig,
+    MetricsConfig,
+    PairedValidation,
+    PairsConfig,
+    image_grid,
+)
 from revisage.training.tasks.terms import (
     AnyIdentityTerm,
     AnyPerceptualTerm,
@@ -53,7 +57,7 @@ from revisage.training.tasks.terms import (
 
 
 class Losses(Strict):
-    """What a restorer is trained towards. What is left out costs nothing."""
+    """Loss terms of a restorer; a term that is left out costs nothing."""
 
     pixel: PixelTerm | None = None
     pyramid: PyramidTerm | None = None
@@ -83,16 +87,16 @@ class RestorerConfig(Strict):
         crops: folders of aligned square crops, of which patches are shown.
         name_prefixes: beginnings of the file names to use, such as sources with a suitable licence.
         size: side of a restored face in pixels.
-        patch: side of a training sample cut from it.
+        patch: size of a training sample cut from it; if it is not given, at most ``size``.
         p_face_patch: probability that a patch lies over the face; the others lie anywhere.
-        oversample: patches are degraded at this many times their size; for a network that is to see smaller pictures.
+        oversample: patches are degraded at this many times their size; for a network that is to see smaller images.
         degradation: how patches become inputs (:mod:`revisage.training.data.degradations.recipes`); of several, each
             sample draws one.
-        network: what is trained.
+        network: the restorer.
         initial_weights: initial weights.
-        losses: what it is trained towards.
+        losses: its loss terms.
         validation: name -> pairs.
-        metrics: files of the figures taken of them.
+        metrics: files of the metrics taken of them.
     """
 
     kind: Literal["restorer"]
@@ -117,7 +121,7 @@ class RestorerConfig(Strict):
     def _consistent(self) -> RestorerConfig:
         if (self.data is None) == (not self.crops):
             raise ValueError("give either data, for whole faces, or crops, for patches of them")
-        if self.crops and self.patch > self.size:
+        if self.crops and "patch" in self.model_fields_set and self.patch > self.size:
             raise ValueError(f"patch is {self.patch}, larger than size, {self.size}: patches are cut from faces")
         return self
 
@@ -128,7 +132,7 @@ class RestorerConfig(Strict):
         return CropPatches(
             read_crops(self.crops, self.name_prefixes),
             size=self.size,
-            patch=self.patch,
+            patch=min(self.patch, self.size),
             degradation=choose_randomly(self.degradation),
             seed=seed,
             p_face_patch=self.p_face_patch,
@@ -151,35 +155,35 @@ class RestorerTask:
         self.network = config.network.build()
         load_initial_weights(self.network, config.initial_weights)
         self.comparisons = config.losses.comparisons()
-        self.game = ImageGANLoss(config.losses.adversarial) if config.losses.adversarial else None
+        self.gan = ImageGANLoss(config.losses.adversarial) if config.losses.adversarial else None
         self.components = ComponentGANLoss(config.losses.components) if config.losses.components else None
         self.dataset = config.samples(seed)
-        self._pairs = Pairs(config.validation, config.size, config.metrics)
+        self._validation = PairedValidation(config.validation, config.size, config.metrics)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The generator, and its opponents if there are any."""
+        """The generator, and the discriminators if there are any."""
         networks: dict[str, nn.Module] = {"generator": self.network}
-        if self.game:
-            networks["discriminator"] = self.game.discriminator
+        if self.gan:
+            networks["discriminator"] = self.gan.discriminator
         return networks | (dict(self.components.networks.items()) if self.components else {})
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
-        """The generator's turn, then the discriminators'."""
-        begun = self.game is None or progress.images >= self.game.config.start_at
-        game, components = (self.game, self.components) if begun else (None, None)
-        made = self._restored(batch, progress)
-        parts = components_of_both(made, batch) if components else None
-        if game is None or _generator_learns(game.config, progress):
-            terms = {name: term(made) for name, term in self.comparisons.items()}
-            terms |= game.generator_terms(made) if game else {}
+        """The generator's optimizer step, then the discriminators'."""
+        started = self.gan is None or progress.images >= self.gan.config.start_at
+        gan, components = (self.gan, self.components) if started else (None, None)
+        inputs = self._restore(batch, progress)
+        parts = components_of_both(inputs, batch) if components else None
+        if gan is None or _trains_generator(gan.config, progress):
+            terms = {name: term(inputs) for name, term in self.comparisons.items()}
+            terms |= gan.generator_terms(inputs) if gan else {}
             yield "generator", terms | (components.generator_terms(*parts) if components and parts else {})
-        if game is not None:
-            yield game.discriminator_turn(made, progress.step)
+        if gan is not None:
+            yield gan.discriminator_step(inputs, progress.step)
         if components and parts:
-            yield from components.discriminator_turns(*parts)
+            yield from components.discriminator_steps(*parts)
 
-    def _restored(self, batch: dict[str, Tensor], progress: Progress) -> LossInputs:
+    def _restore(self, batch: dict[str, Tensor], progress: Progress) -> LossInputs:
         lq = batch["lq"].contiguous(memory_format=torch.channels_last)
         corner = batch.get("corner", torch.zeros(len(lq), 2))  # a whole face has none
         corners = [(float(left), float(top)) for left, top in corner.tolist()]
@@ -189,14 +193,14 @@ class RestorerTask:
         elif isinstance(self.network, CoarseToFineUNet) and "corner" in batch:
             # It sees the whole face and works out the patch.
             more = {"corners": _places(batch), "size": batch["gt"].shape[-1]}
-        restored, drawn = image_and_pyramid(self.network(lq, **more))
+        restored, rgb_pyramid = image_and_pyramid(self.network(lq, **more))
         return LossInputs(
-            restored.float(), batch["gt"], batch["detail"], corners, drawn, self.config.size, progress.images
+            restored.float(), batch["gt"], batch["detail"], corners, rgb_pyramid, self.config.size, progress.images
         )
 
     def validate(self, network: nn.Module, world: World) -> ValidationResult:
-        """All figures of every set of pairs, beside the input's."""
-        return self._pairs.examine(network, world)
+        """All metrics of every set of pairs, beside the input's."""
+        return self._validation.validate(network, world)
 
     def header(self) -> Header:
         """The network's class and constructor arguments, and the side of a face."""
@@ -213,5 +217,5 @@ def _places(batch: dict[str, Tensor]) -> list[tuple[int, int]]:
     return [(round(left), round(top)) for left, top in batch["corner"].tolist()]
 
 
-def _generator_learns(game: AdversarialConfig, progress: Progress) -> bool:
-    return progress.step % game.generator_every == 0 and progress.images >= game.generator_start_at
+def _trains_generator(config: AdversarialConfig, progress: Progress) -> bool:
+    return progress.step % config.generator_every == 0 and progress.images >= config.generator_start_at

@@ -1,23 +1,36 @@
-"""The faces that whole-face trainings are shown: where they come from, and what is done to them."""
+"""Images of trainings: whole faces to train on, pairs to validate on, and grids to look at."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import PositiveFloat
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from revisage.training.config import Strict
+from revisage.errors import ImageError, InputError, RecipeError
+from revisage.evaluation.evaluator import Evaluator
+from revisage.evaluation.metrics import Metrics, Sources, mean_metrics
+from revisage.evaluation.metrics.image import RGB8
+from revisage.evaluation.pairs import Sample, find_pairs, read_sample, resize, to_uint8
+from revisage.images.pixels import from_float, from_tensor, to_float, to_tensor
+from revisage.training.config import Strict, weights_file
 from revisage.training.data.components import ExtendedAugmentation, read_components
 from revisage.training.data.datasets import FFHQDegradationDataset
 from revisage.training.data.degradations.published import FFHQDegradation
 from revisage.training.data.degradations.recipes import DegradationSettings
 from revisage.training.data.degradations.steps import Probability, to_gray
 from revisage.training.data.sources import open_source
-from revisage.types import FloatImage
+from revisage.training.distributed import World
+from revisage.training.task import ValidationResult
+from revisage.training.tasks.networks import image_and_pyramid
+from revisage.types import FloatImage, Image
 
 Names = str | tuple[str, ...]
 """Folders, files or patterns of aligned square images; ``.lmdb`` folders; ``.tar`` shards, paths or URLs."""
@@ -88,3 +101,107 @@ class _Undamaged:
         if rng.random() < self.gray:
             gt = to_gray(gt)
         return gt, gt
+
+
+SHOWN = 2
+"""PairedValidation of each set on the sheet."""
+
+
+class PairsConfig(Strict):
+    """Images to validate on: folders of aligned originals and of degraded ones, equal stems."""
+
+    gt: Path
+    lq: Path
+    limit: PositiveInt = 16
+
+
+class MetricsConfig(Strict):
+    """Files of the metrics that need one; a metric without its file is not taken. See :class:`Sources`."""
+
+    features: Path | None = None
+    channel_weights: Path | None = None
+    descriptor: Path | None = None
+    arcface: Path | None = None
+    niqe: Path | None = None
+
+
+class PairedValidation:
+    """Named sets of (lq, gt), read at the first validation and kept for the others."""
+
+    def __init__(self, sets: Mapping[str, PairsConfig], size: int, metrics: MetricsConfig) -> None:
+        self._sets = sets
+        self._size = size
+        self._metrics = metrics
+        self._inputs: dict[tuple[str, str], Metrics] = {}
+        self._evaluator: Evaluator | None = None
+
+    @cached_property
+    def _samples(self) -> list[Sample]:
+        return [sample for name, pairs in self._sets.items() for sample in read_samples(pairs, self._size, name)]
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module, world: World) -> ValidationResult:
+        """All metrics of every set, and the input's; each process takes a share, all get the whole."""
+        network.eval()
+        device = next(network.parameters()).device
+        if self._evaluator is None:
+            batch = 1 if device.type == "cpu" else 8  # on a CPU batches only cost memory
+            files: dict[str, Any] = {name: path and weights_file(path) for name, path in self._metrics}
+            self._evaluator = Evaluator(Sources(**files), device=device, batch=batch)
+        samples = [self._samples[index] for index in world.shard(len(self._samples))]
+        scores: list[tuple[str, Metrics]] = []
+        shown: dict[str, list[RGB8]] = {}
+        for row in self._evaluator.evaluate(samples, partial(restore, network, self._size), self._inputs):
+            inputs = {f"input_{key}": value for key, value in (row.input or {}).items()}
+            scores.append((row.pair.set, row.restored | inputs))
+            rows = shown.setdefault(row.pair.set, [])
+            if len(rows) < SHOWN:
+                rows.append(np.hstack([image for image in row.images if image is not None]))
+        scores = world.gather(scores)
+        metrics = {
+            f"{name}/{key}": value
+            for name in self._sets
+            for key, value in mean_metrics([score for set_, score in scores if set_ == name])[0].items()
+        }
+        rows = [row for rows in shown.values() for row in rows]
+        return ValidationResult(metrics, np.vstack(rows) if rows else None)
+
+
+def restore(network: nn.Module, size: int, lq: Sequence[Image]) -> list[RGB8]:
+    """Aligned faces, resized to ``size``, through the network: N of (size, size, 3)."""
+    batch = to_tensor([to_float(resize(image, size, size)) for image in lq])
+    restored, _ = image_and_pyramid(network(batch.to(next(network.parameters()).device)))
+    return [to_uint8(image) for image in from_tensor(restored)]
+
+
+def read_samples(pairs: PairsConfig, size: int, name: str = "") -> list[Sample]:
+    """The samples of a set, originals at ``size``; see :func:`revisage.evaluation.pairs.find_pairs`.
+
+    Raises:
+        RecipeError: a folder is missing, an image has no partner, cannot be read, or an original is not square.
+    """
+    try:
+        found = find_pairs(pairs.gt, pairs.lq, limit=pairs.limit)
+        samples = [read_sample(replace(pair, set=name), size) for pair in found]
+    except (InputError, ImageError) as error:
+        raise RecipeError(f"validation: {error}") from error
+    for sample in samples:
+        if sample.gt.shape[0] != sample.gt.shape[1]:
+            raise RecipeError(f"validation: {sample.pair.gt} is not a square image")
+    return samples
+
+
+def read_pairs(pairs: PairsConfig, size: int) -> list[tuple[RGB8, RGB8]]:
+    """(lq, gt) as (size, size, 3) uint8; smaller images are enlarged bilinearly, larger ones shrunk by area.
+
+    Raises:
+        RecipeError: see :func:`read_samples`.
+    """
+    samples = read_samples(pairs, size)
+    return [(resize(sample.lq, size, size), sample.gt) for sample in samples if sample.lq is not None]
+
+
+def image_grid(*rows: Tensor) -> RGB8:
+    """Batches (N, 3, S, S) in [-1, 1], all of the same shape -> (rows * S, N * S, 3) uint8 RGB."""
+    lines = [np.hstack([np.asarray(from_float(image, np.uint8)) for image in from_tensor(row)]) for row in rows]
+    return np.asarray(np.vstack(lines), np.uint8)

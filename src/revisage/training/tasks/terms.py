@@ -1,4 +1,4 @@
-"""The terms of a restorer's loss that compare it with the original: each a setting, and a function built from it.
+"""Loss terms that compare a restored image with its original: each a group of settings, and a function built from it.
 
 A term that a recipe leaves out is not built, so it costs nothing.
 """
@@ -19,23 +19,27 @@ from revisage.evaluation.metrics.perceptual import lpips, vgg_cosine
 from revisage.models.nets.arcface import gray_faces
 from revisage.models.nets.dlib_face_net import chips, shows_chip
 from revisage.training.config import Strict
-from revisage.training.losses.feature_networks import (
+from revisage.training.losses.features import (
+    VGG19_WEIGHTS,
+    features_of_both,
+    identity_distance,
+    perceptual_loss,
     read_arcface,
     read_face_descriptor,
     read_lpips_channels,
     read_vgg16,
     read_vgg19,
-)
-from revisage.training.losses.frequency import fft_loss, focal_frequency_loss, wavelet_loss
-from revisage.training.losses.identity import identity_distance
-from revisage.training.losses.perceptual import (
-    VGG19_WEIGHTS,
-    features_of_both,
-    perceptual_loss,
     style_loss,
 )
-from revisage.training.losses.pixel import DISTANCES, PixelDistance, pixel_loss
-from revisage.training.losses.pyramid import pyramid_loss
+from revisage.training.losses.image import (
+    DISTANCES,
+    PixelDistance,
+    fft_loss,
+    focal_frequency_loss,
+    pixel_loss,
+    pyramid_loss,
+    wavelet_loss,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class LossInputs:
         gt: likewise.
         detail: (N,) 1 where ``gt`` has detail at full size, 0 where it was enlarged.
         corners: left and top of each patch in its face.
-        drawn: pictures that the generator's levels drew, if it does.
+        rgb_pyramid: RGB outputs of the generator's levels, coarsest first; empty if it has none.
         size: side of a whole face in pixels.
         images: count at the beginning of the step.
     """
@@ -56,7 +60,7 @@ class LossInputs:
     gt: Tensor
     detail: Tensor
     corners: list[tuple[float, float]]
-    drawn: list[Tensor]
+    rgb_pyramid: list[Tensor]
     size: int
     images: int
 
@@ -87,11 +91,13 @@ class PixelTerm(Strict):
 
     def build(self) -> Term:
         """The term."""
-        return lambda made: self.weight * pixel_loss(made.restored, made.gt, made.detail, DISTANCES[self.distance])
+        return lambda inputs: (
+            self.weight * pixel_loss(inputs.restored, inputs.gt, inputs.detail, DISTANCES[self.distance])
+        )
 
 
 class PyramidTerm(Strict):
-    """Distance of what the generator's levels drew; for networks that draw."""
+    """Distance of the RGB outputs of the generator's levels, for networks that have them."""
 
     weight: PositiveFloat = 1.0
     until: float = math.inf
@@ -99,10 +105,10 @@ class PyramidTerm(Strict):
     def build(self) -> Term:
         """The term."""
 
-        def term(made: LossInputs) -> Tensor:
-            if made.images > self.until or not made.drawn:
-                return made.zero_loss()
-            return self.weight * pyramid_loss(made.drawn, made.gt)
+        def term(inputs: LossInputs) -> Tensor:
+            if inputs.images > self.until or not inputs.rgb_pyramid:
+                return inputs.zero_loss()
+            return self.weight * pyramid_loss(inputs.rgb_pyramid, inputs.gt)
 
         return term
 
@@ -117,7 +123,7 @@ class FrequencyTerm(Strict):
         """The term."""
         distance = {"fft": fft_loss, "focal": focal_frequency_loss, "wavelet": wavelet_loss}[self.kind]
 
-        return lambda made: self.weight * made.masked_mean(distance)
+        return lambda inputs: self.weight * inputs.masked_mean(distance)
 
 
 class CosinePerceptualTerm(Strict):
@@ -126,7 +132,7 @@ class CosinePerceptualTerm(Strict):
     Attributes:
         file: npz file with VGG16 weights named ``conv1_1.weight`` ...
         stages: how many stages of VGG16 are compared.
-        patch: side of the random part of each picture on which they are; None: all of it.
+        patch: side of the random part of each image on which they are; None: all of it.
     """
 
     network: Literal["vgg16"] = "vgg16"
@@ -144,7 +150,7 @@ class CosinePerceptualTerm(Strict):
             found, targets = features_of_both(features.to(gt.device), pair[0], pair[1])
             return vgg_cosine(found, targets).mean()
 
-        return lambda made: self.weight * made.masked_mean(compare)
+        return lambda inputs: self.weight * inputs.masked_mean(compare)
 
 
 class PerceptualTerm(Strict):
@@ -173,7 +179,7 @@ class PerceptualTerm(Strict):
             loss = self.weight * perceptual_loss(found, targets, weights)
             return loss + self.style * style_loss(found, targets, weights) if self.style else loss
 
-        return lambda made: made.masked_mean(compare)
+        return lambda inputs: inputs.masked_mean(compare)
 
 
 class LpipsTerm(Strict):
@@ -200,7 +206,7 @@ class LpipsTerm(Strict):
             found, targets = features_of_both(features.to(gt.device), restored, gt)
             return lpips(found, targets, channels).mean()
 
-        return lambda made: self.weight * made.masked_mean(compare)
+        return lambda inputs: self.weight * inputs.masked_mean(compare)
 
 
 class DescriptorIdentityTerm(Strict):
@@ -214,18 +220,18 @@ class DescriptorIdentityTerm(Strict):
         """The term."""
         descriptor = read_face_descriptor(self.file, "task.losses.identity.file")
 
-        def term(made: LossInputs) -> Tensor:
-            side = made.restored.shape[-1]
+        def term(inputs: LossInputs) -> Tensor:
+            side = inputs.restored.shape[-1]
             pairs = [
-                chips(torch.stack([mine, theirs]), size=made.size, corner=corner)
-                for mine, theirs, corner in zip(made.restored, made.gt, made.corners, strict=True)
-                if shows_chip(corner, side, size=made.size)
+                chips(torch.stack([mine, theirs]), size=inputs.size, corner=corner)
+                for mine, theirs, corner in zip(inputs.restored, inputs.gt, inputs.corners, strict=True)
+                if shows_chip(corner, side, size=inputs.size)
             ]
             if not pairs:
-                return made.zero_loss()
+                return inputs.zero_loss()
             cut = torch.stack(pairs, dim=1)
             found, targets = features_of_both(lambda x: [descriptor.to(x.device)(x)], cut[0], cut[1])
-            return self.weight * identity_distance(found[0], targets[0], "euclidean").sum() / len(made.restored)
+            return self.weight * identity_distance(found[0], targets[0], "euclidean").sum() / len(inputs.restored)
 
         return term
 
@@ -241,8 +247,10 @@ class ArcFaceIdentityTerm(Strict):
         """The term."""
         arcface = read_arcface(self.file, "task.losses.identity.file")
 
-        def term(made: LossInputs) -> Tensor:
-            found, targets = features_of_both(lambda x: [arcface.to(x.device)(gray_faces(x))], made.restored, made.gt)
+        def term(inputs: LossInputs) -> Tensor:
+            found, targets = features_of_both(
+                lambda x: [arcface.to(x.device)(gray_faces(x))], inputs.restored, inputs.gt
+            )
             return self.weight * identity_distance(found[0], targets[0], "l1").mean()
 
         return term
@@ -254,10 +262,10 @@ AnyPerceptualTerm: TypeAlias = Annotated[
 AnyIdentityTerm: TypeAlias = Annotated[DescriptorIdentityTerm | ArcFaceIdentityTerm, Field(discriminator="network")]
 
 
-def _same_part(pictures: Tensor, side: int | None) -> Tensor:
+def _same_part(images: Tensor, side: int | None) -> Tensor:
     """A random square of (..., H, W), the same of all; the whole if there is no more."""
-    if side is None or side >= pictures.shape[-1]:
-        return pictures
-    room = pictures.shape[-1] - side
+    if side is None or side >= images.shape[-1]:
+        return images
+    room = images.shape[-1] - side
     top, left = (int(torch.randint(0, room + 1, ())) for _ in range(2))
-    return pictures[..., top : top + side, left : left + side]
+    return images[..., top : top + side, left : left + side]

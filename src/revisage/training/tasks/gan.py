@@ -1,7 +1,6 @@
-"""What a restorer plays against: a discriminator of the picture, and one for each eye and the mouth.
+"""Discriminators of a restorer: of the image, each eye and the mouth (Wang et al. 2021, arXiv 2101.04061, 3.3-3.4).
 
-GFP-GAN's game (Wang et al. 2021, arXiv 2101.04061, sections 3.3-3.4): the generator's terms go into its turn, the
-discriminators take optimizer_steps of their own after it.
+The generator's terms are part of its optimizer step; the discriminators' optimizer steps follow.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ from torch import Tensor, nn
 from revisage.errors import RecipeError
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
 from revisage.training.config import Strict
-from revisage.training.losses.adversarial import GanLoss, discriminator_loss, generator_loss
 from revisage.training.losses.components import ComponentCrops, component_crops, component_style_loss
-from revisage.training.losses.gradient_penalty import r1_penalty
+from revisage.training.losses.gan import GanLoss, discriminator_loss, generator_loss, r1_penalty
 from revisage.training.task import OptimizerStep
 from revisage.training.tasks.networks import PatchDiscriminatorConfig, StyleGAN2DiscriminatorConfig
 from revisage.training.tasks.terms import LossInputs
@@ -28,17 +26,17 @@ COMPONENTS = ComponentCrops._fields
 
 
 class AdversarialConfig(Strict):
-    """A discriminator of pictures.
+    """A discriminator of images.
 
     Attributes:
-        discriminator: what it is.
+        discriminator: its network.
         weight: of the generator's term.
-        loss: what is played for.
+        loss: kind of GAN loss.
         r1: weight of the gradient penalty; 0: none.
         r1_every: steps between two of them.
-        start_at: images after which the game begins.
-        generator_every: steps between two optimizer_steps of the generator.
-        generator_start_at: images, from the beginning of the run, before the generator learns anything.
+        start_at: image count at which the adversarial loss starts.
+        generator_every: steps between two optimizer steps of the generator.
+        generator_start_at: image count at which the generator's optimizer steps start.
     """
 
     discriminator: Annotated[PatchDiscriminatorConfig | StyleGAN2DiscriminatorConfig, Field(discriminator="type")] = (
@@ -76,75 +74,75 @@ def component_boxes(batch: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([batch[name] for name in COMPONENTS], dim=1)
 
 
-def components_of_both(made: LossInputs, batch: Mapping[str, Tensor]) -> tuple[ComponentCrops, ComponentCrops]:
+def components_of_both(inputs: LossInputs, batch: Mapping[str, Tensor]) -> tuple[ComponentCrops, ComponentCrops]:
     """Eyes and mouth of the restored images and of the originals, cut out once for all networks."""
     boxes = component_boxes(batch)
-    return component_crops(made.restored, boxes, made.size), component_crops(made.gt, boxes, made.size)
+    return component_crops(inputs.restored, boxes, inputs.size), component_crops(inputs.gt, boxes, inputs.size)
 
 
 class ImageGANLoss:
-    """The generator against a discriminator of pictures, at every scale that it judges."""
+    """GAN loss of a discriminator of images, at every scale of its logits."""
 
     def __init__(self, config: AdversarialConfig) -> None:
         self.config = config
         self.discriminator = config.discriminator.build()
 
-    def generator_terms(self, made: LossInputs) -> dict[str, Tensor]:
-        """How little the discriminator is taken in."""
+    def generator_terms(self, inputs: LossInputs) -> dict[str, Tensor]:
+        """The weighted GAN loss of the generator."""
         with freeze(self.discriminator):
-            scales = _at_scales(self.discriminator(made.restored), made.detail)
+            scales = _at_scales(self.discriminator(inputs.restored), inputs.detail)
         losses = [generator_loss(logits, self.config.loss) for logits in scales]
-        return {"adversarial": self.config.weight * torch.stack(losses).mean() if losses else made.zero_loss()}
+        return {"adversarial": self.config.weight * torch.stack(losses).mean() if losses else inputs.zero_loss()}
 
-    def discriminator_turn(self, made: LossInputs, step: int) -> OptimizerStep:
-        """How badly it tells originals from restored pictures, and every few steps how steep it is."""
-        # Separately: a discriminator that compares the pictures of a batch must not see originals among restored ones.
-        logits = [self.discriminator(pictures) for pictures in (made.gt, made.restored.detach())]
-        scales = zip(*(_at_scales(each, made.detail) for each in logits), strict=True)
+    def discriminator_step(self, inputs: LossInputs, step: int) -> OptimizerStep:
+        """The GAN loss of the discriminator, and every few steps its R1 penalty."""
+        # Separately: a discriminator that compares the images of a batch must not get originals among restored ones.
+        logits = [self.discriminator(images) for images in (inputs.gt, inputs.restored.detach())]
+        scales = zip(*(_at_scales(each, inputs.detail) for each in logits), strict=True)
         losses = [discriminator_loss(real, fake, self.config.loss) for real, fake in scales]
         terms = {"discriminator": torch.stack(losses).mean() if losses else 0.0 * _sum(logits[0])}
         if self.config.r1 and step % self.config.r1_every == 0:
-            penalty, _ = r1_penalty(self._all_logits, made.gt, self.config.r1, self.config.r1_every)
+            penalty, _ = r1_penalty(self._all_logits, inputs.gt, self.config.r1, self.config.r1_every)
             terms["r1"] = penalty
         return "discriminator", terms
 
-    def _all_logits(self, pictures: Tensor) -> Tensor:
-        logits = self.discriminator(pictures)
+    def _all_logits(self, images: Tensor) -> Tensor:
+        logits = self.discriminator(images)
         if isinstance(logits, Tensor):
             return logits
         return torch.stack([scale.flatten(1).mean(1) for scale in logits], dim=1)
 
 
 class ComponentGANLoss:
-    """The generator against three discriminators of eyes and mouth."""
+    """GAN losses of three discriminators of eyes and mouth."""
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
         self.networks = nn.ModuleDict({name: FacialComponentDiscriminator() for name in COMPONENTS})
 
     def generator_terms(self, restored: ComponentCrops, originals: ComponentCrops) -> dict[str, Tensor]:
-        """How little they are taken in, and how much the style of the parts differs."""
+        """The weighted GAN losses of the generator, and the distances of style."""
         terms: dict[str, Tensor] = {}
-        for name, player, mine, theirs in zip(COMPONENTS, self.networks.values(), restored, originals, strict=True):
-            with freeze(player):
-                logits, features = player(mine, return_feats=True)
+        for name, network, mine, theirs in zip(COMPONENTS, self.networks.values(), restored, originals, strict=True):
+            with freeze(network):
+                logits, features = network(mine, return_feats=True)
                 terms[f"adversarial/{name}"] = self.config.weight * generator_loss(logits, "vanilla")
                 if self.config.style:
                     with torch.no_grad():
-                        _, targets = player(theirs, return_feats=True)
+                        _, targets = network(theirs, return_feats=True)
                     terms[f"style/{name}"] = self.config.style * component_style_loss(features, targets)
         return terms
 
-    def discriminator_turns(self, restored: ComponentCrops, originals: ComponentCrops) -> Iterator[OptimizerStep]:
-        """One for each."""
-        for name, player, mine, theirs in zip(COMPONENTS, self.networks.values(), restored, originals, strict=True):
-            loss = discriminator_loss(player(theirs)[0], player(mine.detach())[0], "vanilla")
+    def discriminator_steps(self, restored: ComponentCrops, originals: ComponentCrops) -> Iterator[OptimizerStep]:
+        """An optimizer step for each discriminator."""
+        for name, network, mine, theirs in zip(COMPONENTS, self.networks.values(), restored, originals, strict=True):
+            loss = discriminator_loss(network(theirs)[0], network(mine.detach())[0], "vanilla")
             yield name, {f"discriminator/{name}": loss}
 
 
 @contextmanager
 def freeze(network: nn.Module) -> Generator[None]:
-    """A context in which what goes through the network leaves no gradient in it."""
+    """A context in which the network's parameters get no gradient."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
@@ -160,10 +158,10 @@ def _sum(logits: Tensor | list[Tensor]) -> Tensor:
 
 
 def _at_scales(logits: Tensor | list[Tensor], detail: Tensor) -> list[Tensor]:
-    """Logits that may be learnt from: at full scale only of samples whose original has detail there.
+    """Logits to train on: at full scale only of samples whose original has detail there.
 
     An original that was enlarged would teach that smooth is real.
     """
     scales = [logits] if isinstance(logits, Tensor) else logits
-    judged = [scales[0][detail.bool()], *scales[1:]]
-    return [scale for scale in judged if len(scale)]
+    usable = [scales[0][detail.bool()], *scales[1:]]
+    return [scale for scale in usable if len(scale)]

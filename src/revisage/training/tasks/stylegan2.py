@@ -1,4 +1,4 @@
-"""Training StyleGAN2, the prior of faces that GFP-GAN decodes with (Karras et al. 2020, arXiv 1912.04958)."""
+"""Train StyleGAN2, the prior of faces that GFP-GAN decodes with (Karras et al. 2020, arXiv 1912.04958)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from revisage.models.checkpoint import Header
 from revisage.models.nets.stylegan2_core import StyleGAN2Core
 from revisage.training.config import Strict, weights_file
 from revisage.training.distributed import World, current_world
-from revisage.training.losses.adversarial import discriminator_loss, generator_loss
-from revisage.training.losses.gradient_penalty import path_length_penalty, r1_penalty
+from revisage.training.losses.gan import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
-from revisage.training.tasks.adversary import freeze
+from revisage.training.tasks.gan import freeze
 from revisage.training.tasks.networks import (
     StyleGAN2DiscriminatorConfig,
     StyleGAN2GeneratorCleanConfig,
@@ -30,8 +29,7 @@ from revisage.training.tasks.networks import (
     constructor_arguments,
     load_initial_weights,
 )
-from revisage.training.tasks.samples import FacesConfig
-from revisage.training.tasks.sheets import image_grid
+from revisage.training.tasks.samples import FacesConfig, image_grid
 
 GAME = "wgan_softplus"
 """Non-saturating logistic loss (Goodfellow et al. 2014), StyleGAN2's."""
@@ -43,7 +41,7 @@ class PathLengthConfig(Strict):
     Attributes:
         weight: of the penalty.
         every: steps between two of them; each counts for all.
-        shrink: it is taken on so much fewer pictures than a step has.
+        shrink: it is taken on so much fewer images than a step has.
         decay: share of the new lengths in their running mean.
     """
 
@@ -59,12 +57,12 @@ class FidConfig(Strict):
     Attributes:
         network: ``pt_inception-2015-12-05-6726825d.pth``.
         statistics: file, see :func:`revisage.evaluation.metrics.fid.read_statistics`.
-        pictures: how many are drawn; the distance of fewer than published figures use, 50000, is larger.
+        images: how many are drawn; the distance of fewer than published metrics use, 50000, is larger.
     """
 
     network: Path
     statistics: Path
-    pictures: PositiveInt = 10_000
+    images: PositiveInt = 10_000
 
 
 class StyleGAN2Config(Strict):
@@ -73,13 +71,13 @@ class StyleGAN2Config(Strict):
     Attributes:
         data: good faces.
         network: the generator.
-        discriminator: its opponent, for pictures of the same size.
+        discriminator: its discriminator_state, for images of the same size.
         initial_weights: initial weights of the generator.
         r1: weight of the discriminator's gradient penalty; 0: none.
         r1_every: steps between two of them.
         path_length: None: paths are left alone.
         mixing: probability that a face has the style of two codes.
-        samples: drawn at each examination, always from the same codes.
+        samples: drawn at each validation, always from the same codes.
         fid: None: not measured.
     """
 
@@ -137,27 +135,29 @@ class StyleGAN2Task:
         self.seed = seed
         self.network = config.network.build()
         load_initial_weights(self.network, config.initial_weights)
-        self.opponent = DiscriminatorState(config.discriminator.build())
+        self.discriminator_state = DiscriminatorState(config.discriminator.build())
         self.dataset = config.data.build(config.network.out_size, seed)
         self._distance = _Distance(config.fid) if config.fid else None
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The generator and its opponent."""
-        return {"generator": self.network, "discriminator": self.opponent}
+        """The generator and its discriminator_state."""
+        return {"generator": self.network, "discriminator": self.discriminator_state}
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
-        """The discriminator's turn, then the generator's; every few steps each has a penalty besides."""
+        """The discriminator's optimizer step, then the generator's; every few steps each has a penalty besides."""
         gt = batch["gt"]
         with torch.no_grad():
             drawn = self._drawn(len(gt))
-        terms = {"discriminator": discriminator_loss(self.opponent(gt), self.opponent(drawn), GAME)}
+        terms = {
+            "discriminator": discriminator_loss(self.discriminator_state(gt), self.discriminator_state(drawn), GAME)
+        }
         if self.config.r1 and progress.step % self.config.r1_every == 0:
-            terms["r1"], _ = r1_penalty(self.opponent, gt, self.config.r1, self.config.r1_every)
+            terms["r1"], _ = r1_penalty(self.discriminator_state, gt, self.config.r1, self.config.r1_every)
         yield "discriminator", terms
 
-        with freeze(self.opponent):
-            terms = {"adversarial": generator_loss(self.opponent(self._drawn(len(gt))), GAME)}
+        with freeze(self.discriminator_state):
+            terms = {"adversarial": generator_loss(self.discriminator_state(self._drawn(len(gt))), GAME)}
         if self.config.path_length and progress.step % self.config.path_length.every == 0:
             terms["path_length"] = self._path_length_term(len(gt), self.config.path_length)
         yield "generator", terms
@@ -172,7 +172,7 @@ class StyleGAN2Task:
         count = max(count // settings.shrink, 1)
         latents = mixed_latents(self.network, count, self.config.mixing)
         noise = torch.randn(count, 3, self.config.network.out_size, self.config.network.out_size, device=latents.device)
-        mean = self.opponent.path_length
+        mean = self.discriminator_state.path_length
         penalty, updated = path_length_penalty(self._synthesize, latents, noise, mean.clone(), settings.decay)
         current_world().average([updated])
         mean.copy_(updated)
@@ -182,7 +182,7 @@ class StyleGAN2Task:
     def validate(self, network: nn.Module, world: World) -> ValidationResult:
         """The running mean of path lengths, the distance if the recipe asks for it, and faces of the same codes."""
         generator = cast(StyleGAN2Core, network).eval()
-        metrics = {"path_length": float(self.opponent.path_length)}
+        metrics = {"path_length": float(self.discriminator_state.path_length)}
         if self._distance:
             metrics["fid"] = self._distance.measure(generator, self.seed, world)
         drawn = torch.cat([_face(generator, self.seed, index) for index in range(self.config.samples)])
@@ -226,7 +226,7 @@ class _Distance:
     """To the statistics of a recipe."""
 
     def __init__(self, config: FidConfig) -> None:
-        self.pictures = config.pictures
+        self.images = config.images
         try:
             self.network = read_inception(weights_file(config.network))
             self.statistics = read_statistics(config.statistics)
@@ -235,7 +235,7 @@ class _Distance:
 
     def measure(self, generator: StyleGAN2Core, seed: int, world: World) -> float:
         inception = self.network.to(generator.constant_input.weight.device)
-        shard = world.shard(self.pictures)
+        shard = world.shard(self.images)
         own = [
             vector
             for start in range(0, len(shard), 16)

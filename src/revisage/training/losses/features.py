@@ -1,0 +1,188 @@
+"""Distances between features and embeddings of frozen networks, and the networks, read from the files of a recipe.
+
+Style: Gatys et al. 2015, arXiv 1508.06576. None of the weights files comes with the package. Each ``read_...`` takes
+the path (or a model name) and ``setting``, the path's name in the recipe ("task.losses.identity.file"), and raises
+
+    RecipeError: there is no such file, or it holds other weights. One line, with the setting's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from revisage.errors import RecipeError, WeightsError
+from revisage.evaluation.metrics import networks
+from revisage.models.checkpoint import load_strictly
+from revisage.models.nets.arcface import ResNetArcFace
+from revisage.models.nets.dlib_face_net import DlibFaceNet
+from revisage.models.nets.precision import accurate, without_autocast
+from revisage.models.nets.vgg import VGG16Features, VGG19Features
+from revisage.models.build import read_state
+from revisage.training.config import weights_file
+from revisage.training.losses.image import Distance, l1
+
+
+def gram(features: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, C) products of all pairs of channels, summed over positions and divided by C H W."""
+    with without_autocast(features):
+        flat = features.to(accurate(features.dtype)).flatten(2)
+        return flat @ flat.mT / flat[0].numel()
+
+
+def gram_distance(features: Tensor, targets: Tensor) -> Tensor:
+    """(N, C, H, W), (N, C, H, W) -> (N,) mean absolute difference of Gram matrices."""
+    return l1(gram(features), gram(targets))
+
+
+IdentityDistance: TypeAlias = Literal["l1", "cosine", "euclidean"]
+
+
+def identity_distance(embeddings: Tensor, targets: Tensor, kind: IdentityDistance) -> Tensor:
+    """How far faces are from being the same person's.
+
+    Args:
+        embeddings: (N, C), of restored faces.
+        targets: (N, C), of the originals; no gradient is taken.
+        kind: l1, mean |difference|: GFP-GAN's, for ArcFace; cosine, 1 - cosine: for ArcFace, where directions count;
+            euclidean, sqrt(|difference|² + 0.01²): for DlibFaceNet, smooth where the faces agree.
+
+    Returns:
+        (N,).
+    """
+    mine, theirs = embeddings.to(accurate(embeddings.dtype)), targets.detach().to(accurate(targets.dtype))
+    match kind:
+        case "l1":
+            return l1(mine, theirs)
+        case "cosine":
+            return 1 - F.cosine_similarity(mine, theirs)
+        case "euclidean":
+            return ((mine - theirs).square().sum(1) + 1e-4).sqrt()
+
+
+def supervised_contrastive_loss(embeddings: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+    """How much less each vector is like those of its own label than like the rest, L_out of Khosla et al. 2020.
+
+    Args:
+        embeddings: (N, D) of length 1.
+        labels: (N,) integers; a vector whose label no other has counts as another only.
+        temperature: of the softmax over the others; the lower, the more the likest of them count.
+
+    Returns:
+        Mean over the vectors that have a partner (arXiv 2004.11362, equation 2).
+
+    Raises:
+        ValueError: no two vectors share a label.
+    """
+    x = embeddings.to(accurate(embeddings.dtype))
+    itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
+    partners = (labels[:, None] == labels[None, :]) & ~itself
+    counts = partners.sum(1)
+    if not bool(counts.any()):
+        raise ValueError("no two vectors share a label")
+    with without_autocast(x):  # cosines near 1 need more than eight bits
+        logits = (x @ x.T / temperature).masked_fill(itself, -torch.inf)
+    logs = logits - logits.logsumexp(1, keepdim=True)
+    sums = logs.masked_fill(~partners, 0).sum(1)
+    return -(sums[counts > 0] / counts[counts > 0]).mean()
+
+
+VGG19_WEIGHTS: Mapping[str, float] = {
+    "conv1_2": 0.1,
+    "conv2_2": 0.1,
+    "conv3_4": 1.0,
+    "conv4_4": 1.0,
+    "conv5_4": 1.0,
+}
+"""GFP-GAN's layers (before their ReLU) and weights, for both the perceptual and the style loss."""
+
+
+def features_of_both(
+    extract: Callable[[Tensor], Sequence[Tensor]], restored: Tensor, gt: Tensor
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Features of restored images, and of the originals without a gradient.
+
+    Args:
+        extract: images -> feature maps, such as :class:`revisage.models.nets.vgg.VGG19Features`.
+        restored: (N, 3, H, W).
+        gt: likewise.
+    """
+    with torch.no_grad():
+        targets = extract(gt)
+    return extract(restored), targets
+
+
+def perceptual_loss(
+    features: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    weights: Sequence[float] = tuple(VGG19_WEIGHTS.values()),
+    distance: Distance = l1,
+) -> Tensor:
+    """Sum over layers of weight * mean distance, a scalar (Johnson et al. 2016, arXiv 1603.08155).
+
+    Args:
+        features: (N, C, H, W) a layer, of the restored images.
+        targets: likewise, of the originals.
+        weights: one a layer.
+        distance: between two maps.
+    """
+    layers = zip(features, targets, weights, strict=True)
+    return torch.stack([weight * distance(mine, theirs).mean() for mine, theirs, weight in layers]).sum()
+
+
+def style_loss(
+    features: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[float] = tuple(VGG19_WEIGHTS.values())
+) -> Tensor:
+    """Sum over layers of weight * mean absolute difference of Gram matrices, a scalar; arguments as above."""
+    return perceptual_loss(features, targets, weights, gram_distance)
+
+
+Weights = TypeVar("Weights", bound=nn.Module | list[Tensor])
+
+
+def read_vgg16(path: Path | None, setting: str, stages: int = 5) -> VGG16Features:
+    """The first stages of VGG16, see :func:`revisage.evaluation.metrics.networks.read_vgg16`."""
+    return _read(lambda file: networks.read_vgg16(file, stages), path, setting, "VGG16")
+
+
+def read_lpips_channels(path: Path | None, setting: str) -> list[Tensor]:
+    """LPIPS's weights of VGG16's channels, see :func:`revisage.evaluation.metrics.networks.read_channel_weights`."""
+    return _read(networks.read_channel_weights, path, setting, "LPIPS (vgg.pth)")
+
+
+def read_vgg19(path: Path | None, setting: str, layers: Sequence[str] = tuple(VGG19_WEIGHTS)) -> VGG19Features:
+    """VGG19 from torchvision's file for ImageNet; its classifier, and what is beyond ``layers``, is not looked at."""
+
+    def read(file: Path) -> VGG19Features:
+        network = VGG19Features(layers)
+        state = read_state(file)
+        load_strictly(network, {key: state[key] for key in network.state_dict() if key in state}, str(file))
+        return network.eval()
+
+    return _read(read, path, setting, "VGG19 (vgg19-dcbb9e9d.pth)")
+
+
+def read_arcface(path: Path | None, setting: str) -> ResNetArcFace:
+    """GFP-GAN's identity network, see :func:`revisage.evaluation.metrics.networks.read_arcface`."""
+    return _read(networks.read_arcface, path, setting, "ArcFace (arcface_resnet18.pth)")
+
+
+def read_face_descriptor(path: Path | None, setting: str) -> DlibFaceNet:
+    """The descriptor, see :func:`revisage.evaluation.metrics.networks.read_descriptor`."""
+    return _read(networks.read_descriptor, path, setting, "DlibFaceNet")
+
+
+def _read(read: Callable[[Path], Weights], path: Path | None, setting: str, name: str) -> Weights:
+    if path is None:
+        raise RecipeError(
+            f"{setting} must name a file with weights of {name}: a loss that looks through it has a weight"
+        )
+    try:
+        return read(weights_file(path))
+    except WeightsError as error:
+        raise RecipeError(f"{setting}: {error}") from error

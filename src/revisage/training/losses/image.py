@@ -1,0 +1,177 @@
+"""Distances between images: of pixels, of a pyramid of sizes, of spectra and of wavelet coefficients.
+
+All transforms are linear, so the difference of two images is transformed, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from revisage.models.nets.precision import accurate, without_autocast
+
+Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Two tensors (N, ...) of one shape -> (N,)."""
+PixelDistance: TypeAlias = Literal["l1", "l2", "charbonnier"]
+
+
+def l1(x: Tensor, y: Tensor) -> Tensor:
+    """(N, ...), (N, ...) -> (N,) mean of |x - y|."""
+    return _difference(x, y).abs().flatten(1).mean(1)
+
+
+def l2(x: Tensor, y: Tensor) -> Tensor:
+    """(N, ...), (N, ...) -> (N,) mean of (x - y)²."""
+    return _difference(x, y).square().flatten(1).mean(1)
+
+
+def charbonnier(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
+    """(N, ...), (N, ...) -> (N,) mean of sqrt((x - y)² + eps²), smooth at 0 (Lai et al. 2017, arXiv 1710.01992)."""
+    return (_difference(x, y).square() + eps**2).sqrt().flatten(1).mean(1)
+
+
+DISTANCES: Mapping[PixelDistance, Distance] = {"l1": l1, "l2": l2, "charbonnier": charbonnier}
+"""What recipes may ask for."""
+
+
+def pixel_loss(restored: Tensor, gt: Tensor, detail: Tensor, distance: Distance = l1) -> Tensor:
+    """Mean distance of images, at the resolution that each original really has.
+
+    Args:
+        restored: (N, 3, H, W).
+        gt: likewise.
+        detail: (N,) 1 where ``gt`` has detail at full size; 0 where it was enlarged from half, and is compared there.
+        distance: between two images.
+    """
+    coarse = distance(F.avg_pool2d(restored, 2), F.avg_pool2d(gt, 2))
+    return (detail * distance(restored, gt) + (1 - detail) * coarse).mean()
+
+
+def _difference(x: Tensor, y: Tensor) -> Tensor:
+    if x.shape != y.shape:
+        raise ValueError(f"expected tensors of one shape, got {tuple(x.shape)} and {tuple(y.shape)}")
+    return x.to(accurate(x.dtype)) - y.to(accurate(y.dtype))
+
+
+def image_pyramid(image: Tensor, levels: int) -> list[Tensor]:
+    """A image at falling sizes, the coarsest first.
+
+    Each level is the next finer one halved bilinearly (pixel centres at half integers, no anti-aliasing), which is the
+    mean of 2x2 pixels.
+
+    Args:
+        image: (N, 3, H, W), H and W multiples of 2^(levels - 1).
+        levels: how many, the image itself included.
+
+    Returns:
+        [(N, 3, H / 2^(levels - 1), W / 2^(levels - 1)), ..., image].
+
+    Raises:
+        ValueError: the image cannot be halved so often.
+    """
+    if levels < 1 or any(side % 2 ** (levels - 1) for side in image.shape[-2:]):
+        raise ValueError(f"{tuple(image.shape)} cannot be halved into a pyramid of {levels} levels")
+    pyramid = [image]
+    while len(pyramid) < levels:
+        pyramid.append(F.avg_pool2d(pyramid[-1], 2))
+    return pyramid[::-1]
+
+
+def pyramid_loss(drawn: Sequence[Tensor], gt: Tensor, distance: Distance = l1) -> Tensor:
+    """Sum over levels of the mean distance, a scalar.
+
+    Args:
+        drawn: what each level draws, the coarsest first, (N, 3, S, S) for S = 8, 16, ... up to ``gt``'s side; the
+            second output of :class:`revisage.models.nets.gfpgan.GFPGANv1Clean`.
+        gt: (N, 3, H, W).
+        distance: between two images.
+
+    Raises:
+        ValueError: the sizes do not double up to that of ``gt``.
+    """
+    pairs = zip(drawn, image_pyramid(gt, len(drawn)), strict=True)
+    return torch.stack([distance(mine, theirs).mean() for mine, theirs in pairs]).sum()
+
+
+def fft_loss(restored: Tensor, gt: Tensor) -> Tensor:
+    """Mean magnitude of the difference of spectra, a scalar: mean |FFT(restored) - FFT(gt)|, the FFT orthonormal.
+
+    Args:
+        restored: (N, C, H, W).
+        gt: likewise.
+    """
+    return _spectrum(restored, gt).abs().mean()
+
+
+def focal_frequency_loss(restored: Tensor, gt: Tensor, alpha: float = 1.0) -> Tensor:
+    """Mean squared difference of spectra in which badly missed frequencies count more.
+
+    mean w |D|² with D = FFT(restored) - FFT(gt), orthonormal, and w = (|D| / max |D|)^alpha, the maximum of each
+    channel of each image; w is a constant to the gradient (Jiang et al. 2021, arXiv 2012.12821).
+
+    Args:
+        restored: (N, C, H, W).
+        gt: likewise.
+        alpha: how much they count more; 0: all alike, which is the mean squared difference of pixels.
+    """
+    difference = torch.view_as_real(_spectrum(restored, gt)).square().sum(-1)  # |D|², smooth at 0 as |D| is not
+    size = difference.detach().sqrt()
+    weight = (size / size.amax((-2, -1), keepdim=True).clamp(min=torch.finfo(size.dtype).tiny)) ** alpha
+    return (weight * difference).mean()
+
+
+def wavelet_loss(restored: Tensor, gt: Tensor, levels: int = 3) -> Tensor:
+    """Mean absolute difference of wavelet details, a scalar; flat differences cost nothing, leave them to a pixel loss.
+
+    On the stationary transform, as in Korkmaz et al. 2024 (arXiv 2402.19215), with Haar's wavelet; all levels and
+    orientations count alike.
+
+    Args:
+        restored: (N, C, H, W).
+        gt: likewise.
+        levels: scales to look at: 2, 4, 8, ... pixels.
+    """
+    difference = restored.to(accurate(restored.dtype)) - gt.to(accurate(gt.dtype))
+    details, _ = stationary_haar(difference, levels)
+    return torch.stack([detail.abs().mean() for detail in details]).mean()
+
+
+def stationary_haar(x: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
+    """The stationary (undecimated, "à trous") Haar transform: means and half differences of pixels 1, 2, 4, ... apart.
+
+    Pixels beyond the right and lower border are those of the border.
+
+    Args:
+        x: (N, C, H, W).
+        levels: how many scales.
+
+    Returns:
+        details [(N, 3, C, H, W) ...], finest first: horizontal, vertical, diagonal differences; what is left, like x.
+        The sum of all details and the rest is x.
+    """
+    details: list[Tensor] = []
+    for level in range(levels):
+        left, across = _mean_and_half_difference(x, -1, 2**level)
+        rest, down = _mean_and_half_difference(left, -2, 2**level)
+        across_mean, diagonal = _mean_and_half_difference(across, -2, 2**level)
+        details.append(torch.stack([across_mean, down, diagonal], dim=1))
+        x = rest
+    return details, x
+
+
+def _mean_and_half_difference(x: Tensor, axis: int, step: int) -> tuple[Tensor, Tensor]:
+    """Of each pixel and the one ``step`` further along the axis: (x + next) / 2 and (x - next) / 2."""
+    padding = (0, step, 0, 0) if axis == -1 else (0, 0, 0, step)
+    further = F.pad(x, padding, mode="replicate").narrow(axis, step, x.shape[axis])
+    return (x + further) / 2, (x - further) / 2
+
+
+def _spectrum(restored: Tensor, gt: Tensor) -> Tensor:
+    """FFT(restored - gt), (N, C, H, W) complex."""
+    with without_autocast(restored):
+        difference = restored.to(accurate(restored.dtype)) - gt.to(accurate(gt.dtype))
+        return torch.fft.fft2(difference, norm="ortho")
