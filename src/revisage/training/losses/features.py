@@ -18,12 +18,12 @@ from torch.nn import functional as F
 
 from revisage.errors import RecipeError, WeightsError
 from revisage.evaluation.metrics import networks
+from revisage.models.build import read_state
 from revisage.models.checkpoint import load_strictly
 from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.precision import accurate, without_autocast
 from revisage.models.nets.vgg import VGG16Features, VGG19Features
-from revisage.models.build import read_state
 from revisage.training.config import weights_file
 from revisage.training.losses.image import Distance, l1
 
