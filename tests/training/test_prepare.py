@@ -22,11 +22,9 @@ from revisage.jobs.store import open_store, read_entries
 from revisage.restore.align import OUTSIDE, TEMPLATE, align
 from revisage.training.data.components import read_components, write_components
 from revisage.training.data.sources import LmdbSource
-from revisage.training.prepare.duplicates import KeptFaces
-from revisage.training.prepare.examine import align_mirrored, examine
-from revisage.training.prepare.photos import prepare_photos
-from revisage.training.prepare.quality import Limits
-from revisage.training.prepare.records import Options, PhotoRecord, photo_from_json
+from revisage.training.prepare.faces import align_mirrored, extract_faces
+from revisage.training.prepare.photos import KeptFaces, prepare_photos
+from revisage.training.prepare.records import Limits, Options, PhotoRecord, photo_from_json
 from revisage.types import Face
 
 SCALE = 0.6
@@ -102,8 +100,8 @@ class TestKept:
     def test_manifest_says_what_is_in_the_crop(self, tmp_path, album):
         run(options(tmp_path), album / "0.png")
         (row,) = table(tmp_path / "out" / "manifest.csv")
-        assert float(row["native_side"]) == pytest.approx(512 * SCALE, rel=1e-3)
-        assert (row["side"], row["enlarged"], row["face"]) == ("256", "0", "0")
+        assert float(row["native_size"]) == pytest.approx(512 * SCALE, rel=1e-3)
+        assert (row["size"], row["enlarged"], row["face"]) == ("256", "0", "0")
         assert float(row["inside"]) == 1
         assert float(row["score"]) == 0.95
         points = [[float(row[f"{point}_{axis}"]) for axis in "xy"] for point in ("eye1", "nose", "mouth2")]
@@ -180,7 +178,7 @@ class TestRejected:
             (lambda image: cv2.GaussianBlur(image, (0, 0), 6), "blurred"),
         ],
     )
-    def test_pictures_are_rejected_for_a_reason(self, tmp_path, change, reason):
+    def test_images_are_rejected_for_a_reason(self, tmp_path, change, reason):
         write_image(tmp_path / "a.png", change(texture(0)))
         run(options(tmp_path), tmp_path / "a.png")
         assert reasons(tmp_path) == [("a.png", reason)]
@@ -200,13 +198,17 @@ class TestRejected:
         (album / "9.png").write_bytes((album / "0.png").read_bytes())
         run(options(tmp_path), album)
         (row,) = table(tmp_path / "out" / "rejected.csv")
-        assert (row["reason"], row["like"]) == ("duplicate photo", str(album / "0.png"))
+        assert (row["reason"], row["duplicate_of"]) == ("duplicate photo", str(album / "0.png"))
 
     def test_the_same_face_in_another_file(self, tmp_path, album):
         write_image(album / "9.jpg", read_image(album / "1.png"), quality=60)
         run(options(tmp_path), album)
         (row,) = table(tmp_path / "out" / "rejected.csv")
-        assert (Path(row["photo"]).name, row["reason"], row["like"]) == ("9.jpg", "duplicate face", "256/00000001.png")
+        assert (Path(row["photo"]).name, row["reason"], row["duplicate_of"]) == (
+            "9.jpg",
+            "duplicate face",
+            "256/00000001.png",
+        )
 
     def test_the_same_face_in_a_later_call(self, tmp_path, album):
         run(options(tmp_path), album)
@@ -215,7 +217,7 @@ class TestRejected:
         run(options(tmp_path), tmp_path / "new")
         assert reasons(tmp_path) == [("0.jpg", "duplicate face"), ("1.png", "duplicate photo")]
 
-    @pytest.mark.parametrize("content", [b"", b"no picture", None])
+    @pytest.mark.parametrize("content", [b"", b"no image", None])
     def test_bad_photos_are_reported_and_the_rest_is_done(self, tmp_path, album, content):
         whole = (album / "1.png").read_bytes()
         (album / "1.png").write_bytes(whole[: len(whole) // 2] if content is None else content)
@@ -289,7 +291,7 @@ class TestValidation:
             run(options(tmp_path, validation=5), album)
 
 
-class TestGoingOn:
+class TestResuming:
     @pytest.mark.parametrize("workers", [2, 5])
     def test_results_do_not_depend_on_the_number_of_workers(self, tmp_path, album, workers):
         write_image(album / "9.jpg", read_image(album / "1.png"), quality=60)
@@ -388,9 +390,9 @@ class TestGoingOn:
 
 
 def test_a_known_photo_is_not_decoded(tmp_path):
-    (tmp_path / "a.jpg").write_text("not even a picture")
-    examined = examine(detect, tmp_path / "a.jpg", options(tmp_path), lambda _: True)
-    assert (examined.error, examined.faces, len(examined.sha256)) == ("", (), 64)
+    (tmp_path / "a.jpg").write_text("not even an image")
+    extracted = extract_faces(detect, tmp_path / "a.jpg", options(tmp_path), lambda _: True)
+    assert (extracted.error, extracted.faces, len(extracted.sha256)) == ("", (), 64)
 
 
 @pytest.mark.parametrize(
@@ -427,9 +429,9 @@ def test_kept_faces_are_found_up_to_the_given_distance(words, bit, bits):
     kept.add(~first, "opposite")
     other = first.copy()
     other[bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
-    assert kept.like(first, 0) == "first"
-    assert kept.like(~first, bits) == "opposite"
-    assert kept.like(other, bits) == ("first" if bits else "")
+    assert kept.find_duplicate(first, 0) == "first"
+    assert kept.find_duplicate(~first, bits) == "opposite"
+    assert kept.find_duplicate(other, bits) == ("first" if bits else "")
 
 
 def test_the_faces_of_the_tests_are_as_large_as_they_say():

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 def degrade(
     paths: Annotated[list[str], typer.Argument(help="Aligned crops, folders of them, or quoted patterns.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("degraded"),
-    recipe: Annotated[Path | None, typer.Option(help="Degrade as this training recipe does.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Training recipe whose degradation is used.")] = None,
     severity: Annotated[
-        str | None, typer.Option(help="mild, medium, severe (each fixed), or default: GFP-GAN's ranges.")
+        str | None, typer.Option(help="Degradation: mild, medium, severe, or default (GFP-GAN's).")
     ] = None,
-    size: Annotated[int | None, typer.Option(min=16, help="Side of the pairs; the recipe's, else 512.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Pair i depends on seed and i; the recipe's, else 0.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="How many crops.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Pairs on the contact sheet.")] = 16,
+    size: Annotated[int | None, typer.Option(min=16, help="Image size in pixels [the recipe's, else 512].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed [the recipe's, else 0].")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of crops.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Number of pairs on the contact sheet.")] = 16,
 ) -> None:
     """Write pairs of degraded and original faces: OUTPUT/lq, OUTPUT/gt, and a sheet to look at.
 
-    With --recipe faces are degraded as the training does it; they are neither mirrored nor cut before.
+    With --recipe, faces are degraded as in training, but neither mirrored nor cut. Pair i depends on the seed and i only.
     """
     from revisage.errors import InputError
     from revisage.images import write_image

@@ -22,36 +22,39 @@ if TYPE_CHECKING:
 def prepare(
     paths: Annotated[list[str], typer.Argument(help="Photos, folders (with all below), or quoted patterns.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("prepared"),
-    size: Annotated[str, typer.Option(help="Side of the crops; native: 512 or 256, what the photo has.")] = "512",
-    format: Annotated[str, typer.Option(help="png, or jpg (quality 95).")] = "png",
-    min_width: Annotated[float, typer.Option(min=0, help="Width of a face in pixels of the photo.")] = 128,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="The detector's confidence.")] = 0.8,
-    min_inside: Annotated[float, typer.Option(min=0, max=1, help="Share of the crop inside the photo.")] = 0.9,
-    max_yaw: Annotated[float, typer.Option(min=0, help="Turn of the head; clearly turned from 0.3.")] = 0.4,
-    min_sharpness: Annotated[float, typer.Option(min=0, help="Variance of the Laplacian at 256 pixels.")] = 25,
-    min_brightness: Annotated[float, typer.Option(min=0, max=1, help="Median luma of the face.")] = 0.08,
-    max_overexposed: Annotated[float, typer.Option(min=0, max=1, help="Share of the face nearly white.")] = 0.25,
+    size: Annotated[str, typer.Option(help="Crop size in pixels; native: 512 or 256, as the photo has.")] = "512",
+    format: Annotated[str, typer.Option(help="Crop format: png, or jpg (quality 95).")] = "png",
+    min_width: Annotated[float, typer.Option(min=0, help="Minimum face width in pixels of the photo.")] = 128,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Minimum detection score.")] = 0.8,
+    min_inside: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum fraction of the crop inside the photo.")
+    ] = 0.9,
+    max_yaw: Annotated[float, typer.Option(min=0, help="Maximum head turn; clearly turned from 0.3.")] = 0.4,
+    min_sharpness: Annotated[float, typer.Option(min=0, help="Minimum variance of the Laplacian at 256 pixels.")] = 25,
+    min_brightness: Annotated[float, typer.Option(min=0, max=1, help="Minimum median luma of the face.")] = 0.08,
+    max_overexposed: Annotated[
+        float, typer.Option(min=0, max=1, help="Maximum fraction of the face nearly white.")
+    ] = 0.25,
     duplicate_bits: Annotated[
-        int, typer.Option(min=0, max=256, help="Faces are duplicates up to so many differing bits of 256.")
+        int, typer.Option(min=0, max=256, help="Maximum differing fingerprint bits of duplicates, of 256.")
     ] = 32,
-    validation: Annotated[int, typer.Option(min=0, help="Photos to hold out: their crops go to OUTPUT/val.")] = 0,
+    validation: Annotated[int, typer.Option(min=0, help="Number of photos to hold out, crops in OUTPUT/val.")] = 0,
     landmarks: Annotated[
-        Path | None, typer.Option(help="Also put eye and mouth boxes into this file, as the classic tool has them.")
+        Path | None, typer.Option(help="Also write eye and mouth boxes to this classic .pth file.")
     ] = None,
     lmdb: Annotated[bool, typer.Option("--lmdb", help="Also write an LMDB of each folder of crops.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Photos looked at together; 0: one a processor.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Photos processed in parallel; 0: one a processor.")] = 0,
     device: Device = "auto",
 ) -> None:
-    """Cut the faces out of photos, to train on: aligned, judged, without duplicates, and listed.
+    """Make training faces from photos: aligned, filtered, without duplicates, listed.
 
-    Crops go into OUTPUT/512, their measures, landmarks and boxes into manifest.csv, what was rejected and why into
-    rejected.csv. With --validation N the crops of N photos go into OUTPUT/val instead. Rerun the command to resume, or
+    Crops go into OUTPUT/512, their measures, landmarks and boxes into manifest.csv, rejections with their reasons into
+    rejected.csv. With --validation N, crops of N photos go into OUTPUT/val instead. Rerun the command to resume, or
     to take in photos that have been added.
     """
     from revisage.errors import InputError
     from revisage.jobs.collector import collect
-    from revisage.training.prepare.quality import Limits
-    from revisage.training.prepare.records import Options
+    from revisage.training.prepare.records import Limits, Options
 
     if size != "native" and not (size.isdigit() and 16 <= int(size) <= 2048):
         raise InputError(f"--size takes a number from 16 to 2048, or native, not {size!r}")

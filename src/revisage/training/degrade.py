@@ -1,4 +1,4 @@
-"""Aligned faces -> pairs of a degraded picture and its original, to look at, to examine with, or for other tools."""
+"""Aligned faces -> pairs of a degraded image and its original, to look at, to validate on, or for other tools."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ Pair = tuple[str, Pixels, Pixels]
 """Stem, lq, gt: (S, S, 3) uint8 RGB."""
 
 CELL = 256
-"""Side of a picture on the contact sheet."""
+"""Size of an image on the contact sheet."""
 STRIP = 22
 """Height of the strip that a name is written in."""
 COLUMNS = 8
 
 
-def _fixed(sigma: float, factor: float, noise: float, quality: float) -> Degradation:
-    """Every picture the same way; only the grain of the noise differs."""
+def _fixed_level(sigma: float, factor: float, noise: float, quality: float) -> Degradation:
+    """Degrade every image alike; only the grain of the noise differs."""
     steps = Blur((sigma, sigma), 1), Downsample((factor, factor)), Noise((noise, noise)), Jpeg((quality, quality))
     return Steps(steps, exact=True)
 
 
 SEVERITIES: Mapping[str, Degradation] = {
     "default": Steps(gray=0.01, exact=True),
-    "mild": _fixed(1.5, 2, 5, 80),
-    "medium": _fixed(4, 4, 10, 70),
-    "severe": _fixed(8, 8, 20, 60),
+    "mild": _fixed_level(1.5, 2, 5, 80),
+    "medium": _fixed_level(4, 4, 10, 70),
+    "severe": _fixed_level(8, 8, 20, 60),
 }
 """Name -> degradation of faces of 512 pixels: GFP-GAN's for training, and three fixed levels within its ranges."""
 
@@ -53,7 +53,7 @@ def degrade_files(
 ) -> Iterator[Pair]:
     """Write ``output/lq/STEM.png`` and ``output/gt/STEM.png`` for each crop.
 
-    Pair i depends on its crop and on (seed, i), on nothing else. Both pictures have 8 bits and are lossless.
+    Pair i depends on its crop and on (seed, i), on nothing else. Both images have 8 bits and are lossless.
 
     Args:
         degradation: original -> (lq, gt).
@@ -68,7 +68,7 @@ def degrade_files(
     Raises:
         InputError: two crops have the same stem, before the first is written; or a crop is not square.
         ImageError: a crop cannot be read.
-        OutputError: a picture cannot be written.
+        OutputError: an image cannot be written.
     """
     stem, count = Counter(crop.stem.casefold() for crop in crops).most_common(1)[0]
     if count > 1:
@@ -80,10 +80,10 @@ def degrade_files(
 
 
 def _write_pair(degradation: Degradation, crop: Path, output: Path, size: int, rng: np.random.Generator) -> Pair:
-    picture = to_float(read_image(crop))
-    if picture.shape[0] != picture.shape[1]:
+    image = to_float(read_image(crop))
+    if image.shape[0] != image.shape[1]:
         raise InputError(f"{crop} is not a square crop of a face")
-    lq, gt = (np.asarray(from_float(one, np.uint8), np.uint8) for one in degradation(resize_crop(picture, size), rng))
+    lq, gt = (np.asarray(from_float(one, np.uint8), np.uint8) for one in degradation(resize_crop(image, size), rng))
     for kind, pixels in (("lq", lq), ("gt", gt)):
         write_image(output / kind / f"{crop.stem}.png", pixels)
     return crop.stem, lq, gt
@@ -100,9 +100,9 @@ def contact_sheet(pairs: Sequence[Pair]) -> Pixels:
     sheet = PIL.Image.new("RGB", (columns * CELL, math.ceil(len(pairs) / columns) * high), "white")
     draw = PIL.ImageDraw.Draw(sheet)
     font = PIL.ImageFont.load_default(14)
-    for place, (stem, lq, gt) in enumerate(pairs):
-        top, left = place // columns * high, place % columns * CELL
-        draw.text((left + 4, top + 2), f"{place}  {stem[:28]}", fill="black", font=font)
+    for index, (stem, lq, gt) in enumerate(pairs):
+        top, left = index // columns * high, index % columns * CELL
+        draw.text((left + 4, top + 2), f"{index}  {stem[:28]}", fill="black", font=font)
         for row, pixels in enumerate((lq, gt)):
             cell = cv2.resize(pixels, (CELL, CELL), interpolation=cv2.INTER_AREA)
             sheet.paste(PIL.Image.fromarray(cell), (left, top + STRIP + row * CELL))
