@@ -26,7 +26,7 @@ def degrade(
 ) -> None:
     """Write pairs of degraded and original faces: OUTPUT/lq, OUTPUT/gt, and a sheet to look at.
 
-    With --recipe, faces are degraded as in training, but neither mirrored nor cut. Pair i depends on the seed and i only.
+    With --recipe, faces are degraded as in training, but neither mirrored nor cut. Pair i depends on (seed, i) only.
     """
     from revisage.errors import InputError
     from revisage.images import write_image

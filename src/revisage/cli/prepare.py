@@ -26,15 +26,11 @@ def prepare(
     format: Annotated[str, typer.Option(help="Crop format: png, or jpg (quality 95).")] = "png",
     min_width: Annotated[float, typer.Option(min=0, help="Minimum face width in pixels of the photo.")] = 128,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Minimum detection score.")] = 0.8,
-    min_inside: Annotated[
-        float, typer.Option(min=0, max=1, help="Minimum fraction of the crop inside the photo.")
-    ] = 0.9,
+    min_inside: Annotated[float, typer.Option(min=0, max=1, help="Minimum share of the crop in the photo.")] = 0.9,
     max_yaw: Annotated[float, typer.Option(min=0, help="Maximum head turn; clearly turned from 0.3.")] = 0.4,
     min_sharpness: Annotated[float, typer.Option(min=0, help="Minimum variance of the Laplacian at 256 pixels.")] = 25,
     min_brightness: Annotated[float, typer.Option(min=0, max=1, help="Minimum median luma of the face.")] = 0.08,
-    max_overexposed: Annotated[
-        float, typer.Option(min=0, max=1, help="Maximum fraction of the face nearly white.")
-    ] = 0.25,
+    max_overexposed: Annotated[float, typer.Option(min=0, max=1, help="Maximum share of nearly white face.")] = 0.25,
     duplicate_bits: Annotated[
         int, typer.Option(min=0, max=256, help="Maximum differing fingerprint bits of duplicates, of 256.")
     ] = 32,
