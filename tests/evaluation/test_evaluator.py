@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from metric_images import softened, texture
 
+from metric_images import softened, texture
 from revisage.errors import InputError, MissingWeightsError
 from revisage.evaluation import evaluator as module
 from revisage.evaluation.evaluator import Evaluator

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from metric_images import softened, texture
 
+from metric_images import softened, texture
 from revisage.evaluation.evaluator import Evaluator
 from revisage.evaluation.metrics import SPECS, Sources, lru_cache, mean_metrics
 

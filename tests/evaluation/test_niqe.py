@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from metric_images import softened, texture
 
+from metric_images import softened, texture
 from revisage.errors import CheckpointError, InputError, MissingWeightsError
 from revisage.evaluation.metrics.niqe import NaturalModel, block_features, fit, niqe, read_model, write_model
 
