@@ -3,8 +3,8 @@
 import os
 import random
 import sys
-import time
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
