@@ -12,6 +12,8 @@ LATENT = {"input_is_latent": True, "different_w": True}
 FORMER = {"n_embed": 32, "embed_dim": 16, "ch": 32, "num_res_blocks": 1, "resolution": 32, "z_channels": 8}
 PLUS = FORMER | {"ch_mult": (1, 1, 2), "attn_resolutions": (8,), "head_size": 4, "ex_multi_scale_num": 1}
 
+ALIGNED = {"position_sizes": [0, 8, 4], "attention": [0, 1, 2], "normalized": [False, False, True]}
+
 SMALL = [
     ("GFPGANv1Clean", {"out_size": 32} | GFPGAN | LATENT | {"sft_half": True}),
     ("GFPGANv1Clean", {"out_size": 128, "channel_multiplier": 2} | GFPGAN | LATENT),
@@ -23,10 +25,18 @@ SMALL = [
     ("RestoreFormer", PLUS),
     ("RestorationUNet", {"widths": [8, 16, 24], "blocks": [1, 2, 3], "unshuffle": 4}),
     ("RestorationUNet", {"widths": [8, 16], "blocks": [1, 2], "inputs": 3}),
+    ("RestorationUNet", {"widths": [8, 16, 24], "blocks": [1, 1, 1], **ALIGNED}),
     (
         "CoarseToFineUNet",
         {
             "coarse": {"widths": [8, 12], "blocks": [1, 2], "unshuffle": 4},
+            "fine": {"widths": [8, 16, 24], "blocks": [1, 2, 3]},
+        },
+    ),
+    (
+        "CoarseToFineUNet",
+        {
+            "coarse": {"widths": [8, 12, 16], "blocks": [1, 2, 1], **ALIGNED},
             "fine": {"widths": [8, 16, 24], "blocks": [1, 2, 3]},
         },
     ),

@@ -251,13 +251,20 @@ def _attention_levels(shapes: Shapes, prefix: str) -> list[int]:
 def _restoration_unet(shapes: Shapes) -> dict[str, Any]:
     stem, channels = shapes["stem.weight"][:2]
     subpixels = shapes["tail.weight"][0] // 3
-    levels = range(_count(shapes, "down."))
-    return {
-        "widths": [stem, *(shapes[f"down.{level}.weight"][0] for level in levels)],
-        "blocks": [_count(shapes, f"encoder.{level}.") for level in range(len(levels) + 1)],
+    steps = range(_count(shapes, "down."))
+    levels = range(len(steps) + 1)
+    arguments = {
+        "widths": [stem, *(shapes[f"down.{step}.weight"][0] for step in steps)],
+        "blocks": [_count(shapes, f"encoder.{level}.") for level in levels],
         "unshuffle": math.isqrt(subpixels),
         "inputs": channels // (3 * subpixels),
     }
+    options = {
+        "position_sizes": [shapes.get(f"positions.{level}", (0,))[-1] for level in levels],
+        "attention": [_count(shapes, f"attention.{level}.") for level in levels],
+        "normalized": [f"encoder.{level}.0.norm.weight" in shapes for level in levels],
+    }
+    return arguments | {name: values for name, values in options.items() if any(values)}
 
 
 def _coarse_to_fine(shapes: Shapes) -> dict[str, Any]:

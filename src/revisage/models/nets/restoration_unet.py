@@ -1,8 +1,13 @@
 """RestorationUNet, a small network that restores images of any kind, and CoarseToFineUNet, two of them in a row.
 
-A residual U-Net without normalisation layers that works on a pixel-unshuffled image and predicts the correction to
-its input (residual learning: Zhang et al. 2017, arXiv 1608.03981; unshuffle/shuffle at the borders: Shi et al. 2016,
-arXiv 1609.05158). No normalisation: the result does not depend on the batch, and colors are not re-centered.
+A residual U-Net that works on a pixel-unshuffled image and predicts the correction to its input (residual learning:
+Zhang et al. 2017, arXiv 1608.03981; unshuffle/shuffle at the borders: Shi et al. 2016, arXiv 1609.05158). By default
+it has no normalization: the result does not depend on the batch, and colors are not re-centered.
+
+Three options make it a network for aligned faces, where every position has a meaning. Position maps are learned
+biases of single positions, the U-Net's counterpart of StyleGAN's constant input (Karras et al. 2018, arXiv
+1812.04948). Self-attention relates distant positions, say the two eyes (Zhang et al. 2018, arXiv 1805.08318). Group
+normalization (Wu and He 2018, arXiv 1803.08494) inside the residual blocks keeps deep levels stable.
 """
 
 from __future__ import annotations
@@ -24,10 +29,11 @@ FINE: Mapping[str, Any] = {"widths": (24, 48, 96, 160, 160), "blocks": (1, 2, 2,
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(act(conv(x))), both 3x3; starts as the identity."""
+    """x + conv(act(conv(norm(x)))), both 3x3; starts as the identity. Without ``normalize`` there is no norm."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, normalize: bool = False) -> None:
         super().__init__()
+        self.norm = group_norm(channels) if normalize else nn.Identity()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.kaiming_normal_(self.conv1.weight, a=0.2)
@@ -37,7 +43,33 @@ class ResidualBlock(nn.Module):
                 nn.init.zeros_(conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.2))
+        return x + self.conv2(F.leaky_relu(self.conv1(self.norm(x)), 0.2))
+
+
+class SelfAttention(nn.Module):
+    """x + project(attention(norm(x))) over all positions of the feature map; starts as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = math.gcd(channels, 8)
+        self.norm = group_norm(channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.project = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.project.weight)
+        if self.project.bias is not None:
+            nn.init.zeros_(self.project.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        rows = self.qkv(self.norm(x)).unflatten(1, (3, self.heads, -1)).flatten(-2).transpose(-1, -2)
+        query, key, value = rows.unbind(1)  # (N, heads, H * W, C / heads) each
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return x + self.project(mixed.transpose(-1, -2).flatten(1, 2).unflatten(-1, x.shape[-2:]))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalization with as many groups as the usual 32 and ``channels`` have in common."""
+    return nn.GroupNorm(math.gcd(channels, 32), channels)
 
 
 class RestorationUNet(nn.Module):
@@ -48,6 +80,11 @@ class RestorationUNet(nn.Module):
         blocks: residual blocks of each level in the encoder; the decoder mirrors all but the last (coarsest) level.
         unshuffle: the finest level works at 1/unshuffle of the image's resolution.
         inputs: number of input images, one behind the other in the channels; the last one is corrected.
+        position_sizes: height and width of the position map of each level; 0: the level has none. A map is added to the
+            features that enter the encoder's level. Where they have another size, the map is resized.
+        attention: self-attention blocks of each level, after the residual blocks of the encoder.
+        normalized: whether each level has group normalization. The connection up from such a level starts at zero.
+            Of these three, an empty sequence means none at any level.
     """
 
     def __init__(
@@ -56,28 +93,54 @@ class RestorationUNet(nn.Module):
         blocks: Sequence[int] = (1, 2, 2, 2, 2),
         unshuffle: int = 2,
         inputs: int = 1,
+        position_sizes: Sequence[int] = (),
+        attention: Sequence[int] = (),
+        normalized: Sequence[bool] = (),
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"widths and blocks describe the same levels, got {len(widths)} and {len(blocks)}")
+        options = {"position_sizes": position_sizes, "attention": attention, "normalized": normalized}
+        for name, values in options.items():
+            if len(values) not in (0, len(widths)):
+                raise ValueError(f"widths and {name} describe the same levels, got {len(widths)} and {len(values)}")
+        norms = [bool(value) for value in normalized] or [False] * len(widths)
         self.unshuffle = unshuffle
         self.multiple = unshuffle * 2 ** (len(widths) - 1)
         self.stem = nn.Conv2d(3 * inputs * unshuffle**2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
-            for width, count in zip(widths, blocks, strict=True)
+            nn.Sequential(*(ResidualBlock(width, norm) for _ in range(count)))
+            for width, count, norm in zip(widths, blocks, norms, strict=True)
         )
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
         self.decoder = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
-            for width, count in zip(widths[:-1], blocks[:-1], strict=True)
+            nn.Sequential(*(ResidualBlock(width, norm) for _ in range(count)))
+            for width, count, norm in zip(widths[:-1], blocks[:-1], norms[:-1], strict=True)
+        )
+        self.positions = nn.ParameterDict(
+            {
+                str(level): nn.Parameter(torch.zeros(1, widths[level], size, size))
+                for level, size in enumerate(position_sizes)
+                if size
+            }
+        )
+        self.attention = nn.ModuleDict(
+            {
+                str(level): nn.Sequential(*(SelfAttention(widths[level]) for _ in range(count)))
+                for level, count in enumerate(attention)
+                if count
+            }
         )
         self.tail = nn.Conv2d(widths[0], 3 * unshuffle**2, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         if self.tail.bias is not None:
             nn.init.zeros_(self.tail.bias)
+        for up, norm in zip(self.up, norms[1:], strict=True):
+            if norm:
+                for parameter in up.parameters():
+                    nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3 * inputs, H, W) RGB in [-1, 1], H and W multiples of ``self.multiple`` -> (N, 3, H, W), not clamped."""
@@ -87,16 +150,27 @@ class RestorationUNet(nn.Module):
         """The correction alone: (N, 3 * inputs, H, W) -> (N, 3, H, W)."""
         if x.shape[-2] % self.multiple or x.shape[-1] % self.multiple:
             raise ValueError(f"height and width must be multiples of {self.multiple}, got {tuple(x.shape[-2:])}")
-        features = self.encoder[0](self.stem(F.pixel_unshuffle(x, self.unshuffle)))
+        features = self._encode(0, self.stem(F.pixel_unshuffle(x, self.unshuffle)))
         skips: list[Tensor] = []
-        for down, level in zip(self.down, list(self.encoder)[1:], strict=True):
+        for level, down in enumerate(self.down, 1):
             skips.append(features)
-            features = level(down(features))
+            features = self._encode(level, down(features))
         for up, level, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips), strict=True):
             # The 1x1 convolution commutes with the enlargement: do it where the image is small.
             enlarged = F.interpolate(up(features), scale_factor=2, mode="bilinear", align_corners=False)
             features = level(enlarged + skip)
         return F.pixel_shuffle(self.tail(features), self.unshuffle)
+
+    def _encode(self, level: int, features: Tensor) -> Tensor:
+        """One level of the encoder, with its position map and attention if it has them."""
+        key = str(level)
+        if key in self.positions:
+            position = self.positions[key]
+            if position.shape[-2:] != features.shape[-2:]:
+                position = F.interpolate(position, features.shape[-2:], mode="bilinear", align_corners=False)
+            features = features + position
+        features = self.encoder[level](features)
+        return self.attention[key](features) if key in self.attention else features
 
 
 class CoarseToFineUNet(nn.Module):

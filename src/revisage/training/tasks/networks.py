@@ -31,6 +31,9 @@ class LevelsConfig(Strict):
     widths: tuple[PositiveInt, ...]
     blocks: tuple[PositiveInt, ...]
     unshuffle: PositiveInt = 2
+    position_sizes: tuple[NonNegativeInt, ...] = ()
+    attention: tuple[NonNegativeInt, ...] = ()
+    normalized: tuple[bool, ...] = ()
 
 
 class RestorationUNetConfig(LevelsConfig):
@@ -42,7 +45,7 @@ class RestorationUNetConfig(LevelsConfig):
 
     def build(self) -> nn.Module:
         """The network, freshly initialized."""
-        return RestorationUNet(self.widths, self.blocks, self.unshuffle)
+        return RestorationUNet(**self.model_dump(exclude={"type"}))
 
 
 class CoarseToFineUNetConfig(Strict):
