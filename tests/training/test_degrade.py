@@ -101,13 +101,13 @@ def test_equal_names_are_refused_before_anything_is_written(tmp_path, crops):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_is_not_square_is_refused(tmp_path):
+def test_an_image_that_is_not_square_is_refused(tmp_path):
     write_image(tmp_path / "a.png", np.zeros((8, 9, 3), np.uint8))
     with pytest.raises(InputError, match="not a square"):
         degrade([tmp_path / "a.png"], tmp_path / "out")
 
 
-def test_a_damaged_picture_is_an_image_error(tmp_path, crops):
+def test_a_damaged_image_is_an_image_error(tmp_path, crops):
     crops[1].write_bytes(crops[1].read_bytes()[:100])
     with pytest.raises(ImageError, match=r"b\.png"):
         degrade(crops, tmp_path / "out")

@@ -1,7 +1,7 @@
 """FFHQDegradationDataset's order of operations done one after the other at full size: what ours is compared with.
 
-The draws are those of the package's steps, so that both make the same picture; the operations are the plain ones: a
-correlation of the whole picture with a 41 x 41 kernel, BGR pictures until the tensors, the colour jitter on tensors.
+The draws are those of the package's steps, so that both make the same image; the operations are the plain ones: a
+correlation of the whole image with a 41 x 41 kernel, BGR images until the tensors, the color jitter on tensors.
 """
 
 import cv2

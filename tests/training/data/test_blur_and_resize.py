@@ -75,7 +75,7 @@ def test_only_a_blur_right_before_a_shrink_is_fused():
     assert fuse([resize, blur, shrink, blur]) == (resize, BlurAndDownsample(blur, shrink), blur)
 
 
-def test_pictures_are_enlarged_shrunk_and_kept_as_often_as_said():
+def test_images_are_enlarged_shrunk_and_kept_as_often_as_said():
     generator, image = rng(), np.zeros((100, 100, 3), np.float32)
     sides = np.array([Resize((0.2, 0.7, 0.1), (0.15, 1.5))(image, generator).shape[0] for _ in range(600)])
     assert (sides == 100).mean() == pytest.approx(0.1, abs=0.04)

@@ -17,7 +17,7 @@ from revisage.training.data.degradations.steps import (
 )
 
 
-def picture(seed=0, side=24):
+def make_image(seed=0, side=24):
     return np.random.default_rng(seed).random((side, side, 3), dtype=np.float32)
 
 
@@ -40,16 +40,16 @@ def rng(seed=0):
 )
 def test_jitter_follows_the_formulas(change, factor, seed):
     ours, formula, scale = change
-    image = picture(seed)
+    image = make_image(seed)
     image[:3] = image[:3, :, :1]  # gray pixels have no hue
     expected = formula(torch.from_numpy(image.transpose(2, 0, 1)), factor * scale).numpy().transpose(1, 2, 0)
     np.testing.assert_allclose(ours(image, factor * scale), expected, atol=3e-6)
 
 
 def test_jitter_is_applied_in_every_order():
-    image, jitter = picture(), ColorJitter((0.5, 0.5), (1.5, 1.5), (0.0, 0.0), (0.1, 0.1))
+    image, jitter = make_image(), ColorJitter((0.5, 0.5), (1.5, 1.5), (0.0, 0.0), (0.1, 0.1))
     results = {np.round(jitter(image, rng(seed)), 4).tobytes() for seed in range(200)}
-    assert len(results) > 6  # brightness, contrast and clipping do not commute; hue of a gray picture is nothing
+    assert len(results) > 6  # brightness, contrast and clipping do not commute; hue of a gray image is nothing
 
 
 def test_channels_are_shifted_each_on_its_own_within_the_limit():
@@ -62,12 +62,12 @@ def test_channels_are_shifted_each_on_its_own_within_the_limit():
 
 
 def test_haze_mixes_with_white():
-    image = picture()
+    image = make_image()
     np.testing.assert_allclose(Haze((0.8, 0.8))(image, rng()), 0.8 * image + 0.2, atol=1e-6)
 
 
 def test_exposure_multiplies_and_clips():
-    image = picture()
+    image = make_image()
     np.testing.assert_allclose(Exposure((1.1, 1.1))(image, rng()), np.minimum(1.1 * image, 1), atol=1e-6)
 
 

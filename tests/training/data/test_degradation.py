@@ -79,7 +79,7 @@ def test_low_quality_changes_more_than_high_quality():
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(16, 70), width=st.integers(16, 70))
-def test_a_degraded_picture_keeps_size_and_range_and_has_256_levels(seed, height, width):
+def test_a_degraded_image_keeps_size_and_range_and_has_256_levels(seed, height, width):
     lq, gt = Steps()(smooth(height, width), rng(seed))
     assert lq.shape == gt.shape == (height, width, 3)
     assert lq.min() >= 0
@@ -87,7 +87,7 @@ def test_a_degraded_picture_keeps_size_and_range_and_has_256_levels(seed, height
     assert np.allclose(lq * 255, np.rint(lq * 255), atol=1e-4)
 
 
-def test_the_same_generator_state_gives_the_same_picture():
+def test_the_same_generator_state_gives_the_same_image():
     first, second = (Steps()(smooth(), rng(7))[0] for _ in range(2))
     assert np.array_equal(first, second)
 
@@ -99,26 +99,26 @@ def test_the_original_is_not_touched():
     assert np.array_equal(image, before)
 
 
-def test_gray_concerns_both_pictures():
+def test_gray_concerns_both_images():
     _, gt = Steps(gray=1.0)(smooth(), rng())
     assert np.array_equal(gt[..., 0], gt[..., 2])
     assert np.allclose(gt, to_gray(smooth()))
 
 
-def test_a_look_that_both_pictures_have_is_left_to_the_original():
+def test_a_look_that_both_images_have_is_left_to_the_original():
     lq, gt = Steps(steps=(), gray=0, shared_steps=(Sepia((1.0, 1.0)),))(smooth(), rng())
     assert np.array_equal(gt, Sepia((1.0, 1.0))(smooth(), rng()))
     assert np.allclose(lq, gt, atol=1 / 255)
 
 
-def test_a_look_that_both_pictures_have_does_not_touch_the_caller_s():
+def test_a_look_that_both_images_have_does_not_touch_the_caller_s():
     image = smooth()
     before = image.copy()
     Steps(shared_steps=(Sepia(), Fading(), ColorJitter()))(image, rng())
     assert np.array_equal(image, before)
 
 
-def test_colours_stay_where_they_were():
+def test_colors_stay_where_they_were():
     lq, gt = Steps(steps=(Blur(), Noise((0.0, 5.0))), gray=0.0)(smooth(), rng(3))
     assert np.allclose(lq.mean((0, 1)), gt.mean((0, 1)), atol=0.02)
 

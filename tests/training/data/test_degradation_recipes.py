@@ -27,7 +27,7 @@ class Settings(BaseModel):
     degradation: DegradationSettings
 
 
-def picture(height=48, width=40):
+def make_image(height=48, width=40):
     rng = np.random.default_rng(0)
     return (0.5 + 0.3 * rng.standard_normal((height, width, 3))).clip(0, 1).astype(np.float32)
 
@@ -37,9 +37,9 @@ def rng(seed=0):
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_keeps_the_form_of_pictures_and_leaves_its_input_alone(name):
+def test_a_step_keeps_the_form_of_images_and_leaves_its_input_alone(name):
     step = build_step({"step": name, **NEEDED.get(name, {})})
-    image = picture()
+    image = make_image()
     before = image.copy()
     for seed in range(6):
         result = step(image, rng(seed))
@@ -59,15 +59,15 @@ def test_a_step_says_its_settings_and_is_made_of_them_again(name):
 
 
 @pytest.mark.parametrize("name", sorted(DEGRADATIONS.keys() - {"steps"}))
-def test_a_degradation_returns_two_pictures_of_the_size_of_the_original(name):
-    lq, gt = build_degradation({"degradation": name})(picture(), rng())
+def test_a_degradation_returns_two_images_of_the_size_of_the_original(name):
+    lq, gt = build_degradation({"degradation": name})(make_image(), rng())
     assert lq.shape == gt.shape == (48, 40, 3)
     assert np.allclose(lq * 255, np.rint(lq * 255), atol=1e-4)
 
 
 def test_a_list_in_yaml_is_a_degradation():
     text = "[{step: exposure, factor: [0.5, 0.5]}, {step: random_apply, probability: 0, steps: [{step: gray}]}]"
-    lq, gt = build_degradation(yaml.safe_load(text))(picture(), rng())
+    lq, gt = build_degradation(yaml.safe_load(text))(make_image(), rng())
     np.testing.assert_allclose(lq, 0.5 * gt, atol=0.5 / 255 + 1e-6)
 
 
@@ -81,14 +81,14 @@ def test_a_function_is_a_step_too():
     def darker(image, rng):
         return image / 2
 
-    lq, gt = build_degradation([darker, {"step": "gray"}])(picture(), rng())
+    lq, gt = build_degradation([darker, {"step": "gray"}])(make_image(), rng())
     assert lq.mean() == pytest.approx(gt.mean() / 2, abs=0.02)
     degradation = Steps(steps=())
     assert build_degradation(degradation) is degradation
 
 
 def test_blur_and_downsampling_of_a_recipe_are_done_at_once_and_look_the_same():
-    image = np.repeat(picture(24, 20), 4, axis=0).repeat(4, axis=1)
+    image = np.repeat(make_image(24, 20), 4, axis=0).repeat(4, axis=1)
     steps = [{"step": "blur", "sigma": [2, 4]}, {"step": "downsample"}]
     quick, _ = build_degradation(steps)(image, rng(3))
     plain, _ = Steps(tuple(build_step(step) for step in steps), 0.0)(image, rng(3))
@@ -130,4 +130,4 @@ def test_a_wrong_setting_is_named_with_its_place(settings, place, message):
 
 def test_steps_are_applied_as_often_as_said():
     step = build_step({"step": "random_apply", "probability": 0.3, "steps": [{"step": "exposure", "factor": [0, 0]}]})
-    assert np.mean([step(picture(), rng(seed)).max() == 0 for seed in range(400)]) == pytest.approx(0.3, abs=0.07)
+    assert np.mean([step(make_image(), rng(seed)).max() == 0 for seed in range(400)]) == pytest.approx(0.3, abs=0.07)

@@ -98,9 +98,9 @@ def test_faces_of_another_size_are_brought_to_size_and_small_ones_marked():
 def test_boxes_stay_on_their_features_and_the_table_as_it_was(augmentation):
     """Also the reference's fault: it flipped the table itself, so the next access was wrong."""
     pixels = np.zeros((512, 512, 3), np.uint8)
-    colours = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
-    for (x, y, _), colour in zip(PLACES, colours, strict=True):
-        cv2.circle(pixels, (round(x), round(y)), 6, colour, -1)
+    colors = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+    for (x, y, _), color in zip(PLACES, colors, strict=True):
+        cv2.circle(pixels, (round(x), round(y)), 6, color, -1)
     landmarks = {"face": PLACES.copy()}
     data = FFHQDegradationDataset(
         [Crop("face", pixels)], seed=1, degradation=UNTOUCHED, augmentation=augmentation, landmarks=landmarks

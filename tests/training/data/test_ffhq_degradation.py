@@ -36,7 +36,7 @@ def both(index, options):
     return (sample["lq"] - lq).abs() * 127.5, lq
 
 
-def test_the_same_draws_give_the_same_pictures_as_the_plain_way():
+def test_the_same_draws_give_the_same_images_as_the_plain_way():
     means = []
     for index in range(16):
         difference, _ = both(index, FFHQDegradation(color_jitter_prob=0.5, color_jitter_pt_prob=0.5, gray_prob=0.2))
@@ -72,16 +72,16 @@ def test_the_distributions_of_both_ways_agree():
     np.testing.assert_allclose(np.quantile(ours, 0.5, axis=0), np.quantile(plain, 0.5, axis=0), atol=6 * error.max())
 
 
-def test_without_any_damage_the_picture_stays_as_it_is():
+def test_without_any_damage_the_image_stays_as_it_is():
     lq, gt = FFHQDegradation(**PLAIN)(PHOTO, rng())
     np.testing.assert_allclose(lq, gt, atol=1e-6)
 
 
-@pytest.mark.parametrize(("gt_gray", "colours"), [(True, False), (False, True)])
-def test_gray_concerns_the_original_only_if_asked_for(gt_gray, colours):
+@pytest.mark.parametrize(("gt_gray", "colors"), [(True, False), (False, True)])
+def test_gray_concerns_the_original_only_if_asked_for(gt_gray, colors):
     lq, gt = FFHQDegradation(**PLAIN | {"gray_prob": 1, "gt_gray": gt_gray})(PHOTO, rng())
     np.testing.assert_allclose(lq, to_gray(PHOTO), atol=0.6 / 255)
-    assert (np.ptp(gt, axis=2).max() > 0.1) == colours
+    assert (np.ptp(gt, axis=2).max() > 0.1) == colors
 
 
 def test_gray_comes_after_the_shift_and_before_the_jitter():
@@ -106,7 +106,7 @@ def test_kinds_without_probabilities_are_refused():
         FFHQDegradation(blurr=1)
 
 
-def test_a_square_of_an_patchy_picture_went_another_way():
+def test_a_square_patch_is_degraded_apart():
     even = ExtendedDegradation(patch_prob=0, gray_prob=0)(PHOTO, rng(2))[0]
     patchy = ExtendedDegradation(patch_prob=1, gray_prob=0)(PHOTO, rng(2))[0]
     rows, columns = np.nonzero(np.any(even != patchy, axis=2))
@@ -121,7 +121,7 @@ def test_haze_brightens():
     assert bright.mean() > PHOTO.mean() + 0.02
 
 
-def test_gray_concerns_both_pictures_of_the_extended_model():
+def test_gray_concerns_both_images_of_the_extended_model():
     lq, gt = ExtendedDegradation(gray_prob=1)(PHOTO, rng())
     assert np.ptp(lq, axis=2).max() < 1e-6
     assert np.ptp(gt, axis=2).max() < 1e-6

@@ -83,20 +83,20 @@ def test_a_thin_slanted_blur_is_not_taken_for_a_smooth_one():
 
 
 def test_sides_that_cannot_be_divided_are_not_coarsened():
-    picture = np.ascontiguousarray(PHOTO[:201, :303])
+    image = np.ascontiguousarray(PHOTO[:201, :303])
     kernel = gaussian_kernel(41, 6.0, 7.0, 0.5)
-    assert decibels(blur_and_resize(picture, kernel, (101, 67)), plainly(picture, kernel, (101, 67))) > 100
+    assert decibels(blur_and_resize(image, kernel, (101, 67)), plainly(image, kernel, (101, 67))) > 100
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 60), st.integers(2, 60), st.floats(0.2, 10))
-def test_pictures_smaller_than_the_kernel_are_blurred_too(height, width, sigma):
-    picture = np.ascontiguousarray(PHOTO[200 : 200 + height, 200 : 200 + width])
+def test_images_smaller_than_the_kernel_are_blurred_too(height, width, sigma):
+    image = np.ascontiguousarray(PHOTO[200 : 200 + height, 200 : 200 + width])
     kernel = gaussian_kernel(41, sigma, 1.0, 0.3)
-    assert decibels(blur_and_resize(picture, kernel, (9, 7)), plainly(picture, kernel, (9, 7))) > 40
+    assert decibels(blur_and_resize(image, kernel, (9, 7)), plainly(image, kernel, (9, 7))) > 40
 
 
-def test_a_flat_picture_stays_flat():
+def test_a_flat_image_stays_flat():
     flat = np.full((64, 64, 3), 0.7, np.float32)
     for kernel in (gaussian_kernel(41, 9.0), gaussian_kernel(41, 1.0, 9.0, 0.7), sinc_kernel(21, 2.0)):
         np.testing.assert_allclose(blur_and_resize(flat, kernel, (30, 30)), 0.7, atol=1e-5)

@@ -250,7 +250,7 @@ def test_what_is_no_shard_is_named(tmp_path):
 
 def test_a_damaged_image_is_named(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        add(archive, "anna.png", b"no picture")
+        add(archive, "anna.png", b"no image")
     with pytest.raises(RecipeError, match=r"anna in .*a\.tar is not a readable image"):
         TarSource([tmp_path / "a.tar"])[0]
 
