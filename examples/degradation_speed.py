@@ -19,7 +19,7 @@ from revisage.training.data.datasets import FFHQDegradationDataset
 from revisage.training.data.degradations.published import FFHQDegradation
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT / "tests" / "data"))
+sys.path.append(str(ROOT / "tests" / "training" / "data"))
 from straightforward_degradation import straightforward  # noqa: E402
 
 keep_freed_memory()  # as a training does
