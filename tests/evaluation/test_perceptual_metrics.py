@@ -8,11 +8,11 @@ from torch.autograd import gradcheck
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.evaluation.metrics.networks import read_channel_weights, read_vgg16
 from revisage.evaluation.metrics.perceptual import face_region, lpips, vgg_cosine
-from revisage.images.pixels import to_float, to_tensor
+from revisage.images.pixels import to_float, to_nchw
 
 
 def compare(network, a, b, weights=None):
-    features = [network(to_tensor([to_float(image)])) for image in (a, b)]
+    features = [network(torch.from_numpy(to_nchw([to_float(image)]))) for image in (a, b)]
     return float(vgg_cosine(*features) if weights is None else lpips(*features, weights))
 
 

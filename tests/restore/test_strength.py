@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import revisage
 from locations import PORTRAIT
 from on_arrays import on_arrays
-from revisage.images.pixels import to_tensor
+from revisage.images.pixels import to_nchw
 from revisage.models.nets import dlib_face_net
 from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.gfpgan import GFPGANv1Clean
@@ -94,12 +94,14 @@ def pixels(picture):
 
 def features(picture):
     """What VGG16 with random weights makes of it: a perceptual space too, if a coarse one."""
-    outputs = vgg()(F.interpolate(to_tensor([picture]), (64, 64), mode="area"))
+    outputs = vgg()(F.interpolate(torch.from_numpy(to_nchw([picture])), (64, 64), mode="area"))
     return torch.cat([F.normalize(output).flatten() for output in outputs]).numpy()
 
 
 def identity(picture):
-    return F.normalize(descriptor()(dlib_face_net.chips(to_tensor([picture]), size=len(picture))))[0].numpy()
+    return F.normalize(descriptor()(dlib_face_net.chips(torch.from_numpy(to_nchw([picture])), size=len(picture))))[
+        0
+    ].numpy()
 
 
 @pytest.mark.parametrize("space", [pixels, features, identity], ids=lambda space: space.__name__)

@@ -1,13 +1,14 @@
 import io
 import tarfile
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
 from revisage.errors import RecipeError
 from revisage.training.data.sources import open_source
-from revisage.training.tasks.samples import DegradedFacesConfig, FacesConfig
+from revisage.training.tasks.samples import DegradedFacesConfig, FacesConfig, to_images
 
 
 def shard(faces, path):
@@ -60,3 +61,7 @@ def test_an_unknown_option_of_a_degradation_is_refused(faces):
         DegradedFacesConfig.model_validate(
             {"source": str(faces), "degradation": {"degradation": "ffhq", "jpeg_rang": [1, 2]}}
         )
+
+
+def test_half_precision_tensors_become_float32_images():
+    assert to_images(torch.zeros(1, 3, 2, 2, dtype=torch.bfloat16))[0].dtype == np.float32

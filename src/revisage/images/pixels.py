@@ -1,17 +1,13 @@
-"""Conversions between number formats of images, and between images and tensors. Pure."""
+"""Conversions between number formats of images, and between images and network input. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from revisage.types import Array, FloatImage, Image
-
-if TYPE_CHECKING:
-    import torch
+from revisage.types import FloatImage, Image
 
 
 def to_float(image: Image) -> FloatImage:
@@ -34,7 +30,7 @@ def from_float(image: FloatImage, dtype: DTypeLike) -> Image:
         return np.rint(clipped * np.float32(255)).astype(np.uint8)
     if dtype == np.uint16:
         return np.rint(clipped * np.float32(65535)).astype(np.uint16)
-    raise TypeError(f"pictures are uint8, uint16 or float32, not {dtype}")
+    raise TypeError(f"images are uint8, uint16 or float32, not {dtype}")
 
 
 def to_nchw(crops: Sequence[FloatImage]) -> NDArray[np.float32]:
@@ -47,17 +43,3 @@ def from_nchw(batch: NDArray[np.float32]) -> list[FloatImage]:
     """Network output (N, 3, H, W) in [-1, 1] -> N images (H, W, 3), clipped to [0, 1]."""
     images = np.clip((batch + np.float32(1)) / np.float32(2), 0, 1).transpose(0, 2, 3, 1)
     return [np.ascontiguousarray(image) for image in images]
-
-
-def to_tensor(crops: Sequence[FloatImage]) -> torch.Tensor:
-    """N float pictures (H, W, 3) in [0, 1] -> float32 tensor (N, 3, H, W) in [-1, 1]."""
-    import torch
-
-    batch = np.stack(crops).transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(batch)).mul_(2).sub_(1)
-
-
-def from_tensor(tensor: torch.Tensor) -> list[FloatImage]:
-    """Tensor (N, 3, H, W) in [-1, 1] on any device -> N float pictures, clipped to [0, 1]."""
-    batch: Array = ((tensor.detach().float() + 1) / 2).clamp_(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-    return [np.ascontiguousarray(picture) for picture in batch]

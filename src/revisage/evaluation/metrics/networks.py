@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.evaluation.arrays import read_arrays
 from revisage.evaluation.metrics.image import RGB8
-from revisage.images.pixels import to_float, to_tensor
+from revisage.images.pixels import to_float, to_nchw
 from revisage.models.build import read_state
 from revisage.models.checkpoint import check_fit
 from revisage.models.nets.arcface import ResNetArcFace, gray_faces
@@ -101,7 +101,8 @@ def read_inception(path: Path) -> InceptionV3:
 
 def image_batch(images: Sequence[RGB8], network: nn.Module) -> Tensor:
     """(H, W, 3) uint8 RGB images of one size -> (N, 3, H, W) in [-1, 1], on the network's device."""
-    return to_tensor([to_float(image) for image in images]).to(next(network.parameters()).device)
+    batch = torch.from_numpy(to_nchw([to_float(image) for image in images]))
+    return batch.to(next(network.parameters()).device)
 
 
 @torch.inference_mode()

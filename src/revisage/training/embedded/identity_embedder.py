@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 
 from revisage.evaluation.metrics.faces import verification
 from revisage.evaluation.metrics.image import RGB8
-from revisage.images.pixels import to_float, to_tensor
+from revisage.images.pixels import to_float, to_nchw
 from revisage.models.checkpoint import Header
 from revisage.models.nets.face_embedder import CANVAS, FaceEmbedder
 from revisage.training.config import Strict
@@ -129,7 +129,7 @@ class IdentityEmbedderTask:
 
 def _embedded(network: nn.Module, image: RGB8) -> Tensor:
     device = next(network.parameters()).device
-    return network(to_tensor([to_float(image)]).to(device))[0].cpu()
+    return network(torch.from_numpy(to_nchw([to_float(image)])).to(device))[0].cpu()
 
 
 def _figures(pairs: list[Any]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from revisage.evaluation.evaluator import Evaluator
 from revisage.evaluation.metrics import Metrics, Sources, mean_metrics
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.pairs import Sample, find_pairs, read_sample, resize, to_uint8
-from revisage.images.pixels import from_float, from_tensor, to_float, to_tensor
+from revisage.images.pixels import from_float, from_nchw, to_float, to_nchw
 from revisage.training.config import Strict, weights_file
 from revisage.training.data.components import ExtendedAugmentation, read_components
 from revisage.training.data.datasets import FFHQDegradationDataset
@@ -169,9 +169,9 @@ class PairedValidation:
 
 def restore(network: nn.Module, size: int, lq: Sequence[Image]) -> list[RGB8]:
     """Aligned faces, resized to ``size``, through the network: N of (size, size, 3)."""
-    batch = to_tensor([to_float(resize(image, size, size)) for image in lq])
+    batch = torch.from_numpy(to_nchw([to_float(resize(image, size, size)) for image in lq]))
     restored, _ = image_and_pyramid(network(batch.to(next(network.parameters()).device)))
-    return [to_uint8(image) for image in from_tensor(restored)]
+    return [to_uint8(image) for image in to_images(restored)]
 
 
 def read_samples(pairs: PairsConfig, size: int, name: str = "") -> list[Sample]:
@@ -201,7 +201,12 @@ def read_pairs(pairs: PairsConfig, size: int) -> list[tuple[RGB8, RGB8]]:
     return [(resize(sample.lq, size, size), sample.gt) for sample in samples if sample.lq is not None]
 
 
+def to_images(batch: Tensor) -> list[FloatImage]:
+    """(N, 3, H, W) in [-1, 1] of any precision, on any device -> N float32 images (H, W, 3), clipped to [0, 1]."""
+    return from_nchw(batch.detach().float().cpu().numpy())
+
+
 def image_grid(*rows: Tensor) -> RGB8:
     """Batches (N, 3, S, S) in [-1, 1], all of the same shape -> (rows * S, N * S, 3) uint8 RGB."""
-    lines = [np.hstack([np.asarray(from_float(image, np.uint8)) for image in from_tensor(row)]) for row in rows]
+    lines = [np.hstack([np.asarray(from_float(image, np.uint8)) for image in to_images(row)]) for row in rows]
     return np.asarray(np.vstack(lines), np.uint8)
