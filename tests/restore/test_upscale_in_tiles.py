@@ -5,9 +5,10 @@ from torch import nn
 
 from on_arrays import on_arrays
 from revisage.errors import DeviceError, InputError, WeightsError
+from revisage.models.backends.torch import is_out_of_memory
 from revisage.models.nets.rrdbnet import RRDBNet
 from revisage.models.nets.srvggnet import SRVGGNetCompact
-from revisage.restore.upscale import TiledUpscaler, is_out_of_memory, spans
+from revisage.restore.upscale import TiledUpscaler, spans
 
 
 def photo(height=150, width=210, dtype=np.float32):
@@ -89,10 +90,10 @@ def short_of_memory_above(pixels, error):
         seen.append(x.shape[-1])
         if x.shape[-1] > pixels:
             raise error
-        return nearest(2)(x)
+        return nn.functional.interpolate(x, scale_factor=2, mode="nearest")
 
     seen = []
-    return network, seen
+    return on_arrays(network), seen
 
 
 @pytest.mark.parametrize(

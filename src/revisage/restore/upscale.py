@@ -69,7 +69,8 @@ class TiledUpscaler:
     into the next. A network whose receptive field is within ``overlap / 2`` pixels returns the same as without tiles.
 
     Attributes:
-        network: (1, 3, H, W) float32 RGB in [0, 1], H and W multiples of ``STEP`` -> (1, 3, factor * H, factor * W).
+        network: (1, 3, H, W) float32 RGB in [0, 1], H and W multiples of ``STEP`` -> (1, 3, factor * H, factor * W);
+            raises MemoryError where memory is short.
         factor: how much the network enlarges.
         tile: side of the tiles in pixels of the image; 0 takes the image whole. Halved, down to ``MIN_TILE``, where
             memory is short.
@@ -112,9 +113,7 @@ class TiledUpscaler:
         while True:
             try:
                 return upscale_in_tiles(self._network_on, image, self.factor, tile, self.overlap)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
+            except MemoryError as error:
                 if tile <= MIN_TILE:
                     raise DeviceError(f"not enough memory for tiles of {tile} pixels") from error
             tile = max(tile // 2, MIN_TILE)
@@ -134,14 +133,6 @@ def check_tile(tile: int) -> None:
     """Raise InputError unless tiles may have this side."""
     if tile != 0 and tile < MIN_TILE:
         raise InputError(f"tiles have at least {MIN_TILE} pixels, or 0 for the whole image, not {tile}")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; only some devices have a class of their own for that."""
-    if isinstance(error, MemoryError):
-        return True
-    message = str(error).lower()
-    return any(words in message for words in ("out of memory", "allocate memory", "not enough memory", "alloc_failed"))
 
 
 def upscale_in_tiles(

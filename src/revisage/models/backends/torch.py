@@ -38,7 +38,7 @@ class TorchNetwork:
             outputs = run_network(self.module, batch, self.device)
             return tuple(np.ascontiguousarray(output.cpu().numpy()) for output in outputs)
         except (RuntimeError, ValueError) as error:
-            if _is_memory_short(error):
+            if is_out_of_memory(error):
                 if self.device.kind == "cuda":
                     torch.cuda.empty_cache()  # so that a smaller batch finds it in one piece
                 raise MemoryError(str(error)) from error
@@ -134,8 +134,7 @@ class _Detector(nn.Module):
         return boxes, scores if self.network.phase == "test" else scores.softmax(-1), landmarks
 
 
-def _is_memory_short(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; only some devices have a class of their own for that."""
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        words in str(error).lower() for words in ("out of memory", "can't allocate memory", "not enough memory")
-    )
+    words = "out of memory", "allocate memory", "not enough memory", "alloc_failed"
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)
