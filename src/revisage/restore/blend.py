@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from revisage.errors import MissingWeightsError
 from revisage.geometry import magnification
 from revisage.restore.controls import Controls
-from revisage.restore.face_job import FaceJob
+from revisage.restore.face_job import FaceJob, update_active
 from revisage.restore.regions import strength_map
 from revisage.types import FaceStatus, FloatImage
 
@@ -41,17 +41,18 @@ def blend(
     Raises:
         MissingWeightsError: an identity is asked for, but there is no ``embed``.
     """
-    active = [job for job in jobs if job.is_active]
-    grained = [_with_grain(job, controls.keep_grain) for job in active]
-    alphas = _alphas(grained, controls, parse)
-    blended = [
-        replace(job, alpha=alpha, strength=controls.strength, status=FaceStatus.RESTORED)
-        for job, alpha in zip(grained, alphas, strict=True)
-    ]
-    if controls.min_identity is not None and blended:
-        blended = _guard(blended, controls.min_identity, controls.identity_action, require_embedder(embed))
-    done = iter(blended)
-    return [next(done) if job.is_active else job for job in jobs]
+
+    def update(active: list[FaceJob]) -> list[FaceJob]:
+        grained = [_with_grain(job, controls.keep_grain) for job in active]
+        blended = [
+            replace(job, alpha=alpha, strength=controls.strength, status=FaceStatus.RESTORED)
+            for job, alpha in zip(grained, _alphas(grained, controls, parse), strict=True)
+        ]
+        if controls.min_identity is None or not blended:
+            return blended
+        return _guard(blended, controls.min_identity, controls.identity_action, require_embedder(embed))
+
+    return update_active(jobs, update)
 
 
 def _alphas(jobs: Sequence[FaceJob], controls: Controls, parse: Parse | None) -> list[FloatImage | float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revisage.images.pixels import from_nchw, to_nchw
-from revisage.restore.face_job import FaceJob
+from revisage.restore.face_job import FaceJob, update_active
 from revisage.types import FaceStatus, FloatImage
 
 RestoreNetwork = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -26,11 +26,13 @@ def enhance(jobs: Sequence[FaceJob], network: RestoreNetwork, batch: int) -> lis
         network: see ``RestoreNetwork``.
         batch: faces that go through the network together.
     """
-    active = [job for job in jobs if job.is_active]
-    inputs = [job.crop if job.space is None else job.space.to_srgb(job.crop) for job in active]
-    outputs = iter(run_in_batches(inputs, network, batch))
-    done = iter([with_output(job, seen, next(outputs)) for job, seen in zip(active, inputs, strict=True)])
-    return [next(done) if job.is_active else job for job in jobs]
+
+    def update(active: list[FaceJob]) -> list[FaceJob]:
+        inputs = [job.crop if job.space is None else job.space.to_srgb(job.crop) for job in active]
+        triples = zip(active, inputs, run_in_batches(inputs, network, batch), strict=True)
+        return [with_output(*triple) for triple in triples]
+
+    return update_active(jobs, update)
 
 
 def run_in_batches(crops: Sequence[FloatImage], network: RestoreNetwork, batch: int) -> list[FloatImage | None]:

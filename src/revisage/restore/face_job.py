@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,6 +83,12 @@ class FaceJob:
         height, width = self.valid or self.crop.shape[:2]
         crop, restored = (from_float(image[:height, :width], dtype) for image in (self.crop, self.composite()))
         return replace(result, crop=crop, restored=restored, strength=self.strength)
+
+
+def update_active(jobs: Sequence[FaceJob], update: Callable[[list[FaceJob]], Iterable[FaceJob]]) -> list[FaceJob]:
+    """All faces in order, the active ones replaced by what ``update`` returns for them, one for one."""
+    updated = iter(update([job for job in jobs if job.is_active]))
+    return [next(updated) if job.is_active else job for job in jobs]
 
 
 def mix(before: FloatImage, after: FloatImage, alpha: FloatImage | float) -> FloatImage:

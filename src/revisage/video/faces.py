@@ -49,12 +49,10 @@ class EnhancedFrame:
 
     Attributes:
         tracked: frame and faces.
-        order: tracks of the selected faces, in the order of the pipeline.
         crops: their restorations, by track; a face with which the network failed is not among them.
     """
 
     tracked: TrackedFrame
-    order: tuple[int, ...]
     crops: dict[int, RestoredCrop]
 
 
@@ -89,12 +87,10 @@ def restored_frames(
     tracked = smooth_tracks(track_faces(frames, restorer.detect, tracker or Tracker()))
     enhanced_frames = enhance_faces(tracked, restorer, controls)
     for enhanced, neighbors in sliding_windows(enhanced_frames, AVERAGE_RADIUS, lambda one: one.crops):
-        averaged = [_average(enhanced, number, neighbors) for number in enhanced.order]
-        image, faces = enhanced.tracked.frame.image, list(enhanced.tracked.faces.values())
-        outputs = iter(averaged)
+        image, faces = enhanced.tracked.frame.image, enhanced.tracked.faces
         jobs = [
-            with_output(job, job.crop, next(outputs)) if job.is_active else job
-            for job in restorer.prepare([image], controls, [faces])
+            with_output(job, job.crop, _average(enhanced, number, neighbors)) if job.is_active else job
+            for number, job in zip(faces, restorer.prepare([image], controls, [list(faces.values())]), strict=True)
         ]
         (restoration,) = restorer.finish([image], jobs, controls)
         yield RestoredFrame(enhanced.tracked, restoration)
@@ -127,15 +123,13 @@ def smooth_tracks(stream: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
 def enhance_faces(stream: Iterable[TrackedFrame], restorer: Restorer, controls: Controls) -> Iterator[EnhancedFrame]:
     """Run the network on the selected faces."""
     for tracked in stream:
-        numbers = list(tracked.faces)
         jobs = restorer.prepare([tracked.frame.image], controls, [list(tracked.faces.values())])
-        order = tuple(number for number, job in zip(numbers, jobs, strict=True) if job.is_active)
         kept = {
             number: reduce_crop(job.crop, job.output)
-            for number, job in zip(numbers, restorer.enhance(jobs), strict=True)
+            for number, job in zip(tracked.faces, restorer.enhance(jobs), strict=True)
             if job.output is not None
         }
-        yield EnhancedFrame(tracked, order, kept)
+        yield EnhancedFrame(tracked, kept)
 
 
 def _average(
