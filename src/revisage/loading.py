@@ -69,7 +69,7 @@ def load(
         dtype: "auto" (float32), "float32", "bfloat16" or "float16".
         architecture: "GFPGANBilinear" for weights trained with bilinear layers; their files look like those of
             GFPGANv1, the default for them.
-        detector: face detector: a registered name, a RetinaFace file, or a YuNet ``.onnx`` file.
+        detector: face detector: a registered name or a RetinaFace file.
         background: background upscaler: "lanczos", a registered name or a file (RRDBNet, SRVGGNetCompact).
         tile: size of the background upscaler's tiles in pixels; 0: the whole image. Halved if memory is short.
         identity: identity embedder: a registered name or a file (FaceEmbedder, ResNetArcFace). Loaded at first use.

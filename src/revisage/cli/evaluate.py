@@ -50,6 +50,9 @@ def evaluate(
     Writes scores.json, scores.csv and a sheet for each set (degraded, restored, original). A metric whose file is not
     given is left out, and pairs of another size than the model's are resized; a line says so.
     """
+    from revisage.process import tune_process
+
+    tune_process()  # before libraries load, which read some of it then
     from revisage.errors import InputError
     from revisage.evaluation.pairs import data_name, find_pairs
 
@@ -77,9 +80,7 @@ def evaluate(
     from revisage.images import write_image
     from revisage.loading import load, load_detector
     from revisage.models.device import choose_device
-    from revisage.process import tune_process
 
-    tune_process()
     used = choose_device(device, backend="torch")
     sources = Sources(
         features=features,

@@ -40,8 +40,8 @@ class GivenControls:
 
     values: dict[str, Any]
 
-    def to_controls(self, **defaults: Any) -> Controls:
-        """Controls with these values, and these defaults for options that were not given.
+    def to_controls(self) -> Controls:
+        """Controls with these values.
 
         Raises:
             InputError: a value makes no sense, or a reference image cannot be read.
@@ -61,7 +61,7 @@ class GivenControls:
         own = {entry.name for entry in fields(Selection)}
         selection = Selection(**{name: value for name, value in values.items() if name in own})
         others = {name: value for name, value in values.items() if name not in own}
-        return Controls(**defaults | others, selection=selection)
+        return Controls(**others, selection=selection)
 
 
 def with_controls(command: Callable[..., Result]) -> Callable[..., Result]:
@@ -74,10 +74,9 @@ def with_controls(command: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(command)
     def run(**values: Any) -> Result:
         given = {parameter.name: values.pop(parameter.name) for parameter in made}
-        given = {
-            name: value for name, value in given.items() if value is not None and value is not False and value != []
-        }
-        return command(**values, controls=GivenControls(given))
+        # 0 is a value, though it equals False.
+        absent = [name for name, value in given.items() if value is None or value is False or value == []]
+        return command(**values, controls=GivenControls({k: v for k, v in given.items() if k not in absent}))
 
     parameters = [*(parameter for name, parameter in own.items() if name != "controls"), *made]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

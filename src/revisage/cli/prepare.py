@@ -48,6 +48,9 @@ def prepare(
     rejected.csv. With --validation N, crops of N photos go into OUTPUT/val instead. Rerun the command to resume, or
     to take in photos that have been added.
     """
+    from revisage.process import tune_process
+
+    tune_process(1)  # the workers are the threads; before libraries load, which read some of it then
     from revisage.errors import InputError
     from revisage.jobs.collector import collect
     from revisage.training.prepare.records import Limits, Options
@@ -78,14 +81,9 @@ def prepare(
     )
     sources = list(collect(paths, leave_out=output))  # wrong paths come to light before the network is loaded
 
-    import torch
-
     from revisage.loading import load_detector
-    from revisage.process import tune_process
     from revisage.training.prepare.photos import prepare_photos
 
-    tune_process()
-    torch.set_num_threads(1)  # the workers are the threads; and sums come out the same however many there are
     outcomes = prepare_photos(load_detector(device=device), sources, options)
     with say_how_to_resume(), closing(outcomes):
         failed = _report(with_progress(outcomes, len(sources), "preparing"), output)

@@ -64,7 +64,7 @@ def restore(
     options = Options(
         output=output,
         controls=controls.to_controls(),
-        video_scale=controls.to_controls(scale=1.0).scale,
+        video_scale=controls.values.get("scale", 1.0),
         suffix=suffix,
         format=None if format == "auto" else format.lower().lstrip("."),
         overwrite=overwrite,

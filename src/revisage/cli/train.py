@@ -27,6 +27,9 @@ def train(
 
     Under torchrun (`torchrun --nproc-per-node 4 -m revisage train RECIPE`) all processes train together.
     """
+    from revisage.process import tune_process
+
+    tune_process()  # before libraries load, which read some of it then
     from revisage.models.device import choose_device
     from revisage.training.loop import train as train_recipe
     from revisage.training.recipe import read_recipe

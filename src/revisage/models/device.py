@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from revisage.errors import DeviceError
-
-if TYPE_CHECKING:
-    pass
 
 Backend = Literal["onnxruntime", "torch"]
 DTYPES = ("float32", "bfloat16", "float16")
