@@ -113,7 +113,10 @@ class Restoration:
     Attributes:
         image: (H * scale, W * scale, 3) in the dtype of the input.
         faces: one entry per detected face, best score first.
+        left_out: for each thing that the input holds and ``image`` does not (further frames of a Pillow image, say) a
+            few words; empty: nothing was lost.
     """
 
     image: Image
     faces: list[RestoredFace]
+    left_out: tuple[str, ...] = ()

@@ -232,7 +232,8 @@ class _Run:
         status = Status.FAILED if outcome.error else Status.SKIPPED if outcome.exists else Status.DONE
         before = Stamp(item.entry.result_size, item.entry.result_mtime)
         written = before if outcome.exists or outcome.target is None else stamp_of(outcome.target)
-        numbers = {name: getattr(outcome, name) for name in ("found", "restored", "failed", "frames", "tracks")}
+        names = ("found", "restored", "failed", "frames", "tracks", "left_out")
+        details = {name: getattr(outcome, name) for name in names}
         entry = replace(
             item.entry,
             run=self._store.run,
@@ -242,7 +243,7 @@ class _Run:
             result_mtime=written.mtime,
             seconds=round(item.seconds, 4),
             time=time.time(),
-            details=json.dumps({name: number for name, number in numbers.items() if number}),
+            details=json.dumps({name: value for name, value in details.items() if value}),
         )
         self._store.put(entry)
         return outcome

@@ -122,4 +122,6 @@ def _line(outcome: Outcome) -> str:
         named = [f"{number} x {reason}" if number > 1 else reason for reason, number in reasons[:3]]
         more = ["..."] if len(reasons) > 3 else []
         line += f", {len(outcome.skipped)} skipped ({'; '.join(named + more)})"
+    if outcome.left_out:
+        line += f"; left out: {', '.join(outcome.left_out)}"
     return line

@@ -116,7 +116,9 @@ class Outcome:
         frames: frames of a video, 0 for an image.
         tracks: restored people of a video, 0 for an image.
         skipped: for each face of an image that was not restored, one line with the reason.
-        warnings: one line for each part of a video that could not be read or copied.
+        warnings: one line for each part of an image or video that could not be read or copied.
+        left_out: for each thing that the source holds and the result does not (frames, gain map, transparency, bits,
+            metadata, ...) a few words; empty: nothing was lost.
         exists: the input was skipped because its result exists already.
         up_to_date: that result is known to be the one that this run would write.
         error: one line that names the file if something went wrong, else "". If only a face failed there is a target
@@ -132,6 +134,7 @@ class Outcome:
     tracks: int = 0
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     exists: bool = False
     up_to_date: bool = False
     error: str = ""
