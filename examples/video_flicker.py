@@ -9,7 +9,7 @@ import numpy as np
 import revisage
 from revisage.evaluation.metrics.image import flicker, psnr
 from revisage.restore.controls import Controls
-from revisage.video.faces import restored_frames
+from revisage.tracking.faces import restored_frames
 from revisage.video.pixels import Colors, frame_of
 from revisage.video.reading import Frame
 

@@ -30,6 +30,7 @@ RULES = {
     "restore": {*LOW, "images", "models"},
     "loading": {*LOW, "images", "models", "models.nets", "models.backends", "restore"},
     "process": set(),
+    "tracking": {*LOW, "images", "restore"},
     "jobs": {*LOW, "images"},
     "evaluation": {*LOW, "images", "models", "models.nets"},
     "training": {*LOW, "images", "models", "models.nets", "jobs", "evaluation", "process"},

@@ -31,14 +31,14 @@ from revisage.evaluation.metrics.image import flicker, psnr
 from revisage.jobs.store import folder_beside, open_store, read_entries
 from revisage.restore.align import align
 from revisage.restore.controls import Controls
+from revisage.tracking.faces import CONTEXT_FRAMES, restored_frames
+from revisage.tracking.tracks import Tracker
 from revisage.types import FaceStatus
 from revisage.video import restore as restoring
 from revisage.video import writing
-from revisage.video.faces import CONTEXT_FRAMES, restored_frames
 from revisage.video.pixels import Colors, frame_of
 from revisage.video.reading import Frame
 from revisage.video.restore import Part, restore_video
-from revisage.video.tracks import Tracker
 
 PLAIN = Controls(scale=1)
 

@@ -31,12 +31,12 @@ except ImportError as error:
 from revisage.jobs.store import Entry, JobStore, Outcome, Status, folder_beside, open_store
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
+from revisage.tracking.faces import CONTEXT_FRAMES, RestoredFrame, restored_frames
+from revisage.tracking.tracks import Track, Tracker
 from revisage.types import FaceStatus
-from revisage.video.faces import CONTEXT_FRAMES, RestoredFrame, restored_frames
 from revisage.video.joining import join
 from revisage.video.pixels import replace_changed
-from revisage.video.reading import Damage, Properties, frames, probe, writing
-from revisage.video.tracks import Track, Tracker
+from revisage.video.reading import Damage, Frame, Properties, frames, probe, writing
 from revisage.video.writing import CRF, Encoding, container_of, encoding_for, segment
 
 SEGMENT = 120
@@ -281,7 +281,7 @@ class Job:
         )
         store.put(entry)
 
-    def _encode(self, restored: RestoredFrame) -> VideoFrame:
+    def _encode(self, restored: RestoredFrame[Frame]) -> VideoFrame:
         """The result as a frame; samples that no face changed stay as they were decoded."""
         frame = restored.tracked.frame
         coded = np.rot90(restored.restoration.image, -(self.video.rotation // 90))
@@ -295,7 +295,7 @@ class Job:
             yield f"{self.source}: the video is cut short, after {done} of about {max(self.video.frames, done)} frames"
 
 
-def count(restored: RestoredFrame) -> Counts:
+def count(restored: RestoredFrame[Frame]) -> Counts:
     """The results of one frame."""
     faces = restored.restoration.faces
     numbered = list(zip(restored.tracked.faces, faces, strict=True))

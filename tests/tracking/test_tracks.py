@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from revisage.tracking.tracks import MAX_GAP, Tracker
 from revisage.types import Face
-from revisage.video.tracks import MAX_GAP, Tracker
 
 PLAIN = np.full((90, 160, 3), 100, np.uint8)
 

@@ -1,4 +1,4 @@
-"""The faces of a video: detected in every frame, tracked, smoothed, restored, and averaged over time.
+"""The faces of moving images: detected in every frame, tracked, smoothed, restored, and averaged over time.
 
 Each step is a stream; together they hold a fixed number of frames, whatever the length of the video.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 from revisage.restore.controls import Controls
 from revisage.restore.enhance import with_output
 from revisage.restore.pipeline import Restorer
-from revisage.types import Face, FloatImage, Image, Restoration
-from revisage.video.reading import Frame
-from revisage.video.smoothing import (
+from revisage.tracking.smoothing import (
     AVERAGE_RADIUS,
     TRACK_RADIUS,
     RestoredCrop,
@@ -22,14 +21,32 @@ from revisage.video.smoothing import (
     smooth_face,
     temporal_average,
 )
-from revisage.video.tracks import Tracker
+from revisage.tracking.tracks import Tracker
+from revisage.types import Face, FloatImage, Image, Restoration
 
 CONTEXT_FRAMES = TRACK_RADIUS + AVERAGE_RADIUS
 """Frames before and after one that influence how it is restored."""
 
 
+class Frame(Protocol):
+    """An upright image and when it is shown, in seconds."""
+
+    @property
+    def image(self) -> Image:
+        """(H, W, 3) RGB."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Strictly increasing."""
+        ...
+
+
+FrameT = TypeVar("FrameT", bound=Frame)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class TrackedFrame:
+class TrackedFrame(Generic[FrameT]):
     """A frame and the faces in it.
 
     Attributes:
@@ -38,13 +55,13 @@ class TrackedFrame:
         faces: by the numbers of their tracks.
     """
 
-    frame: Frame
+    frame: FrameT
     before: Tracker
     faces: dict[int, Face]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EnhancedFrame:
+class EnhancedFrame(Generic[FrameT]):
     """A frame whose faces have been through the network.
 
     Attributes:
@@ -52,12 +69,12 @@ class EnhancedFrame:
         crops: their restorations, by track; a face with which the network failed is not among them.
     """
 
-    tracked: TrackedFrame
+    tracked: TrackedFrame[FrameT]
     crops: dict[int, RestoredCrop]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RestoredFrame:
+class RestoredFrame(Generic[FrameT]):
     """A restored frame.
 
     Attributes:
@@ -65,13 +82,13 @@ class RestoredFrame:
         restoration: the result; its faces are in the order of ``tracked.faces``.
     """
 
-    tracked: TrackedFrame
+    tracked: TrackedFrame[FrameT]
     restoration: Restoration
 
 
 def restored_frames(
-    frames: Iterable[Frame], restorer: Restorer, controls: Controls, tracker: Tracker | None = None
-) -> Iterator[RestoredFrame]:
+    frames: Iterable[FrameT], restorer: Restorer, controls: Controls, tracker: Tracker | None = None
+) -> Iterator[RestoredFrame[FrameT]]:
     """Restore the faces of a stream of frames.
 
     Args:
@@ -97,8 +114,8 @@ def restored_frames(
 
 
 def track_faces(
-    frames: Iterable[Frame], detect: Callable[[Image], list[Face]], tracker: Tracker
-) -> Iterator[TrackedFrame]:
+    frames: Iterable[FrameT], detect: Callable[[Image], list[Face]], tracker: Tracker
+) -> Iterator[TrackedFrame[FrameT]]:
     """Detect the faces of each frame and number them by their tracks."""
     for frame in frames:
         after, faces = tracker.follow(frame.image, detect(frame.image))
@@ -106,7 +123,7 @@ def track_faces(
         tracker = after
 
 
-def smooth_tracks(stream: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
+def smooth_tracks(stream: Iterable[TrackedFrame[FrameT]]) -> Iterator[TrackedFrame[FrameT]]:
     """Smooth the positions of faces; fill in missed detections, drop those of too few frames."""
     for tracked, neighbors in sliding_windows(stream, TRACK_RADIUS, lambda one: (one.frame.seconds, one.faces)):
         numbers = dict.fromkeys(number for _, (_, faces) in neighbors for number in faces)
@@ -120,7 +137,9 @@ def smooth_tracks(stream: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
         yield replace(tracked, faces={number: face for number, face in smoothed.items() if face is not None})
 
 
-def enhance_faces(stream: Iterable[TrackedFrame], restorer: Restorer, controls: Controls) -> Iterator[EnhancedFrame]:
+def enhance_faces(
+    stream: Iterable[TrackedFrame[FrameT]], restorer: Restorer, controls: Controls
+) -> Iterator[EnhancedFrame[FrameT]]:
     """Run the network on the selected faces."""
     for tracked in stream:
         jobs = restorer.prepare([tracked.frame.image], controls, [list(tracked.faces.values())])
@@ -133,7 +152,7 @@ def enhance_faces(stream: Iterable[TrackedFrame], restorer: Restorer, controls: 
 
 
 def _average(
-    enhanced: EnhancedFrame, number: int, neighbors: list[tuple[int, dict[int, RestoredCrop]]]
+    enhanced: EnhancedFrame[FrameT], number: int, neighbors: list[tuple[int, dict[int, RestoredCrop]]]
 ) -> FloatImage | None:
     """The averaged restoration of one face; None if the network failed with it."""
     if number not in enhanced.crops:

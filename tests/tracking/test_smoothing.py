@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revisage.types import Face
-from revisage.video.smoothing import (
+from revisage.tracking.smoothing import (
     AVERAGE_RADIUS,
     TRACK_RADIUS,
     reduce_crop,
@@ -14,6 +13,7 @@ from revisage.video.smoothing import (
     smooth_face,
     temporal_average,
 )
+from revisage.types import Face
 
 SHAPE = np.array([[-10, -8], [10, -8], [0, 2], [-8, 12], [8, 12]], np.float32)
 WINDOW = 2 * TRACK_RADIUS + 1
