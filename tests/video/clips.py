@@ -82,17 +82,19 @@ def restorer(**changes):
 
 
 def write_video(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=25, ticks=None, time_base=None,
-                rotation=0, colors=None, metadata=None, sound=0.0, chapters=(), options=None):  # fmt: skip
+                rotation=0, mirrored=False, colors=None, metadata=None, sound=0.0, chapters=(), options=None,
+                stream_metadata=None, container_options=None):  # fmt: skip
     """Encode ``frames``; ``ticks`` and ``time_base`` say when each is shown, ``sound`` is its length in seconds."""
-    with av.open(str(path), "w") as output:
+    with av.open(str(path), "w", container_options=container_options or {}) as output:
         output.metadata.update(metadata or {})
         stream = output.add_stream(codec, rate=rate, options=options or {"crf": "12"})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixel_format
+        stream.metadata.update(stream_metadata or {})
         if time_base:
             stream.codec_context.time_base = stream.time_base = time_base
-        if rotation:
-            stream.set_display_rotation(rotation)
+        if rotation or mirrored:
+            stream.set_display_rotation(rotation, hflip=mirrored)
         for name, value in (colors or {}).items():
             setattr(stream.codec_context, name, value)
         audio = output.add_stream("libopus" if str(path).endswith("webm") else "aac", rate=48000) if sound else None

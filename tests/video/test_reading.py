@@ -33,13 +33,15 @@ def test_starting_later_gives_the_same_frames(tmp_path):
         assert np.array_equal(one.image, same.image)
 
 
-@pytest.mark.parametrize(("angle", "turns"), [(90, 1), (180, 2), (-90, 3)])
-def test_images_are_upright(tmp_path, angle, turns):
+@pytest.mark.parametrize(("angle", "turns"), [(0, 0), (90, 1), (180, 2), (-90, 3)])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_images_are_upright_in_all_eight_orientations(tmp_path, angle, turns, mirrored):
+    """A player turns the coded frame counterclockwise, then mirrors it."""
     upright = image()
-    coded = np.ascontiguousarray(np.rot90(upright, -turns))
-    path = write_video(tmp_path / "a.mp4", [coded] * 2, rotation=angle)
+    coded = np.ascontiguousarray(np.rot90(upright[:, ::-1] if mirrored else upright, -turns))
+    path = write_video(tmp_path / "a.mp4", [coded] * 2, rotation=angle, mirrored=mirrored)
     (frame, _), _ = read(path)
-    assert probe(path).rotation == angle % 360
+    assert np.array_equal(probe(path).orientation.coded(frame.image), frame.coded)
     assert frame.coded.shape == coded.shape
     assert np.abs(frame.image.astype(int) - upright).mean() < 3
 

@@ -3,99 +3,217 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from revisage.files import atomic_write
 from revisage.video.reading import Properties, video_stream, writing
-from revisage.video.writing import container_of
+from revisage.video.writing import Container, container_of
 
-Timed: TypeAlias = "tuple[Fraction, Packet[Any]]"
+Timed: TypeAlias = "tuple[Fraction, int, Packet[Any]]"
+"""When a packet is needed, in seconds; the index of its stream in the source; the packet."""
+_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+_STATISTICS = ("bps", "number_of_", "_statistics_")
 
 
-def join(source: Path, parts: Sequence[Path], target: Path, video: Properties) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a result takes over from its source besides the frames.
+
+    Attributes:
+        streams: indices of the streams that are copied.
+        chapters: whether the chapters are.
+        timecode: whether the time code of the first frame is, in formats that make a track of it.
+        options: of FFmpeg's muxer.
+    """
+
+    streams: frozenset[int] = frozenset()
+    chapters: bool = False
+    timecode: bool = False
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Packets of the other streams, by the index of their stream in the source.
+
+    Attributes:
+        written: number of those that were written.
+        refused: number of those that the format did not take.
+    """
+
+    written: Counter[int] = field(default_factory=Counter[int])
+    refused: Counter[int] = field(default_factory=Counter[int])
+
+
+def join(source: Path, parts: Sequence[Path], target: Path, video: Properties, kept: Kept) -> list[str]:
     """Write the result: packets are copied, nothing is encoded again.
-
-    Sound, subtitles, attachments, further videos and data come from the source, as far as the result's format can hold
-    them, and so do chapters, metadata, languages and the angle by which players rotate the image.
 
     Args:
         source: the video.
         parts: its restored frames, encoded, in order; at least one.
         target: the result; replaced if it is there.
         video: properties of the source.
+        kept: what else comes from the source.
 
     Returns:
-        a line for each stream that could not be copied.
+        a line for each stream of which packets could not be copied.
 
     Raises:
         OutputError: the result cannot be written.
     """
-    container = container_of(target)
+    with atomic_write(target) as temporary, writing(target):
+        copied = mux(source, parts, temporary, container_of(target), video, kept)
+    return [f"{source}: {number} packets of stream {one} were left out" for one, number in copied.refused.items()]
+
+
+def mux(
+    source: Path,
+    parts: Sequence[Path | bytes],
+    result: Path | BytesIO,
+    container: Container,
+    video: Properties,
+    kept: Kept,
+    packets: int | None = None,
+) -> Copied:
+    """Write parts and what is kept of a source into a file, or into memory; ``packets``: at most so many of the source.
+
+    Raises:
+        FFmpegError, ValueError: the format cannot hold this.
+    """
+    pictures = {} if container.is_quicktime else pictures_of(source, kept.streams)
+    options, copied = dict(kept.options), Copied()
     with (
-        atomic_write(target) as temporary,
-        writing(target),
         av.open(source) as original,
-        av.open(parts[0]) as first,
-        av.open(temporary, "w", format=container.name) as output,
+        av.open(result, "w", format=container.name, container_options=options) as output,
     ):
-        restored_stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
+        with _opened(parts[0]) as first:
+            restored = output.add_stream_from_template(first.streams.video[0], opaque=True)
         own = video_stream(original)
-        _describe(restored_stream, own)
-        if video.rotation:
-            restored_stream.set_display_rotation(video.rotation)
-        copies, lost = _others(original, own, output)
-        output.metadata.update(original.metadata)
-        output.set_chapters(original.chapters())
-        restored = _packets_of_parts(parts, restored_stream)
+        _describe(restored, own, kept)
+        restored.codec_context.framerate = video.rate
+        if video.orientation.matrix:
+            restored.set_display_matrix(video.orientation.matrix)
+        copies = _add_copies(original, output, kept, pictures)
+        copied.written.update(dict.fromkeys(pictures, 1))
+        output.metadata.update(kept_metadata(original.metadata, kept))
+        if kept.chapters:
+            output.set_chapters(original.chapters())
+        others = islice(_packets_of_others(original, copies, container), packets)
         # By time, so that the writer never has to hold much of one stream back for another.
-        for _, packet in heapq.merge(restored, _packets_of_others(original, copies), key=lambda pair: pair[0]):
-            output.mux_one(packet)
-    return lost
+        frames = _packets_of_parts(parts, restored, own, video.rate)
+        streams = heapq.merge(frames, others, key=lambda timed: timed[0])
+        output.start_encoding()
+        for _, index, packet in streams:
+            try:
+                output.mux_one(packet)
+            except (ArgumentError, InvalidDataError):
+                if index == own.index:
+                    raise
+                copied.refused[index] += 1
+            else:
+                copied.written[index] += 1
+        del copied.written[own.index]
+    return copied
 
 
-def _describe(copy: Stream, stream: Stream) -> None:
-    copy.metadata.update(stream.metadata)
+def pictures_of(source: Path, wanted: Iterable[int]) -> dict[int, tuple[str, str, bytes]]:
+    """Name, media type and bytes of the attached pictures of a video, such as its cover, by index of the stream."""
+    pictures: dict[int, tuple[str, str, bytes]] = {}
+    with av.open(source) as original:
+        streams = [one for one in original.streams if one.index in wanted and is_picture(one)]
+        # They come before all other packets.
+        for packet in islice(original.demux(streams), len(streams)) if streams else ():
+            stream = packet.stream
+            kind = "jpeg" if stream.name == "mjpeg" else str(stream.name)
+            name = stream.metadata.get("filename") or f"cover.{'jpg' if kind == 'jpeg' else kind}"
+            media_type = stream.metadata.get("mimetype") or f"image/{kind}"
+            pictures[stream.index] = name, media_type, bytes(packet)
+    return pictures
+
+
+def is_picture(stream: Stream) -> bool:
+    """Whether a stream is a single attached picture."""
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+
+
+def kept_metadata(metadata: Mapping[str, str], kept: Kept | None = None) -> dict[str, str]:
+    """The metadata that outlive a new encoding; without the time code if ``kept`` says so."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower() not in _OF_THE_FILE
+        and not key.lower().startswith(_STATISTICS)
+        and (kept is None or kept.timecode or key.lower() != "timecode")
+    }
+
+
+def _describe(copy: Stream, stream: Stream, kept: Kept) -> None:
+    copy.metadata.update(kept_metadata(stream.metadata, kept))
     copy.disposition = stream.disposition
 
 
-def _others(original: InputContainer, own: VideoStream, output: OutputContainer) -> tuple[dict[int, Stream], list[str]]:
-    """Add a stream to the result for each other one of the source -> by its index; and which cannot be had."""
+def _add_copies(
+    original: InputContainer, output: OutputContainer, kept: Kept, pictures: Mapping[int, tuple[str, str, bytes]]
+) -> dict[int, Stream]:
+    """Add a stream to the result for each that is kept -> by index in the source; pictures are attached."""
     copies: dict[int, Stream] = {}
-    lost: list[str] = []
     for stream in original.streams:
-        if stream.index == own.index:
-            continue
-        try:
-            copy = output.add_stream_from_template(stream, opaque=True)
-        except (ValueError, FFmpegError):
-            name = f"stream {stream.index} ({stream.type}) of {original.name}"
-            lost.append(f"{name} is not copied: {output.format.name} cannot hold it")
-            continue
-        _describe(copy, stream)
-        copies[stream.index] = copy
-    return copies, lost
+        if stream.index in pictures:
+            output.add_attachment(*pictures[stream.index])
+        elif stream.index in kept.streams:
+            copies[stream.index] = output.add_stream_from_template(stream, opaque=True)
+            _describe(copies[stream.index], stream, kept)
+    return copies
 
 
-def _packets_of_parts(parts: Sequence[Path], stream: Stream) -> Iterator[Timed]:
+def _opened(part: Path | bytes) -> InputContainer:
+    return av.open(BytesIO(part) if isinstance(part, bytes) else part, "r")
+
+
+def _packets_of_parts(
+    parts: Sequence[Path | bytes], stream: VideoStream, own: VideoStream, rate: Fraction
+) -> Iterator[Timed]:
+    """Packets of the restored frames. Of the last one the format asks how long it lasts: parts do not say."""
+    timed: Timed | None = None
+    first: Fraction | None = None
+    frames = 0
     for part in parts:
-        with av.open(part) as container:
-            yield from _timed(container.demux(container.streams.video[0]), stream)
+        with _opened(part) as container:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.size and packet.dts is not None:
+                    if timed:
+                        yield timed
+                    seconds = packet.dts * packet.time_base
+                    frames, first = frames + 1, seconds if first is None else first
+                    timed = seconds, own.index, packet
+                    packet.stream = stream
+    if timed and first is not None:
+        seconds, _, packet = timed
+        end = first + frames / rate
+        if own.duration is not None and own.time_base is not None and frames >= own.frames:
+            end = ((own.start_time or 0) + own.duration) * own.time_base
+        packet.duration = max(round((end - seconds) / packet.time_base), 0)
+        yield timed
 
 
-def _packets_of_others(original: InputContainer, copies: dict[int, Stream]) -> Iterator[Timed]:
-    if not copies:
-        return
-    packets = original.demux([original.streams[index] for index in copies])
+def _packets_of_others(original: InputContainer, copies: Mapping[int, Stream], container: Container) -> Iterator[Timed]:
+    """Packets on their way into ``copies``; their decoding times never go back, as no format takes that."""
+    packets = original.demux([original.streams[index] for index in copies]) if copies else iter(())
+    last: dict[int, int] = {}
     while True:
         try:
             packet = next(packets, None)
@@ -103,14 +221,18 @@ def _packets_of_others(original: InputContainer, copies: dict[int, Stream]) -> I
             return
         if packet is None:
             return
-        yield from _timed([packet], copies[packet.stream.index])
-
-
-def _timed(packets: Iterable[Packet[Any]], stream: Stream) -> Iterator[Timed]:
-    """Packets with their times in seconds, on their way into ``stream``; empty ones only say that a stream ends."""
-    for packet in packets:
+        if not packet.size:  # only says that a stream ends
+            continue
+        index = packet.stream.index
+        if packet.dts is None and packet.pts is None:  # of pictures, and of damaged files
+            packet.pts = packet.dts = last.get(index, -1) + 1
+        elif packet.dts is not None and index in last:
+            rising = container.is_quicktime and packet.stream.type in ("audio", "video")
+            packet.dts = max(packet.dts, last[index] + rising)
+            packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
         ticks = packet.dts if packet.dts is not None else packet.pts  # Matroska leaves the first ones out
-        if packet.size and ticks is not None:
-            seconds = ticks * packet.time_base
-            packet.stream = stream
-            yield seconds, packet
+        assert ticks is not None
+        last[index] = ticks
+        seconds = ticks * packet.time_base
+        packet.stream = copies[index]
+        yield seconds, index, packet

@@ -6,7 +6,9 @@ from 720 lines on, BT.601 below; limited range. Frames of more than 8 bits a cha
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,10 +59,52 @@ class Colors:
         return _MATRICES.get(self.matrix, unnamed), ColorRange.JPEG if self.range == _FULL else ColorRange.MPEG
 
 
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How players turn and mirror the coded frames of a video: one of eight ways.
+
+    Attributes:
+        matrix: the display matrix as FFmpeg gives it, 9 numbers, row by row; empty if the video has none.
+    """
+
+    matrix: tuple[int, ...] = ()
+
+    def upright(self, coded: Image) -> Image:
+        """A coded image as players show it."""
+        transposed, rows, columns = self._steps()
+        image = coded.swapaxes(0, 1) if transposed else coded
+        return np.ascontiguousarray(image[::rows, ::columns])
+
+    def coded(self, upright: Image) -> Image:
+        """The inverse of ``upright``."""
+        transposed, rows, columns = self._steps()
+        image = upright[::rows, ::columns]
+        return np.ascontiguousarray(image.swapaxes(0, 1) if transposed else image)
+
+    def _steps(self) -> tuple[bool, int, int]:
+        """Whether x and y change places, and the steps through rows and columns after that: 1, or -1 for back to front.
+
+        The matrix takes a coded point (p, q) to x = a p + c q and y = b p + d q.
+        """
+        if not self.matrix:
+            return False, 1, 1
+        a, b, _, c, d = self.matrix[:5]
+        transposed = abs(b) + abs(c) > abs(a) + abs(d)
+        x, y = (c, b) if transposed else (a, d)
+        return transposed, -1 if y < 0 else 1, -1 if x < 0 else 1
+
+
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """The orientation of a frame, and with it of the video."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    return Orientation(struct.unpack("=9i", bytes(matrix)) if matrix else ())
+
+
 def colors_of(frame: VideoFrame) -> Colors:
     """The color description of a frame, and with it of the video."""
-    if frame.format.is_rgb:  # has no matrix; the result has
-        return Colors(primaries=int(frame.color_primaries), transfer=int(frame.color_trc))
+    if frame.format.is_rgb or frame.format.has_palette:  # has no matrix; the result has that of its height
+        matrix = 1 if frame.height >= 720 else 6
+        return Colors(matrix, 1, int(frame.color_primaries), int(frame.color_trc))
     full = frame.format.name.startswith(("yuvj", "gray")) and not frame.color_range
     return Colors(
         int(frame.colorspace),
@@ -78,7 +122,7 @@ def image_of(frame: VideoFrame, colors: Colors, size: tuple[int, int]) -> Image:
         height=size[1],
         format="rgb48le" if depth_of(frame.format) > 8 else "rgb24",
         src_colorspace=matrix,
-        src_color_range=ColorRange.JPEG if frame.format.is_rgb else value_range,
+        src_color_range=ColorRange.JPEG if frame.format.is_rgb or frame.format.has_palette else value_range,
         dst_color_range=ColorRange.JPEG,
         interpolation=EXACT,
     )
@@ -114,6 +158,7 @@ def replace_changed(frame: VideoFrame, before: Image, after: Image, colors: Colo
         colors: of the video.
         pixel_format: of the result.
     """
+    frame = _without_detour(frame, pixel_format)
     if before.shape != after.shape or not same_layout(frame, pixel_format):
         return frame_of(after, colors, pixel_format)
     changed = (before != after).any(axis=2)
@@ -123,6 +168,13 @@ def replace_changed(frame: VideoFrame, before: Image, after: Image, colors: Colo
     for old, new in zip(frame.planes, result.planes, strict=True):
         _keep(old, new, changed, 2 if depth_of(frame.format) > 8 else 1)
     return result
+
+
+def _without_detour(frame: VideoFrame, pixel_format: str) -> VideoFrame:
+    """A frame whose samples differ from ``pixel_format`` in nothing but their order, or by an alpha channel, in it."""
+    own, wanted = frame.format, VideoFormat(pixel_format)
+    same = not own.is_rgb and (chroma_of(own), depth_of(own)) == (chroma_of(wanted), depth_of(wanted))
+    return frame.reformat(format=pixel_format) if same and not same_layout(frame, pixel_format) else frame
 
 
 def _keep(old: VideoPlane, new: VideoPlane, changed: NDArray[np.bool_], size: int) -> None:
@@ -150,3 +202,17 @@ def same_layout(frame: VideoFrame, pixel_format: str) -> bool:
 def depth_of(pixels: VideoFormat) -> int:
     """Bits a channel."""
     return max(component.bits for component in pixels.components)
+
+
+def has_alpha(pixels: VideoFormat) -> bool:
+    """Whether pixels can be transparent."""
+    return any(component.is_alpha for component in pixels.components)
+
+
+def chroma_of(pixels: VideoFormat) -> tuple[int, int]:
+    """Columns and rows of chroma of 8 x 8 pixels: (4, 4) for 4:2:0, (8, 8) for 4:4:4 and RGB, (0, 0) for gray."""
+    if pixels.has_palette:
+        return 8, 8
+    if sum(not component.is_alpha for component in pixels.components) < 3:
+        return 0, 0
+    return pixels.chroma_width(8), pixels.chroma_height(8)

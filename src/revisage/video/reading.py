@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
@@ -20,13 +20,28 @@ from av.video.stream import VideoStream
 from revisage.errors import InputError, OutputError
 from revisage.files import describe_write_error
 from revisage.types import Image
-from revisage.video.pixels import Colors, colors_of, depth_of, image_of
+from revisage.video.pixels import Colors, Orientation, colors_of, depth_of, has_alpha, image_of, orientation_of
 
 _READING = {
     errno.ENOENT: "no such file",
     errno.EACCES: "no permission to read it",
     errno.EISDIR: "a folder, not a video",
 }
+_SIDE_DATA = {
+    "MASTERING_DISPLAY_METADATA": "HDR10 mastering data",
+    "CONTENT_LIGHT_LEVEL": "HDR10 mastering data",
+    "AMBIENT_VIEWING_ENVIRONMENT": "HDR viewing environment",
+    "DYNAMIC_HDR_PLUS": "HDR10+ data",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid data",
+    "DOVI_RPU_BUFFER": "Dolby Vision data",
+    "DOVI_METADATA": "Dolby Vision data",
+    "A53_CC": "closed captions",
+    "SPHERICAL": "the mark of a 360-degree video",
+    "STEREO3D": "the mark of a stereoscopic video",
+    "S12M_TIMECODE": "time codes of frames",
+    "ICC_PROFILE": "color profile",
+}
+"""FFmpeg's name of what comes along with a frame and is not encoded again -> ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ class Properties:
     Attributes:
         width: of the frames as they are coded.
         height: of the frames as they are coded.
-        rotation: degrees, counterclockwise, by which players turn them; a multiple of 90.
+        orientation: how players turn and mirror them.
         time_base: seconds of a tick.
         rate: mean frames a second.
         frames: their number according to the file, or estimated from its length; 0 if unknown.
@@ -44,11 +59,12 @@ class Properties:
         depth: bits a channel.
         colors: meaning of the samples.
         aspect: width over height of a pixel.
+        left_out: what its frames carry and no result holds, a few words each.
     """
 
     width: int
     height: int
-    rotation: int
+    orientation: Orientation
     time_base: Fraction
     rate: Fraction
     frames: int
@@ -56,6 +72,7 @@ class Properties:
     depth: int
     colors: Colors
     aspect: Fraction
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +131,7 @@ def probe(path: Path) -> Properties:
         return Properties(
             width=first.width,
             height=first.height,
-            rotation=round(first.rotation / 90) * 90 % 360,
+            orientation=orientation_of(first),
             time_base=stream.time_base,
             rate=rate,
             frames=stream.frames or _estimated(container, stream, rate),
@@ -122,7 +139,18 @@ def probe(path: Path) -> Properties:
             depth=depth_of(first.format),
             colors=colors_of(first),
             aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
+            left_out=tuple(_left_out(first, stream)),
         )
+
+
+def _left_out(frame: VideoFrame, stream: VideoStream) -> Iterator[str]:
+    """What a frame carries besides its colors. Some decoders drop the alpha channel that the stream speaks of."""
+    if has_alpha(frame.format) or stream.metadata.get("alpha_mode") == "1":
+        yield "transparency"
+    if frame.interlaced_frame:
+        yield "the mark of interlaced frames"
+    side_data: Any = frame.side_data
+    yield from dict.fromkeys(_SIDE_DATA[one.type.name] for one in side_data if one.type.name in _SIDE_DATA)
 
 
 def _estimated(container: InputContainer, stream: VideoStream, rate: Fraction) -> int:
@@ -147,7 +175,6 @@ def frames(path: Path, properties: Properties, damage: Damage, start: int = 0) -
         InputError: the file cannot be opened any more.
     """
     step = max(round(1 / (properties.rate * properties.time_base)), 1)
-    quarters = properties.rotation // 90
     last: int | None = None
     with reading(path), av.open(path) as container:
         stream = video_stream(container)
@@ -157,7 +184,7 @@ def frames(path: Path, properties: Properties, damage: Damage, start: int = 0) -
             if index < start:
                 continue
             coded = image_of(decoded, properties.colors, (properties.width, properties.height))
-            image = np.ascontiguousarray(np.rot90(coded, quarters))
+            image = properties.orientation.upright(coded)
             yield Frame(index, ticks, float(ticks * properties.time_base), decoded, coded, image)
 
 

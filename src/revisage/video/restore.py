@@ -18,8 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from revisage import __version__
 from revisage.errors import InputError, OutputError
 
@@ -36,8 +34,9 @@ from revisage.tracking.tracks import Track, Tracker
 from revisage.types import FaceStatus
 from revisage.video.joining import join
 from revisage.video.pixels import replace_changed
-from revisage.video.reading import Damage, Frame, Properties, frames, probe, writing
-from revisage.video.writing import CRF, Encoding, container_of, encoding_for, segment
+from revisage.video.planning import plan_video
+from revisage.video.reading import Damage, Frame, Properties, frames, writing
+from revisage.video.writing import CRF, Encoding, segment
 
 SEGMENT = 120
 """Frames of a part; an interrupted run loses at most so many."""
@@ -126,6 +125,7 @@ def restore_video(
     crf: int = CRF,
     overwrite: bool = False,
     resume: bool = True,
+    strict: bool = False,
     segment_frames: int = SEGMENT,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -139,29 +139,24 @@ def restore_video(
         crf: quality of the encoding on x264's scale: 0 is lossless, 18 visually lossless, 51 the worst.
         overwrite: replace a target that exists.
         resume: use the parts that an interrupted run finished.
+        strict: refuse a video if anything of it would be left out.
         segment_frames: frames of a part, the most that an interruption loses.
         progress: called for every frame, and at the start with the number of those that were done before.
 
     Returns:
-        Counts of frames, faces and tracks, and a warning for whatever was left out: frames that could not be decoded,
-        streams that could not be copied.
+        Counts of frames, faces and tracks; what was left out because the format of the result cannot hold it; and a
+        warning for whatever could not be read.
 
     Raises:
         InputError: the source is no video; the controls do not suit videos.
-        OutputError: the result exists, or cannot be written.
+        OutputError: the result exists, or cannot be written; with ``strict`` also: something would be left out.
         WeightsError: a control needs a network that is not there.
     """
     source, target = Path(source), Path(target)
     controls = restorer.resolve(controls or Controls(scale=1))
-    if controls.aligned:
-        raise InputError("a video is not one aligned face: restore it without `aligned`")
-    container = container_of(target)
-    video = probe(source)
-    if target.exists() and target.samefile(source):
-        raise InputError(f"{source} and the result are the same file")
-    encoding = encoding_for(video, container, controls.scale, crf)
+    plan = plan_video(source, target, controls, crf=crf, strict=strict)
     folder = folder_beside(target)
-    job = Job(source, video, restorer, controls, encoding, segment_frames, folder)
+    job = Job(source, plan.video, restorer, controls, plan.encoding, segment_frames, folder)
     with open_store(target.parent, "restore", {"plan": job.plan()}, folder=folder, wait=True) as store:
         if target.exists() and not overwrite:
             shutil.rmtree(folder, ignore_errors=True)
@@ -169,7 +164,8 @@ def restore_video(
         parts = job.finished(store, resume=resume)
         if not (parts and parts[-1].last):
             parts += job.remaining(store, parts, progress)
-        lost = join(source, [job.part(number) for number in range(len(parts))], target, video)
+        files = [job.part(number) for number in range(len(parts))]
+        warnings = join(source, files, target, plan.video, plan.kept)
         shutil.rmtree(folder, ignore_errors=True)
     if sys.platform == "win32":  # there open files cannot be removed
         shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +178,8 @@ def restore_video(
         failed=total.failed,
         frames=total.frames,
         tracks=len(total.people),
-        warnings=(*parts[-1].warnings, *lost),
+        warnings=(*parts[-1].warnings, *warnings),
+        left_out=plan.left_out,
     )
 
 
@@ -284,7 +281,7 @@ class Job:
     def _encode(self, restored: RestoredFrame[Frame]) -> VideoFrame:
         """The result as a frame; samples that no face changed stay as they were decoded."""
         frame = restored.tracked.frame
-        coded = np.rot90(restored.restoration.image, -(self.video.rotation // 90))
+        coded = self.video.orientation.coded(restored.restoration.image)
         return replace_changed(frame.decoded, frame.coded, coded, self.video.colors, self.encoding.pixel_format)
 
     def _warnings(self, damage: Damage, done: int) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import os
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,18 +12,17 @@ from pathlib import Path
 import av
 from av.codec import Codec, codecs_available
 from av.container import OutputContainer
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from revisage.errors import OutputError
 from revisage.files import atomic_write
-from revisage.video.pixels import Colors
+from revisage.video.pixels import Colors, chroma_of, depth_of
 from revisage.video.reading import Properties, writing
 
 CRF = 18
 """Quality, as x264 counts it: 0 is lossless, 18 visually lossless, 51 the worst."""
-FALLBACKS = {8: "yuv420p", 10: "yuv420p10le"}
-"""Pixel format where the encoder does not take that of the source, by bits a channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,18 @@ class Container:
     encoders: tuple[str, ...] = ("libx264", "libopenh264", "mpeg4")
     high_depth_encoders: tuple[str, ...] = ("libx265",)
 
+    @property
+    def is_quicktime(self) -> bool:
+        """Whether it is one of the family of MP4 and QuickTime."""
+        return self.name in ("mp4", "mov")
+
 
 WRITABLE: Mapping[str, Container] = {
     ".mp4": Container("mp4"),
     ".m4v": Container("mp4"),
     ".mov": Container("mov"),
     ".mkv": Container("matroska"),
-    ".webm": Container("webm", ("libvpx-vp9",), ("libvpx-vp9",)),
+    ".webm": Container("webm", ("libvpx-vp9",), ("libvpx-vp9", "libsvtav1")),
 }
 """File extension in lower case -> format."""
 
@@ -56,7 +61,7 @@ class Encoding:
 
     Attributes:
         codec: FFmpeg's name of the encoder.
-        pixel_format: layout of the samples; that of the source where the encoder takes it.
+        pixel_format: layout of the samples; of the depth and chroma of the source where an encoder takes it.
         width: even.
         height: even.
         crf: quality.
@@ -91,20 +96,22 @@ def container_of(path: Path) -> Container:
 
 
 def encoding_for(video: Properties, container: Container, scale: float, crf: int) -> Encoding:
-    """Choose an encoder for the result of a video.
+    """Choose encoder and pixel format for the result of a video: those that lose least of its depth and chroma.
 
     Raises:
         OutputError: this build of FFmpeg has none for the container.
     """
-    wanted = container.high_depth_encoders if video.depth > 8 else container.encoders
-    codec = next((name for name in wanted if name in codecs_available), None)
-    if codec is None:
+    names = (container.encoders, container.high_depth_encoders)
+    wanted = [name for group in (reversed(names) if video.depth > 8 else names) for name in group]
+    there = [name for name in dict.fromkeys(wanted) if name in codecs_available]
+    if not there:
         raise OutputError(f"this build of FFmpeg has no encoder for {container.name}: {' or '.join(wanted)} is needed")
-    layouts = [one.name for one in Codec(codec, "w").video_formats or []]
-    own = video.pixel_format.replace("yuvj", "yuv")
+    own = VideoFormat(video.pixel_format.replace("yuvj", "yuv"))
+    choices = [(codec, layout) for codec in there for layout in _layouts(codec)]
+    codec, layout = min(choices, key=lambda choice: (*_losses(own, choice[1]), there.index(choice[0])))
     return Encoding(
         codec,
-        own if own in layouts and own.startswith("yuv") else FALLBACKS[10 if video.depth > 8 else 8],
+        layout.name,
         _even(video.width, scale),
         _even(video.height, scale),
         crf,
@@ -113,6 +120,31 @@ def encoding_for(video: Properties, container: Container, scale: float, crf: int
         video.colors,
         video.aspect,
     )
+
+
+def _layouts(codec: str) -> list[VideoFormat]:
+    """The planar layouts of Y'CbCr without alpha that an encoder takes."""
+    named = [one.name for one in Codec(codec, "w").video_formats or []]
+    planar = [VideoFormat(name) for name in named if name.startswith("yuv4")]
+    return planar or [VideoFormat("yuv420p")]
+
+
+def _losses(own: VideoFormat, layout: VideoFormat) -> tuple[int, int, int, int]:
+    """How ill a layout suits: bits and chroma directions that are lost, then those that are there for nothing."""
+    columns, rows = chroma_of(layout)
+    own_columns, own_rows = chroma_of(own)
+    lost_bits = max(depth_of(own) - depth_of(layout), 0)
+    return lost_bits, (columns < own_columns) + (rows < own_rows), depth_of(layout), columns * rows
+
+
+def pixel_losses(video: Properties, encoding: Encoding) -> Iterator[str]:
+    """What of the pixels of a video the encoding does not hold, a few words each."""
+    own, layout = VideoFormat(video.pixel_format), VideoFormat(encoding.pixel_format)
+    bits, chroma, *_ = _losses(own, layout)
+    if bits:
+        yield f"{bits} of {video.depth} bits a channel"
+    if chroma:
+        yield f"color resolution ({video.pixel_format} becomes {encoding.pixel_format})"
 
 
 def _even(size: int, scale: float) -> int:
@@ -166,12 +198,16 @@ def _options(encoding: Encoding) -> dict[str, str]:
     crf = encoding.crf
     match encoding.codec:
         case "libx264":
-            # Without the last one now and then a few bits depend on where in memory the frames lie.
-            return {"crf": str(crf), "bf": "0", "x264-params": "cpu-independent=1"}
+            # Without the first parameter now and then a few bits depend on where in memory the frames lie; without
+            # the second the stream announces as many frames a second as its time base has ticks. Times stay exact.
+            return {"crf": str(crf), "bf": "0", "x264-params": "cpu-independent=1:force-cfr=1"}
         case "libx265":
             return {"crf": str(crf), "x265-params": "log-level=error:bframes=0"}
         case "libvpx-vp9":
             # Its scale goes to 63. Without these two a frame is held back until 25 more are there.
             return {"crf": str(round(crf * 63 / 51)), "b": "0", "cpu-used": "3", "row-mt": "1", "lag-in-frames": "0"}
+        case "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # errors only
+            return {"crf": str(round(crf * 63 / 51)), "preset": "8", "svtav1-params": "pred-struct=1"}
         case _:  # mpeg4: quantizer 1..31
             return {"flags": "+qscale", "global_quality": str(118 * max(round(crf * 31 / 51 / 3), 1)), "bf": "0"}

@@ -1,0 +1,244 @@
+"""Find out what the result of a video can hold, before its first frame is restored.
+
+A small result is written into memory: one gray frame, the first packets of every other stream, chapters and metadata.
+Then it is read again. What cannot be written, or is not found again, is left out and named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Discard, Stream
+
+from revisage.errors import OutputError
+from revisage.types import Array
+from revisage.video.joining import Copied, Kept, is_picture, kept_metadata, mux
+from revisage.video.pixels import frame_of
+from revisage.video.reading import Properties, reading, video_stream
+from revisage.video.writing import Container, Encoding, Writer, container_of
+
+PACKETS = 500
+"""Number of packets of the source that a trial writes."""
+_WRITTEN_ANEW = {"handler_name", "vendor_id", "language", "filename", "mimetype", "timecode", "alpha_mode"}
+"""Metadata that formats write in ways of their own, or whose loss other words tell."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """What a file holds besides the frames of its video.
+
+    Attributes:
+        streams: index -> type and codec of the other streams.
+        names: index -> words for the stream.
+        metadata: (type of the stream, or "" for the file; key in lower case).
+        chapters: their number.
+        timecode: of the first frame, "" if there is none.
+        is_quicktime: whether it is of the family of MP4 and QuickTime.
+    """
+
+    streams: Mapping[int, tuple[str, str]]
+    names: Mapping[int, str]
+    metadata: frozenset[tuple[str, str]]
+    chapters: int
+    timecode: str
+    is_quicktime: bool
+
+
+def rehearse(source: Path, target: Path, video: Properties, encoding: Encoding) -> tuple[Kept, tuple[str, ...]]:
+    """Decide what a result takes over from its source besides the frames.
+
+    Returns:
+        what it takes over, and a few words for each thing that it cannot hold.
+
+    Raises:
+        InputError: the source cannot be read.
+        OutputError: the encoder or the format refuses the frames.
+    """
+    container = container_of(target)
+    try:
+        part = _gray_frame(encoding)
+    except FFmpegError as error:
+        size = f"{encoding.width} x {encoding.height} pixels of {encoding.pixel_format}"
+        raise OutputError(f"cannot write {target}: {encoding.codec} refuses {size}: {error.strerror}") from error
+    with reading(source), av.open(source) as original:
+        there = contents_of(original)
+    trial = Trial(source, there, container, video, part)
+    choices = [trial.most({})]
+    if container.is_quicktime and choices[0] and choices[0][1]:
+        # So all keys are kept, but only as keys: titles move elsewhere, and covers vanish.
+        choices.append(trial.most({"movflags": "use_metadata_tags"}))
+    possible = [choice for choice in choices if choice]
+    if not possible:
+        raise OutputError(f"cannot write {target}: {container.name} cannot hold {encoding.codec}")
+    kept, lost = min(possible, key=lambda choice: (len(choice[0].streams) * -1, sum(map(len, choice[1]))))
+    return kept, lost
+
+
+def _gray_frame(encoding: Encoding) -> bytes:
+    """One encoded frame."""
+    memory = BytesIO()
+    gray: Array = np.full((encoding.height, encoding.width, 3), 128, np.uint8)
+    with av.open(memory, "w", format="nut") as output:
+        writer = Writer(output, encoding)
+        writer.write(frame_of(gray, encoding.colors, encoding.pixel_format), 0)
+        writer.finish()
+    return memory.getvalue()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """Small results in memory.
+
+    Attributes:
+        source: the video.
+        there: what it holds.
+        container: format of the results.
+        video: properties of the source.
+        part: one encoded frame.
+    """
+
+    source: Path
+    there: Contents
+    container: Container
+    video: Properties
+    part: bytes
+
+    def most(self, options: Mapping[str, str]) -> tuple[Kept, tuple[str, ...]] | None:
+        """The most that a result holds with these options, and words for the rest; None if not even the frames."""
+        there = self.there
+        everything = Kept(
+            frozenset(filter(self._can_be_copied, there.streams)), there.chapters > 0, bool(there.timecode), options
+        )
+        kept = everything if self.write(everything) else self._one_by_one(everything)
+        result = self.write(kept) if kept else None
+        if not kept or not result:
+            return None
+        held, copied = result
+        kept = replace(
+            kept,
+            streams=kept.streams - _vanished(there, held, copied),
+            chapters=kept.chapters and held.chapters >= there.chapters,
+            timecode=kept.timecode and bool(held.timecode),
+        )
+        return kept, tuple(_losses(there, held, kept))
+
+    def _can_be_copied(self, index: int) -> bool:
+        """FFmpeg writes data without a codec of its own under a wrong name, if at all."""
+        kind, codec = self.there.streams[index]
+        return kind != "data" or (bool(codec) and self.there.is_quicktime and self.container.is_quicktime)
+
+    def _one_by_one(self, everything: Kept) -> Kept | None:
+        """As much as can be written, found by adding one thing after the other."""
+        kept = Kept(options=everything.options)
+        if not self.write(kept):
+            return None
+        for more in (replace(kept, chapters=everything.chapters), replace(kept, timecode=everything.timecode)):
+            joined = replace(kept, chapters=kept.chapters or more.chapters, timecode=kept.timecode or more.timecode)
+            kept = joined if self.write(joined) else kept
+        for index in sorted(everything.streams):
+            more = replace(kept, streams=kept.streams | {index})
+            kept = more if self.write(more) else kept
+        return kept
+
+    def write(self, kept: Kept) -> tuple[Contents, Copied] | None:
+        """What is found in a result, and how many packets were copied into it; None if it cannot be written."""
+        result = BytesIO()
+        try:
+            copied = mux(self.source, [self.part], result, self.container, self.video, kept, PACKETS)
+            result.seek(0)
+            with av.open(result, "r") as found:
+                return contents_of(found), copied
+        except (FFmpegError, ValueError):
+            return None
+
+
+def contents_of(container: InputContainer) -> Contents:
+    """What a file holds besides the frames of its video.
+
+    Neither a track of chapter titles nor that of the video's time code counts as a stream: formats make them anew.
+    """
+    own = video_stream(container)
+    timecodes = [_value(metadata, "timecode") for metadata in (own.metadata, container.metadata)]
+    timecode = next(filter(None, timecodes), "")
+    others = [
+        one
+        for one in container.streams
+        if one.index != own.index
+        and not (one.type == "data" and one.discard == Discard.all)
+        and not (one.type == "data" and timecode and _value(one.metadata, "timecode") == timecode)
+    ]
+    metadata = {("", key) for key in _keys(container.metadata)}
+    for stream in (own, *others):
+        repeated = {key.lower() for key, _ in stream.metadata.items() & container.metadata.items()}
+        metadata |= {(_kind(stream), key) for key in _keys(stream.metadata) - repeated}
+    return Contents(
+        {one.index: (_kind(one), _codec(one)) for one in others},
+        {one.index: _words(one) for one in others},
+        frozenset(metadata),
+        len(container.chapters()),
+        timecode,
+        "mp4" in container.format.name,
+    )
+
+
+def _kind(stream: Stream) -> str:
+    return "picture" if is_picture(stream) else stream.type
+
+
+def _codec(stream: Stream) -> str:
+    """Name of the codec; "" if FFmpeg has no name for what the stream holds."""
+    return "" if stream.type == "attachment" else getattr(stream, "name", None) or ""
+
+
+def _words(stream: Stream) -> str:
+    names = (_value(stream.metadata, key) for key in ("handler_name", "title", "filename", "language"))
+    more = [name for name in (_codec(stream), *names) if name and name not in ("und", "eng")]
+    return f"stream {stream.index} ({', '.join([_kind(stream), *dict.fromkeys(more)])})"
+
+
+def _value(metadata: Mapping[str, str], key: str) -> str:
+    return next((value for name, value in metadata.items() if name.lower() == key), "")
+
+
+def _keys(metadata: Mapping[str, str]) -> set[str]:
+    """Keys whose loss counts. FFmpeg gives some twice, once with a language."""
+    keys = {key.lower() for key in kept_metadata(metadata)} - _WRITTEN_ANEW
+    return {key for key in keys if not (key[-4:-3] == "-" and key[:-4] in keys)}
+
+
+def _vanished(there: Contents, held: Contents, copied: Copied) -> set[int]:
+    """Streams of which packets were written that are not there, or of which no packet was taken."""
+    found = Counter(held.streams.values())
+    vanished: set[int] = set()
+    for index in sorted(copied.written.keys() | copied.refused.keys()):
+        kind = there.streams[index]
+        if copied.written[index] and found[kind]:
+            found[kind] -= 1
+        else:
+            vanished.add(index)
+    return vanished
+
+
+def _losses(there: Contents, held: Contents, kept: Kept) -> Iterator[str]:
+    """A few words for each thing that is not kept."""
+    for index in sorted(there.streams.keys() - kept.streams):
+        yield there.names[index]
+    if there.chapters and not kept.chapters:
+        yield f"{there.chapters} chapters"
+    if there.timecode and not kept.timecode:
+        yield f"time code {there.timecode}"
+    copied = {"", "video", *(there.streams[index][0] for index in kept.streams)}
+    lost: dict[str, list[str]] = {}
+    for kind, key in sorted(there.metadata - held.metadata):
+        if kind in copied:
+            lost.setdefault(kind, []).append(key)
+    for kind, keys in lost.items():
+        yield f"metadata{' of ' if kind else ''}{kind}: {', '.join(keys)}"

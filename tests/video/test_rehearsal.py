@@ -1,0 +1,235 @@
+"""What a result can hold besides its frames is decided, and named, before the first of them is restored."""
+
+import pytest
+
+pytest.importorskip("av", reason="videos need PyAV")
+import io
+import re
+from fractions import Fraction
+
+import av
+import pytest
+from clips import clip, packets, restorer, write_video
+from PIL import Image
+
+from revisage.errors import OutputError
+from revisage.restore.controls import Controls
+from revisage.video import planning
+from revisage.video.planning import plan_video
+from revisage.video.restore import restore_video
+
+CHAPTERS = [
+    {"id": n, "start": n * 200, "end": n * 200 + 200, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
+    for n, title in enumerate(["Anfang", "結末"])
+]
+CAMERA_TRACKS = ["mebx", "djmd", "rtmd", "camm", "CTMD", "fdsc", "mett"]
+
+
+def restored(source, target, **how):
+    return restore_video(restorer(), source, target, segment_frames=4, **how)
+
+
+def plan(source, extension, **how):
+    return plan_video(source, source.with_name(f"planned.{extension}"), Controls(scale=1), **how)
+
+
+def streams(path, kind):
+    """(index, name) of the streams of a kind; streams themselves die with their container."""
+    with av.open(str(path)) as container:
+        return [(stream.index, stream.name) for stream in container.streams if stream.type == kind]
+
+
+@pytest.mark.parametrize("extension", ["mp4", "m4v", "mov", "mkv", "webm"])
+@pytest.mark.parametrize("source", ["mp4", "mov", "mkv"])
+def test_chapters_are_kept(tmp_path, source, extension):
+    made = write_video(tmp_path / f"a.{source}", clip(10), chapters=CHAPTERS)
+    outcome = restored(made, tmp_path / f"b.{extension}")
+    assert outcome.left_out == ()
+    with av.open(str(outcome.target)) as video:
+        assert [one["metadata"]["title"] for one in video.chapters()] == ["Anfang", "結末"]
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("source", ["mp4", "mov"])
+def test_a_time_code_track_is_made_anew(tmp_path, source, extension):
+    made = write_video(tmp_path / f"a.{source}", clip(3), metadata={"timecode": "01:00:00:00"})
+    outcome = restored(made, tmp_path / f"b.{extension}")
+    assert outcome.left_out == ()
+    with av.open(str(outcome.target)) as video:
+        described = {key.lower(): value for key, value in video.streams.video[0].metadata.items()}
+        assert described["timecode"] == "01:00:00:00"
+    assert len(streams(outcome.target, "data")) == (extension != "mkv")
+
+
+def camera_video(path, tag, metadata=None):
+    """A video with a data track as cameras write it: that of a time code under another name."""
+    write_video(path, clip(3), metadata={"timecode": "01:00:00:00", **(metadata or {})})
+    data = re.sub(rb"(hdlr\0\0\0\0mhlr|hdlr\0\0\0\0\0\0\0\0)tmcd", rb"\1meta", path.read_bytes())
+    named = re.sub(
+        rb"(stsd\0\0\0\0\0\0\0\x01....)tmcd", lambda match: match.group(1) + tag.encode(), data, flags=re.DOTALL
+    )
+    path.write_bytes(named.replace(b"tref\0\0\0\x0ctmcd", b"free\0\0\0\x0ctmcd"))
+    return path
+
+
+@pytest.mark.parametrize("extension", ["mp4", "m4v", "mov", "mkv", "webm"])
+@pytest.mark.parametrize("tag", CAMERA_TRACKS)
+@pytest.mark.parametrize("source", ["mov", "mp4"])
+def test_a_data_track_of_a_camera_is_named(tmp_path, source, tag, extension):
+    made = camera_video(tmp_path / f"a.{source}", tag)
+    outcome = restored(made, tmp_path / f"b.{extension}")
+    assert outcome.left_out == ("stream 1 (data, TimeCodeHandler)",)
+    assert not outcome.warnings
+    assert not streams(outcome.target, "data")
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov"])
+def test_a_data_track_that_can_be_copied_is_copied(tmp_path, extension):
+    """GoPro's: FFmpeg knows its name."""
+    source = camera_video(tmp_path / "a.mov", "gpmd")
+    outcome = restored(source, tmp_path / f"b.{extension}")
+    assert outcome.left_out == ()
+    assert packets(outcome.target, "data") == packets(source, "data")
+    assert b"gpmd" in outcome.target.read_bytes()
+
+
+@pytest.mark.parametrize("codec", ["klv", "timed_id3", "scte_35"])
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
+def test_data_of_a_transport_stream_are_named(tmp_path, codec, extension):
+    source = tmp_path / "a.ts"
+    with av.open(str(write_video(tmp_path / "a.mp4", clip(3)))) as video, av.open(str(source), "w") as output:
+        copy = output.add_stream_from_template(video.streams.video[0], opaque=True)
+        data = output.add_data_stream(codec)
+        data.time_base = Fraction(1, 90000)
+        packet = av.Packet(bytes(range(16)) * 2)
+        packet.stream, packet.pts, packet.dts, packet.time_base = data, 90, 90, Fraction(1, 90000)
+        output.mux(packet)
+        for packet in video.demux():
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)
+    ((index, name),) = streams(source, "data")
+    outcome = restored(source, tmp_path / f"b.{extension}")
+    assert outcome.left_out == (f"stream {index} (data, {name})",)
+
+
+def cover():
+    file = io.BytesIO()
+    Image.fromarray(clip(1)[0]).save(file, "JPEG")
+    return file.getvalue()
+
+
+def with_attachment(path, name, media_type, data):
+    with av.open(str(write_video(path.with_suffix(".mp4"), clip(3)))) as video, av.open(str(path), "w") as output:
+        copy = output.add_stream_from_template(video.streams.video[0], opaque=True)
+        output.add_attachment(name, media_type, data)
+        for packet in video.demux():
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("extension", ["mkv", "mp4", "m4v"])
+def test_a_cover_stays_a_cover(tmp_path, extension):
+    source = with_attachment(tmp_path / "a.mkv", "cover.jpg", "image/jpeg", cover())
+    first = restored(source, tmp_path / f"b.{extension}")
+    second = restored(first.target, tmp_path / f"c.{extension}")
+    back = restored(second.target, tmp_path / "d.mkv")
+    for outcome in (first, second, back):
+        assert outcome.left_out == ()
+        assert outcome.frames == 3
+        with av.open(str(outcome.target)) as video:
+            (_, picture) = video.streams.video
+            assert picture.disposition & av.stream.Disposition.attached_pic
+            assert bytes(next(video.demux(picture))) == cover()
+
+
+@pytest.mark.parametrize("extension", ["mov", "webm"])
+def test_a_cover_that_a_format_cannot_hold_is_named(tmp_path, extension):
+    source = with_attachment(tmp_path / "a.mkv", "cover.jpg", "image/jpeg", cover())
+    outcome = restored(source, tmp_path / f"b.{extension}")
+    assert outcome.left_out == ("stream 1 (picture, mjpeg, cover.jpg)",)
+    assert len(streams(outcome.target, "video")) == 1
+
+
+def test_attachments_are_kept_or_named(tmp_path):
+    source = with_attachment(tmp_path / "a.mkv", "letters.ttf", "font/ttf", b"0123456789" * 9)
+    outcome = restored(source, tmp_path / "b.mkv")
+    with av.open(str(outcome.target)) as video:
+        (font,) = video.streams.attachments
+        assert (font.name, font.data, outcome.left_out) == ("letters.ttf", b"0123456789" * 9, ())
+    assert plan(source, "mp4").left_out == ("stream 1 (attachment, letters.ttf)",)
+
+
+METADATA = {
+    "com.apple.quicktime.location.ISO6709": "+10.0000+020.0000/",
+    "com.apple.quicktime.make": "Maker",
+    "com.apple.quicktime.creationdate": "2020-05-06T07:08:09+0200",
+    "title": "Großmutter",
+    "creation_time": "2020-05-06T05:08:09.000000Z",
+}
+
+
+@pytest.mark.parametrize("extension", ["mov", "mp4", "m4v", "mkv", "webm"])
+def test_place_maker_and_local_time_are_kept(tmp_path, extension):
+    how = {"metadata": METADATA, "container_options": {"movflags": "use_metadata_tags"}}
+    source = write_video(tmp_path / "a.mov", clip(3), **how)
+    outcome = restored(source, tmp_path / f"b.{extension}")
+    assert outcome.left_out == ()
+    with av.open(str(outcome.target)) as video:
+        found = {key.lower(): value for key, value in video.metadata.items()}
+        assert {key.lower(): value for key, value in METADATA.items()}.items() <= found.items()
+        assert b"major_brand" not in outcome.target.read_bytes()
+
+
+def test_metadata_that_would_be_lost_are_named(tmp_path):
+    source = write_video(tmp_path / "a.mkv", clip(3), stream_metadata={"camera_serial": "17"})
+    assert plan(source, "mkv").left_out == ()
+    assert plan(source, "mp4").left_out == ("metadata of video: camera_serial",)
+
+
+def test_nothing_is_restored_or_written_where_strict_forbids_a_loss(tmp_path):
+    source = camera_video(tmp_path / "a.mov", "mebx")
+
+    def detect(image):
+        raise AssertionError("a frame was restored")
+
+    with pytest.raises(OutputError, match=r"mov cannot hold all of it .*stream 1 \(data, TimeCodeHandler\)"):
+        restore_video(restorer(detect=detect), source, tmp_path / "b.mov", strict=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mov"]
+
+
+def test_a_plan_names_what_a_run_leaves_out_and_writes_nothing(tmp_path):
+    source = camera_video(tmp_path / "a.mov", "mebx")
+    assert plan(source, "mov").left_out == restored(source, tmp_path / "b.mov").left_out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mov", "b.mov"]
+
+
+def test_a_disk_without_room_is_found_before_the_first_frame(tmp_path, monkeypatch):
+    source = write_video(tmp_path / "a.mp4", clip(3))
+    needed = plan(source, "mp4").bytes
+    assert 0 < needed < 3 * source.stat().st_size
+    monkeypatch.setattr(planning, "free_bytes", lambda _: needed - 1)
+    with pytest.raises(OutputError, match=r"about 0.0 MB are needed there, 0.0 MB are free"):
+        restored(source, tmp_path / "new" / "b.mp4")
+    assert not (tmp_path / "new").exists()
+
+
+def test_sound_whose_times_go_back_is_copied(tmp_path):
+    """Damaged recordings: muxers refuse such packets, after all frames were restored."""
+    whole = write_video(tmp_path / "whole.mkv", clip(20), sound=0.8)
+    source = tmp_path / "a.avi"
+    with av.open(str(whole)) as video, av.open(str(source), "w", format="nut") as output:
+        copies = [output.add_stream_from_template(stream, opaque=True) for stream in video.streams]
+        for number, packet in enumerate(video.demux()):
+            if packet.size:
+                if packet.stream.type == "audio" and number % 7 == 3:
+                    packet.dts = packet.pts = max(packet.pts - 40, 0)
+                packet.stream = copies[packet.stream.index]
+                try:
+                    output.mux(packet)
+                except av.error.FFmpegError:
+                    continue
+    outcome = restored(source, tmp_path / "b.mp4")
+    assert len(packets(outcome.target, "audio")) == len(packets(source, "audio"))
