@@ -111,7 +111,7 @@ class Restoration:
     """A restored image.
 
     Attributes:
-        image: (H * scale, W * scale, 3) in the dtype of the input.
+        image: (H * scale, W * scale, 3) in the dtype of the input; 4 channels, RGBA, if that had transparency.
         faces: one entry per detected face, best score first.
         left_out: for each thing that the input holds and ``image`` does not (further frames of a Pillow image, say) a
             few words; empty: nothing was lost.

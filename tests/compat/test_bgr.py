@@ -27,12 +27,12 @@ def test_a_dark_picture_of_16_bits_is_not_taken_for_one_of_8():
 
 
 def test_transparency_is_scaled_along():
-    source = np.zeros((4, 4, 4), np.uint8)
-    source[:, :2, 3] = 255
-    result = with_alpha_of(np.zeros((8, 8, 3), np.uint8), source)
-    assert result.shape == (8, 8, 4)
-    assert (result[:, :2, 3] == 255).all()
-    assert (result[:, 6:, 3] == 0).all()
+    source = np.zeros((24, 24, 4), np.uint8)
+    source[:, :12, 3] = 255
+    result = with_alpha_of(np.zeros((48, 48, 3), np.uint8), source)
+    assert result.shape == (48, 48, 4)
+    assert (result[:, :16, 3] == 255).all()
+    assert (result[:, 32:, 3] == 0).all()
 
 
 def test_what_has_no_transparency_gets_none():

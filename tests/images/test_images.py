@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
-from revisage.errors import ImageError, OutputError
+from revisage.errors import ImageError, InputError, OutputError
 from revisage.images import FORMATS, read_image, tiff, write_image
 from revisage.images.metadata import Metadata
 
@@ -320,7 +320,7 @@ class TestWriting:
             write_image(tmp_path / "a.webp", smooth(2, 16_384))
 
     def test_not_an_image(self, tmp_path):
-        with pytest.raises(ValueError, match="an image is"):
+        with pytest.raises(InputError, match="an image"):
             write_image(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
 
     def test_folder_in_the_way(self, tmp_path):
@@ -452,7 +452,8 @@ class TestLikeTheSource:
         write_image(tmp_path / "target.png", image16, like=tmp_path / "source.png")
         write_image(tmp_path / "again.png", read_image(tmp_path / "target.png"), like=tmp_path / "target.png")
         assert (tmp_path / "again.png").read_bytes()[25] == 4  # the PNG header's word for gray with alpha
-        assert np.array_equal(read_image(tmp_path / "again.png"), image16)
+        hidden = smooth()[:, :, 1] == 0
+        assert np.array_equal(read_image(tmp_path / "again.png")[~hidden], image16[~hidden])
         assert (tmp_path / "again.png").read_bytes() == (tmp_path / "target.png").read_bytes()
 
     def test_float_takes_the_depth_of_the_source(self, tmp_path):

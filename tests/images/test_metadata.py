@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
+from revisage.errors import InputError
 from revisage.images import exif, metadata, read_image, read_profile, tiff, write_image
 from revisage.images.icc import (
     ADOBE_RGB_GAMMA,
@@ -333,5 +334,5 @@ class TestTime:
         assert (tmp_path / "c.jpg").stat().st_mtime > 1_700_000_000
 
     def test_of_nothing_cannot_be_kept(self, tmp_path):
-        with pytest.raises(ValueError, match="preserve_mtime"):
+        with pytest.raises(InputError, match="preserve_mtime"):
             write_image(tmp_path / "b.jpg", larger(), preserve_mtime=True)

@@ -131,7 +131,7 @@ def test_an_aligned_picture_that_is_not_square_keeps_its_proportions():
 
 
 def test_pillow_images_are_taken_in_any_mode():
-    for mode in ("L", "P", "RGBA", "CMYK"):
+    for mode in ("1", "L", "P", "CMYK", "YCbCr", "HSV", "I", "I;16"):
         assert restorer()(PIL.Image.new(mode, (30, 20)), scale=1).image.shape == (20, 30, 3)
 
 
@@ -155,8 +155,12 @@ def test_sixteen_threads_get_the_bytes_of_a_serial_run():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((4, 4), np.uint8), r"shape \(height, width, 3\), not \(4, 4\)"),
-        (np.zeros((4, 4, 4), np.uint8), "shape"),
+        (np.zeros((4, 4), np.uint8), r"shape \(height, width, 3\), or 4 with alpha, not \(4, 4\); make gray RGB"),
+        (np.zeros((4, 4, 2), np.uint8), "shape"),
+        (np.zeros((3, 8, 9), np.uint8), "transpose"),
+        (np.full((4, 4, 3), 200, np.float32), "not 200 to 200; divide it by 255"),
+        (np.full((4, 4, 3), -0.1, np.float32), "-0.1"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
         (np.zeros((0, 4, 3), np.uint8), "shape"),
         (np.zeros((4, 4, 3), np.float64), "float64"),
         (np.full((4, 4, 3), np.nan, np.float32), "not finite"),

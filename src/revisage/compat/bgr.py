@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from revisage.errors import InputError
+from revisage.images.alpha import extend_colors, with_alpha
 from revisage.types import Array, Image
 
 DTYPES = ("uint8", "uint16")
 
 
 def rgb_of(picture: Any) -> Image:
-    """BGR picture -> RGB; gray is repeated, transparency left out, 16 bits stay 16 bits.
+    """BGR picture -> RGB; gray is repeated, 16 bits stay 16 bits; visible colors are continued under transparency.
 
     How deep a picture is says its dtype, never its brightest pixel: a dark photo of 16 bits is one all the same.
 
@@ -35,8 +35,8 @@ def rgb_of(picture: Any) -> Image:
         raise InputError(f"a picture is gray, BGR or BGRA, (height, width[, 1, 3 or 4]), not {picture.shape}")
     if pixels.dtype.name not in DTYPES:
         raise InputError(f"a picture is uint8 or uint16 here, not {pixels.dtype}")
-    order = [0, 0, 0] if pixels.shape[2] == 1 else [2, 1, 0]
-    return np.ascontiguousarray(pixels[:, :, order])
+    colors = extend_colors(pixels) if pixels.shape[2] == 4 else pixels
+    return np.ascontiguousarray(colors[:, :, [0, 0, 0] if colors.shape[2] == 1 else [2, 1, 0]])
 
 
 def bgr_of(picture: Image) -> Image:
@@ -48,5 +48,4 @@ def with_alpha_of(picture: NDArray[Any], source: NDArray[Any]) -> Image:
     """BGR picture -> BGRA if ``source`` has transparency, scaled to the size of the picture; else the picture."""
     if source.ndim != 3 or source.shape[2] != 4:
         return picture
-    alpha = cv2.resize(source[:, :, 3], picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.dstack([picture, alpha])
+    return with_alpha(picture, source)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from revisage.types import FloatImage, Image
+from revisage.errors import InputError
+from revisage.types import Array, FloatImage, Image
+
+TOLERANCE = 1e-3
+"""By how much float images may leave [0, 1]: filters round."""
 
 
 def to_float(image: Image) -> FloatImage:
@@ -43,3 +48,39 @@ def from_nchw(batch: NDArray[np.float32]) -> list[FloatImage]:
     """Network output (N, 3, H, W) in [-1, 1] -> N images (H, W, 3), clipped to [0, 1]."""
     images = np.clip((batch + np.float32(1)) / np.float32(2), 0, 1).transpose(0, 2, 3, 1)
     return [np.ascontiguousarray(image) for image in images]
+
+
+def check_array(image: Any) -> Image:
+    """Check an image that a caller gave as an array.
+
+    Returns:
+        ``image`` itself: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1].
+
+    Raises:
+        InputError: anything else; the message says what to do.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"an image is a numpy array or a Pillow image, not {type(image).__name__}")
+    pixels: Array = image
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or 0 in pixels.shape:
+        hint = _shape_hint(pixels)
+        raise InputError(f"an image has the shape (height, width, 3), or 4 with alpha, not {pixels.shape}{hint}")
+    if pixels.dtype.name not in ("uint8", "uint16", "float32"):
+        hint = '; use image.astype("float32")' if pixels.dtype.kind == "f" else ""
+        raise InputError(f"an image is uint8, uint16 or float32 in [0, 1], not {pixels.dtype}{hint}")
+    if pixels.dtype == np.float32:
+        low, high = float(pixels.min()), float(pixels.max())
+        if not np.isfinite([low, high]).all():
+            raise InputError("the image holds values that are not finite")
+        if low < -TOLERANCE or high > 1 + TOLERANCE:
+            hint = "; divide it by 255" if low >= 0 and 2 < high <= 255.5 else ""
+            raise InputError(f"a float32 image holds values in [0, 1], not {low:g} to {high:g}{hint}")
+    return pixels
+
+
+def _shape_hint(pixels: Array) -> str:
+    if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1):
+        return "; make gray RGB by np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)"
+    if pixels.ndim == 3 and pixels.shape[0] in (3, 4):
+        return "; use image.transpose(1, 2, 0)"
+    return ""

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-import PIL.ImageCms
 
 from revisage.errors import ImageError
 from revisage.files import safe_read
 from revisage.images import exif, formats, heif, metadata, png16, tiff, tiff_directory
+from revisage.images.alpha import extend_colors
+from revisage.images.modes import decode_mode, orient
 from revisage.types import Array, Image
 
 MAX_PIXELS = 500_000_000
 """Images of more pixels are refused. The largest film scans have fewer (8 x 10 inches at 2400 dpi: 460 million)."""
-_GRAY_MODES = frozenset({"1", "L", "LA", "La"})
-_UNSUPPORTED_MODES = frozenset({"I", "F", "LAB", "HSV", "I;16", "I;16B", "I;16L"})
 # What decoders raise on damaged files, besides OSError.
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, RuntimeError, OverflowError),
@@ -52,7 +51,8 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
 
     JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF and HEIC (the latter with the extra ``heif``), told by their content, in gray,
     palette, RGB or CMYK (converted by its profile). The values are those of the file, in its own color space; see
-    :func:`read_profile`. Transparency is left out, animations give their first frame.
+    :func:`read_profile`. Transparency is left out (the visible colors are continued under it), animations give their
+    first frame.
 
     Args:
         path: a file.
@@ -64,7 +64,7 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     Raises:
         ImageError: the file cannot be read, is no image, damaged, or too large. One line that names it.
     """
-    return _to_rgb(decode(open_image(Path(path), max_pixels)))
+    return to_rgb(decode(open_image(Path(path), max_pixels)))
 
 
 def read_profile(path: str | Path) -> bytes:
@@ -87,7 +87,7 @@ def read_with_profile(path: str | Path) -> tuple[Image, bytes]:
     """
     file = open_image(Path(path))
     profile = _usable_profile(file)
-    return _to_rgb(decode(file)), profile
+    return to_rgb(decode(file)), profile
 
 
 def open_image(path: Path, max_pixels: int | None = None) -> ImageFile:
@@ -133,7 +133,7 @@ def decode(file: ImageFile) -> Array:
         raise ImageError(f"cannot read {path}: the file is truncated or damaged") from error
     if pixels is None:
         raise ImageError(f"cannot read {path}: pixels of the kind {opened.mode} cannot be restored; save it as RGB")
-    return _orient(pixels, orientation)
+    return orient(pixels, orientation)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -193,44 +193,13 @@ def _decode_stored(file: ImageFile) -> Array | None:
         return png16.decode16(file.data, opened.info.get("transparency"))
     if opened.format == "HEIF" and opened.info.get("bit_depth", 8) > 8:
         return heif.decode16(file.data)
-    return None if opened.mode in _UNSUPPORTED_MODES else _decode8(opened)
+    return decode_mode(opened)
 
 
-def _decode8(opened: PIL.Image.Image) -> Array:
-    if opened.mode == "CMYK":
-        opened = _cmyk_to_rgb(opened)
-    gray, alpha = opened.mode in _GRAY_MODES, opened.has_transparency_data
-    mode = ("LA" if alpha else "L") if gray else ("RGBA" if alpha else "RGB")
-    pixels = np.asarray(opened.convert(mode))
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
-
-def _cmyk_to_rgb(opened: PIL.Image.Image) -> PIL.Image.Image:
-    """Convert by the file's own profile; by the plain formula if it has none, or one that cannot be used."""
-    profile = opened.info.get("icc_profile")
-    try:
-        inks = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
-        screen = PIL.ImageCms.createProfile("sRGB")
-        converted = PIL.ImageCms.profileToProfile(opened, inks, screen, outputMode="RGB")
-    except (PIL.ImageCms.PyCMSError, OSError):
-        converted = None
-    return converted or opened.convert("RGB")
-
-
-def _orient(pixels: Array, orientation: int) -> Array:
-    """Undo the EXIF orientation 1..8 (EXIF 2.32, 4.6.4), which says where the first stored row and column belong."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _to_rgb(pixels: Array) -> Image:
-    rgb = pixels[:, :, [0, 0, 0]] if pixels.shape[2] <= 2 else pixels[:, :, :3]
-    return np.ascontiguousarray(rgb)
+def to_rgb(pixels: Array) -> Image:
+    """(H, W, 1..4) -> (H, W, 3); visible colors are continued under transparency."""
+    colors = extend_colors(pixels) if pixels.shape[2] in (2, 4) else pixels
+    return np.ascontiguousarray(colors[:, :, [0, 0, 0]] if colors.shape[2] == 1 else colors)
 
 
 def _usable_profile(file: ImageFile) -> bytes:

@@ -16,11 +16,12 @@ import PIL.Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 from PIL.PngImagePlugin import PngInfo
 
-from revisage.errors import OutputError
+from revisage.errors import InputError, OutputError
 from revisage.files import atomic_write
 from revisage.images import exif, formats, heif, png16, tiff
+from revisage.images.alpha import is_transparent, with_alpha
 from revisage.images.metadata import IPTC_MARK, Metadata, read_metadata
-from revisage.images.pixels import from_float, to_float
+from revisage.images.pixels import check_array, from_float, to_float
 from revisage.images.read import ImageFile, decode, open_image
 from revisage.types import Array, Image
 
@@ -70,7 +71,7 @@ def write_image(
 
     Args:
         path: jpg, png, tif, webp, avif, heic (with the extra ``heif``) or bmp. Folders are made as needed.
-        image: (H, W, 3) RGB uint8, uint16 or float32 in [0, 1].
+        image: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1].
         like: the file that ``image`` was made from. Its EXIF (set upright, without preview), XMP, IPTC data, comments,
             resolution, color profile and transparency (scaled to the new size) are copied; a gray source gives a gray
             result; its depth is taken for float32 images, which are written with 8 bits otherwise. If both files are
@@ -83,16 +84,15 @@ def write_image(
         OutputError: unknown extension, exists already, disk full, no permission, or the format cannot hold the image:
             too large, or transparent; or a package is missing that writes it.
         ImageError: ``like`` cannot be read.
-        ValueError: ``image`` is not an image, or there is no ``like`` to take the time from.
+        InputError: ``image`` is not an image, or there is no ``like`` to take the time from.
     """
     path = Path(path)
     target = formats.FORMATS.get(path.suffix.lower())
     if target is None or not target.writable:
         raise OutputError(f"cannot write {path}: not one of the formats {formats.WRITABLE}")
-    if image.ndim != 3 or image.shape[2] != 3 or str(image.dtype) not in ("uint8", "uint16", "float32"):
-        raise ValueError(f"an image is (H, W, 3) uint8, uint16 or float32, not {image.shape} {image.dtype}")
+    check_array(image)
     if preserve_mtime and like is None:
-        raise ValueError("preserve_mtime needs like: the file whose time is kept")
+        raise InputError("preserve_mtime needs like: the file whose time is kept")
     if not overwrite and path.exists():
         raise OutputError(f"cannot write {path}: it exists already")
     if max(image.shape) > target.max_size:
@@ -134,24 +134,22 @@ def _match_channels(image: Image, source: Array) -> Array:
     """Give a restored image the channels of its source: gray if that was gray, and its transparency.
 
     Args:
-        image: (H, W, 3) of any allowed dtype; float32 becomes that of the source.
+        image: (H, W, 3 or 4) of any allowed dtype; float32 becomes that of the source. Its own transparency prevails.
         source: (h, w, 1..4) uint8 or uint16.
 
     Returns:
         (H, W, 1..4) pixels.
     """
-    height, width = image.shape[:2]
     if image.dtype == np.float32:
         image = _convert(image, source.dtype.type)
+    image, own_alpha = image[:, :, :3], image[:, :, 3:]
     colors: Array = image
     if source.shape[2] <= 2 or all(np.array_equal(source[:, :, 0], source[:, :, i]) for i in (1, 2)):
         gray: Array = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None]
         colors = gray if source.shape[2] <= 2 else np.repeat(gray, 3, 2)
-    alpha = source[:, :, -1] if source.shape[2] in (2, 4) else None
-    if alpha is None or (alpha == np.iinfo(alpha.dtype).max).all():
-        return colors
-    scaled: Array = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.dstack([colors, _convert(scaled, colors.dtype.type)])
+    if own_alpha.size:
+        return np.dstack([colors, own_alpha])
+    return with_alpha(colors, source) if is_transparent(source) else colors
 
 
 def _convert(pixels: Array, dtype: type[Any]) -> Array:

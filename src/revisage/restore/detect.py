@@ -18,6 +18,7 @@ rotated by 90, 180 and 270 degrees. Their first eye is the left one in the uprig
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,8 +32,12 @@ from revisage.restore.candidates import (
     nms,
     unrotate,
 )
+from revisage.restore.inputs import as_image
 from revisage.restore.refine import Propose, refine_detections, resize_to_uint8
 from revisage.types import Face, Image
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 QUARTER_TURNS = (1, 2, 3)
 """Rotations to the left in which an image is searched again."""
@@ -71,15 +76,20 @@ class Detector:
     rotated_proposal_threshold: float = 0.3
     rotated_threshold: float = 0.87
 
-    def __call__(self, image: Image) -> list[Face]:
+    def __call__(self, image: Image | PIL.Image.Image) -> list[Face]:
         """Detect the faces of one image, best score first.
 
         Args:
-            image: (H, W, 3) RGB, uint8, uint16 or float32 in [0, 1], of any size.
+            image: as a restorer takes it, of any size.
 
         Returns:
-            Faces in pixels of ``image``. Their centers lie inside it; boxes and landmarks may reach beyond its border.
+            Faces in pixels of the upright image. Their centers lie inside it; boxes and landmarks may reach beyond its
+            border.
+
+        Raises:
+            InputError: an image of another kind, or values out of range.
         """
+        image = as_image(image)
         scales = working_scales(image, self.max_pixels, self.max_upscale)
         searched = concatenate([self._search(image, scale) for scale in scales])
         upright = self._refine(image, searched, self.proposal_threshold)

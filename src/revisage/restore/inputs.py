@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
-from revisage.errors import InputError
-from revisage.images.pixels import to_float
-from revisage.types import Array, FloatImage, Image
+from revisage.images.alpha import with_alpha
+from revisage.images.modes import find_lost_by_pillow, from_pillow
+from revisage.images.pixels import check_array, to_float
+from revisage.images.read import to_rgb
+from revisage.types import Array, FloatImage, Image, Restoration
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """An image that a caller gave.
+
+    Attributes:
+        image: (H, W, 3), upright.
+        transparent: (H, W, 2 or 4) the same with its transparency, None if it has none.
+        profile: ICC profile, empty for sRGB.
+        lost: what ``image`` lacks, see ``Restoration.left_out``.
+    """
+
+    image: Image
+    transparent: Array | None = None
+    profile: bytes = b""
+    lost: tuple[str, ...] = ()
+
+    def complete(self, result: Restoration) -> Restoration:
+        """Give the restoration of ``image`` what the given one has besides."""
+        image = result.image if self.transparent is None else with_alpha(result.image, self.transparent)
+        return replace(result, image=image, left_out=self.lost)
+
+
+def take(image: Any) -> Given:
+    """Take a Pillow image or array; arrays are checked, not converted.
+
+    Args:
+        image: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1]; or a Pillow image of any mode but F and
+            LAB. It is turned upright by its EXIF orientation; the modes I;16 and I are taken as uint16.
+
+    Raises:
+        InputError: anything else, or values out of range.
+    """
+    if not (hasattr(image, "convert") and hasattr(image, "mode")):
+        pixels = check_array(image)
+        return Given(to_rgb(pixels), pixels) if pixels.shape[2] == 4 else Given(pixels)
+    lost = find_lost_by_pillow(image)
+    pixels = from_pillow(image)
+    transparent = pixels if pixels.shape[2] in (2, 4) else None
+    return Given(to_rgb(pixels), transparent, image.info.get("icc_profile") or b"", lost)
 
 
 def as_image(image: Any) -> Image:
-    """Pillow image or array -> (H, W, 3) image; arrays are checked, not converted.
-
-    Raises:
-        InputError: no image of the shapes and dtypes in ``revisage.types``.
-    """
-    if hasattr(image, "convert") and hasattr(image, "mode"):
-        image = np.asarray(image.convert("RGB"))
-    if not isinstance(image, np.ndarray):
-        raise InputError(f"an image is a numpy array or a Pillow image, not {type(image).__name__}")
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise InputError(f"an image has the shape (height, width, 3), not {image.shape}")
-    if image.dtype not in (np.uint8, np.uint16, np.float32):
-        raise InputError(f"an image is uint8, uint16 or float32 in [0, 1], not {image.dtype}")
-    if image.dtype == np.float32 and not np.isfinite(image).all():
-        raise InputError("the image holds values that are not finite")
-    return image
-
-
-def icc_profile(image: Any) -> bytes:
-    """The ICC profile that a Pillow image carries; empty for anything else."""
-    return getattr(image, "info", {}).get("icc_profile") or b""
+    """Pillow image or array -> (H, W, 3) image, as :func:`take` takes it, without its transparency."""
+    return take(image).image
 
 
 def resize_and_pad(image: Image, size: int) -> tuple[FloatImage, tuple[int, int]]:

@@ -18,7 +18,7 @@ from revisage.restore.blend import Embed, Parse, blend, require_embedder
 from revisage.restore.controls import Controls, RestoreOptions, Selection, controls_from
 from revisage.restore.enhance import RestoreNetwork, enhance
 from revisage.restore.face_job import FaceJob
-from revisage.restore.inputs import as_image, icc_profile, resize_and_pad
+from revisage.restore.inputs import as_image, resize_and_pad, take
 from revisage.restore.paste import paste
 from revisage.restore.regions import head_mask
 from revisage.restore.select import largest, select
@@ -90,29 +90,30 @@ class Restorer:
         """Restore one image, or a list of them (their faces share batches; the results are the same).
 
         Args:
-            image: (H, W, 3) RGB uint8, uint16 or float32 in [0, 1], or a Pillow image; or a list of them.
+            image: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1]; or a Pillow image: it is turned
+                upright by its EXIF orientation, 16 bits (modes I;16 and I) are kept; or a list of them.
             faces: the image's faces, with your own boxes and landmarks (of a list: one list per image); None detects.
             profile: ICC profile of the images and their results; None: that of a Pillow image, else sRGB.
             **options: controls, see :class:`revisage.restore.controls.Controls`.
 
         Returns:
-            The restoration, or a list of them for a list.
+            The restoration, or a list of them for a list. Transparency is kept, as a fourth channel.
 
         Raises:
-            InputError: an image of another shape or dtype, an unknown option, a value out of range.
+            InputError: an image of another shape, dtype or range of values, an unknown option, a value out of range.
             WeightsError: an option needs a network that is missing.
         """
         controls = controls_from(dict(options))
         single = not isinstance(image, list | tuple)
         images: Sequence[Any] = [image] if single else image
-        profiles = [icc_profile(one) if profile is None else profile for one in images]
+        profiles = None if profile is None else [profile] * len(images)
         known = None if faces is None else [list(faces)] if single else [list(one) for one in faces]
-        results = self.restore([as_image(one) for one in images], controls, faces=known, profiles=profiles)
+        results = self.restore(images, controls, faces=known, profiles=profiles)
         return results[0] if single else results
 
     def restore(
         self,
-        images: Sequence[Image],
+        images: Sequence[Image | PIL.Image.Image],
         controls: Controls,
         faces: Sequence[Sequence[Face]] | None = None,
         profiles: Sequence[bytes] | None = None,
@@ -120,17 +121,21 @@ class Restorer:
         """Restore images; ``__call__`` for programs that pass their users' options on.
 
         Args:
-            images: as :func:`revisage.restore.inputs.as_image` returns them.
+            images: as ``__call__`` takes them.
             controls: options.
             faces: those of each image, if known; None detects them.
-            profiles: ICC profile of each image, empty for sRGB; None if all are sRGB.
+            profiles: ICC profile of each image, empty for sRGB; None: those of Pillow images, else sRGB.
 
         Raises:
-            InputError: a value out of range.
+            InputError: an image of another kind, or a value out of range.
             WeightsError: a control needs a network that is missing.
         """
+        given = [take(one) for one in images]
         controls = self.resolve(controls)
-        return self.finish(images, self.enhance(self.prepare(images, controls, faces, profiles)), controls)
+        pixels = [one.image for one in given]
+        profiles = [one.profile for one in given] if profiles is None else profiles
+        results = self.finish(pixels, self.enhance(self.prepare(pixels, controls, faces, profiles)), controls)
+        return [one.complete(result) for one, result in zip(given, results, strict=True)]
 
     def resolve(self, controls: Controls) -> Controls:
         """Do once what is the same for every image: reference images become embeddings.
