@@ -1,6 +1,6 @@
 """Write the faces of all pictures in a folder as JSON: detect_faces.py FOLDER faces.json.
 
-``{"name.jpg": [{"box": [x1, y1, x2, y2], "score": 0.98, "landmarks": [[x, y] * 5]}]}`` in pixels, best face first.
+``{"name.jpg": [{"box": [x1, y1, x2, y2], "score": 0.98, "landmarks": [[x, y] * 5]}]}`` in pixels, by number.
 """
 
 import json

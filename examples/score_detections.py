@@ -14,6 +14,7 @@ from revisage.evaluation.metrics.faces import DetectionEvaluator
 
 
 def arrays(faces: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+    faces = sorted(faces, key=lambda face: -face.get("score", 0))  # the best first
     boxes = np.array([face["box"] for face in faces], float).reshape(-1, 4)
     return boxes, np.array([face["landmarks"] for face in faces], float).reshape(-1, 5, 2)
 

@@ -29,7 +29,7 @@ RULES = {
     "models.backends": {*LOW, "models", "models.nets", "process"},
     "restore": {*LOW, "images", "models"},
     "loading": {*LOW, "images", "models", "models.nets", "models.backends", "restore"},
-    "process": set(),
+    "process": {"errors"},
     "tracking": {*LOW, "images", "restore"},
     "jobs": {*LOW, "images"},
     "evaluation": {*LOW, "images", "models", "models.nets"},

@@ -9,7 +9,7 @@ import torch
 
 from revisage import loading
 from revisage.errors import InputError, MissingWeightsError, UnknownModelError
-from revisage.loading import lazy, load_embedder, load_upscaler
+from revisage.loading import LazyEmbedder, load_embedder, load_upscaler
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.fetch import weight_file
 from revisage.models.nets.arcface import ResNetArcFace
@@ -116,7 +116,7 @@ class TestDescriptor:
 class TestWhenNeeded:
     def test_nothing_is_made_before_it_is_needed(self):
         made = []
-        lazy(lambda: made.append(1))
+        LazyEmbedder(lambda: made.append(1))
         assert not made
 
     def test_it_is_made_once_however_many_threads_ask_for_it(self):
@@ -127,7 +127,7 @@ class TestWhenNeeded:
             made.append(1)
             return lambda crops: np.full((len(crops), 1), 7, np.float32)
 
-        describe = lazy(make)
+        describe = LazyEmbedder(make)
         threads = [threading.Thread(target=lambda: results.append(describe(faces(2, 4)))) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -143,7 +143,7 @@ class TestWhenNeeded:
             attempts.append(1)
             raise MissingWeightsError("not here")
 
-        describe = lazy(make)
+        describe = LazyEmbedder(make)
         for _ in range(2):
             with pytest.raises(MissingWeightsError):
                 describe([])

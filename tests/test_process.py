@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from revisage.errors import InputError
 from revisage.process import thread_count, tune_process
 
 
@@ -32,7 +33,7 @@ def test_number_of_threads(monkeypatch):
     assert 1 <= thread_count() <= (os.cpu_count() or 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "7,2")
     assert thread_count() == 7
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(InputError, match="from 1, not 0"):
         tune_process(0)
 
 

@@ -4,7 +4,7 @@
 
     RevisageError                  catch this to catch all of them
     ├── InputError                 what was given cannot be used
-    │   ├── ImageError             a picture cannot be read (not an image, truncated, too large, ...)
+    │   ├── ImageError             an image cannot be read (not an image, truncated, too large, ...)
     │   └── RecipeError            a training recipe is wrong
     ├── WeightsError               weights cannot be had or used
     │   ├── UnknownModelError      no model or file of that name
@@ -21,8 +21,16 @@ Messages are one line, name the file or value at fault and say what to do where 
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
 from pathlib import Path
+from typing import Any, TypeVar, cast
 from unicodedata import category
+
+Made = TypeVar("Made", bound=Callable[..., Any])
 
 _log = logging.getLogger(__name__)
 _LONGEST = 2000
@@ -57,7 +65,7 @@ class InputError(RevisageError):
 
 
 class ImageError(InputError):
-    """A picture cannot be read or has a form that cannot be restored."""
+    """An image cannot be read or has a form that cannot be restored."""
 
 
 class RecipeError(InputError):
@@ -107,3 +115,52 @@ def fault_of(path: Path, error: Exception) -> str:
             _log.debug("unexpected error with %s", path, exc_info=error)
             message = " ".join(f"{type(error).__name__}: {error}".split())
     return message if str(path) in message else f"{path}: {message}"
+
+
+def did_you_mean(name: str, known: Iterable[str], meant: Mapping[str, str] | None = None) -> str:
+    """``; did you mean this or that?``, or nothing if no known name is near.
+
+    Names that mean the same come first, then those that are spelt alike but for case, punctuation and a "v" before a
+    number, then those of nearly the same spelling.
+
+    Args:
+        name: as the caller wrote it.
+        known: the names there are.
+        meant: words of other tools, without case and punctuation -> what to write here.
+    """
+    spelt = {_plain(one): one for one in known}
+    wanted = _plain(name)
+    if same := (meant or {}).get(wanted) or spelt.get(wanted):
+        return f"; did you mean {same}?"
+    near = [spelt[one] for one in get_close_matches(wanted, spelt, n=2, cutoff=0.7)]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"(?<=[a-z])v(?=\d)|[^a-z0-9+]", "", name.lower())
+
+
+def suggest_keywords(meant: Mapping[str, str]) -> Callable[[Made], Made]:
+    """Make a function or class refuse unknown keywords with an InputError that suggests the right one.
+
+    Args:
+        meant: as for :func:`did_you_mean`.
+    """
+
+    def decorate(made: Made) -> Made:
+        function: Any = made.__init__ if isinstance(made, type) else made
+        known = [name for name in signature(function).parameters if name != "self"]
+
+        @wraps(function)
+        def checked(*args: Any, **keywords: Any) -> Any:
+            for name in keywords:
+                if name not in known:
+                    raise InputError(f"unknown option {name!r}{did_you_mean(name, known, meant)}")
+            return function(*args, **keywords)
+
+        if isinstance(made, type):
+            setattr(made, "__init__", checked)  # noqa: B010 (its type is another)
+            return cast("Made", made)
+        return cast("Made", checked)
+
+    return decorate

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.errors import CheckpointError, UnknownModelError
+from revisage.errors import CheckpointError, InputError, UnknownModelError, did_you_mean, suggest_keywords
 from revisage.images.pixels import to_nchw
 from revisage.models.architectures import ARCHITECTURES
 from revisage.models.backends import Network, Role, open_network
+from revisage.models.backends.yunet import is_yunet, open_yunet
 from revisage.models.fetch import present, weight_file
 from revisage.models.registry import DEFAULT_PARSER, MODELS
 from revisage.restore.blend import Embed, Parse
 from revisage.restore.detect import Detector
+from revisage.restore.inputs import as_image
 from revisage.restore.pipeline import Restorer
 from revisage.restore.retinaface import RetinaFaceProposals
+from revisage.restore.select import sort_faces
 from revisage.restore.upscale import STEP, TiledUpscaler, check_tile, lanczos
-from revisage.types import FloatImage
+from revisage.types import Face, FloatImage, Image
 
+MEANT = {
+    **dict.fromkeys(("name", "modelpath", "modelname", "weights", "checkpoint", "path", "file", "version"), "model"),
+    **dict.fromkeys(("gpu", "cuda", "provider", "providers", "backend"), "device"),
+    **dict.fromkeys(("half", "fp16", "bf16", "precision"), "dtype"),
+    **dict.fromkeys(("bgupsampler", "upscaler", "upsampler", "backgroundupscaler"), "background"),
+    **dict.fromkeys(("bgtile", "tilesize"), "tile"),
+    **dict.fromkeys(("detmodel", "detectionmodel", "facedetector"), "detector"),
+    **dict.fromkeys(("arch", "type"), "architecture"),
+    **dict.fromkeys(("parsingmodel", "faceparser"), "parser"),
+    **dict.fromkeys(("embedder", "identityembedder", "arcface"), "identity"),
+    **dict.fromkeys(("batchsize", "maxbatch"), "batch"),
+    **{name: f"{name}= in the call of the restorer" for name in ("scale", "strength", "aligned")},
+    **dict.fromkeys(("upscale", "outscale"), "scale= in the call of the restorer"),
+    "weight": "strength= in the call of the restorer",
+    "threads": "revisage.tune_process(threads=...)",
+}
+"""Words of other tools -> keywords of ``load``."""
 LANCZOS = "lanczos"
 """Name of the background upscaler that needs no network."""
 ROLES: dict[Role, str] = {
@@ -40,6 +61,7 @@ BATCH = 16
 """Faces that are embedded together; bounds the memory for images of crowds."""
 
 
+@suggest_keywords(MEANT)
 def load(
     model: str | Path = "embedded",
     *,
@@ -69,7 +91,7 @@ def load(
         dtype: "auto" (float32), "float32", "bfloat16" or "float16".
         architecture: "GFPGANBilinear" for weights trained with bilinear layers; their files look like those of
             GFPGANv1, the default for them.
-        detector: face detector: a registered name or a RetinaFace file.
+        detector: face detector: a registered name, a RetinaFace file, or a YuNet ``.onnx``.
         background: background upscaler: "lanczos", a registered name or a file (RRDBNet, SRVGGNetCompact).
         tile: size of the background upscaler's tiles in pixels; 0: the whole image. Halved if memory is short.
         identity: identity embedder: a registered name or a file (FaceEmbedder, ResNetArcFace). Loaded at first use.
@@ -88,8 +110,17 @@ def load(
         DownloadError: the file cannot be downloaded.
         CheckpointError: the file is damaged, holds more than tensors, or does not fit its network.
         DeviceError: device, dtype or torch are not available.
-        InputError: tiles too small.
+        InputError: an unknown keyword, or a value of a wrong type or out of range.
     """
+    files = {"model": model, "detector": detector, "background": background, "identity": identity, "parser": parser}
+    _check_files(files)
+    _check_texts({"device": device, "dtype": dtype})
+    _check_numbers(tile=tile, batch=batch, fidelity=fidelity, input_range=input_range)
+    if channels not in (None, "rgb", "bgr"):
+        raise InputError(f"channels is 'rgb' or 'bgr', not {channels!r}")
+    if architecture is not None and architecture not in ARCHITECTURES:
+        hint = did_you_mean(str(architecture), ARCHITECTURES) or f"; known: {', '.join(ARCHITECTURES)}"
+        raise CheckpointError(f"no architecture {architecture!r}{hint}")
     spec = MODELS.get(str(model))
     # Names are validated before any download.
     check_role(model, "restorer")
@@ -119,15 +150,45 @@ def load(
         batch=batch or (1 if network.device.kind == "cpu" else 8),  # on a CPU batches only cost memory
         upscale=upscale,
         parse=_parser(parser, device, offline=offline),
-        embed=lazy(partial(load_embedder, identity, device, offline=offline)),
+        embed=LazyEmbedder(partial(load_embedder, identity, device, offline=offline)),
     )
+
+
+def _check_files(files: dict[str, Any]) -> None:
+    for name, value in files.items():
+        if not (isinstance(value, str | os.PathLike) and str(value)) and not (name == "parser" and value is None):
+            raise InputError(f"{name} is a name (`revisage models` lists them) or the path of a file, not {value!r}")
+
+
+def _check_texts(texts: dict[str, Any]) -> None:
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            text = str(value).removeprefix("torch.")
+            raise InputError(f"{name} is a text, not of type {type(value).__name__}; write {name}={text!r}")
+
+
+def _check_numbers(*, tile: Any, batch: Any, fidelity: Any, input_range: Any) -> None:
+    if isinstance(tile, bool) or not isinstance(tile, int | np.integer):
+        raise InputError(f"tile is a whole number of pixels, not {tile!r}")
+    check_tile(int(tile))
+    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1):
+        raise InputError(f"batch is a whole number of faces from 1, not {batch!r}")
+    if not isinstance(fidelity, int | float | np.number) or not 0 <= float(fidelity) <= 1:
+        raise InputError(f"fidelity is a number between 0 and 1, not {fidelity!r}")
+    if input_range is not None and not (
+        isinstance(input_range, tuple | list)
+        and all(isinstance(value, int | float) for value in input_range)  # pyright: ignore[reportUnknownArgumentType]
+        and len(input_range) == 2  # pyright: ignore[reportUnknownArgumentType]
+        and input_range[0] < input_range[1]
+    ):
+        raise InputError(f"input_range is (black, white), two numbers, not {input_range!r}")
 
 
 @dataclass(frozen=True)
 class FirstOutput:
     """A network as a function of one array to one array, its first output."""
 
-    network: Network
+    network: Network = field(repr=False)
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, H, W) -> (N, 3, H', W'), see ``backends``."""
@@ -157,11 +218,40 @@ def open_by_role(
     return network
 
 
+@dataclass(frozen=True)
+class OrderedDetector:
+    """A face detector as users call it.
+
+    Attributes:
+        search: image -> faces in any order.
+    """
+
+    search: Callable[[Image], list[Face]] = field(repr=False)
+
+    def __call__(self, image: Image) -> list[Face]:
+        """Detect the faces of one image.
+
+        Args:
+            image: (H, W, 3) RGB, uint8, uint16 or float32 in [0, 1], or a Pillow image.
+
+        Returns:
+            Faces in pixels of the image, left to right in rows from top to bottom: the order of their numbers.
+
+        Raises:
+            InputError: no such image.
+        """
+        return sort_faces(self.search(as_image(image)))
+
+
 def load_detector(
     model: str | Path = "embedded-detector", device: str = "auto", *, offline: bool | None = None
-) -> Detector:
-    """A face detector, by name or file, in float32: boxes and landmarks need it."""
-    return Detector(RetinaFaceProposals(open_by_role(model, "detector", device, offline=offline)))
+) -> OrderedDetector:
+    """A face detector, by name or file, in float32: boxes and landmarks need it. A YuNet runs in OpenCV, on the CPU."""
+    check_role(model, "detector")
+    path = weight_file(model, offline=offline)
+    if is_yunet(path):
+        return OrderedDetector(open_yunet(path))
+    return OrderedDetector(Detector(RetinaFaceProposals(open_by_role(path, "detector", device))))
 
 
 def load_upscaler(
@@ -188,17 +278,25 @@ def load_parser(model: str | Path = DEFAULT_PARSER, device: str = "auto", *, off
     Raises:
         UnknownModelError: another kind of model; and as ``weight_file``.
     """
-    network = open_by_role(model, "parser", device, offline=offline)
-    size = int(network.header.arguments["in_size"])
+    return Parser(open_by_role(model, "parser", device, offline=offline))
 
-    def label(crop: FloatImage) -> NDArray[np.uint8]:
+
+@dataclass(frozen=True)
+class Parser:
+    """A parsing network as ``blend.Parse``: crops (S, S, 3) in [0, 1] -> labels (N, S, S) uint8."""
+
+    network: Network = field(repr=False)
+
+    def __call__(self, crops: Sequence[FloatImage]) -> NDArray[np.uint8]:
+        """One by one: a batch would cost more memory than it saves time."""
+        return np.stack([self._label(crop) for crop in crops])
+
+    def _label(self, crop: FloatImage) -> NDArray[np.uint8]:
+        size = int(self.network.header.arguments["in_size"])
         shrunk = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if size < len(crop) else cv2.INTER_LINEAR)
-        labels = network(to_nchw([np.asarray(shrunk, np.float32)]))[0][0].argmax(axis=0).astype(np.uint8)
+        labels = self.network(to_nchw([np.asarray(shrunk, np.float32)]))[0][0].argmax(axis=0).astype(np.uint8)
         nearest = (np.arange(len(crop)) * 2 + 1) * len(labels) // (2 * len(crop))
         return labels[nearest[:, None], nearest]
-
-    # One by one: a batch would cost more memory than it saves time.
-    return lambda crops: np.stack([label(crop) for crop in crops])
 
 
 def _parser(parser: str | Path | None, device: str, *, offline: bool | None) -> Parse | None:
@@ -215,26 +313,38 @@ def load_embedder(
     Raises:
         UnknownModelError: another kind of model; and as ``weight_file``.
     """
-    network = open_by_role(model, "embedder", device, offline=offline)
+    return Embedder(open_by_role(model, "embedder", device, offline=offline))
 
-    def embed(crops: Sequence[FloatImage]) -> NDArray[np.float32]:
+
+@dataclass(frozen=True)
+class Embedder:
+    """An embedding network as ``blend.Embed``: crops (S, S, 3) in [0, 1] -> (N, D) of length 1."""
+
+    network: Network = field(repr=False)
+
+    def __call__(self, crops: Sequence[FloatImage]) -> NDArray[np.float32]:
+        """In batches of ``BATCH``."""
         if not crops:
             return np.zeros((0, 0), np.float32)
         parts = [crops[start : start + BATCH] for start in range(0, len(crops), BATCH)]
-        return np.concatenate([network(to_nchw(part))[0] for part in parts])
-
-    return embed
+        return np.concatenate([self.network(to_nchw(part))[0] for part in parts])
 
 
-def lazy(make: Callable[[], Embed]) -> Embed:
-    """An embedder that is made at the first call, once, however many threads call it."""
-    lock = Lock()
-    made: list[Embed] = []
+class LazyEmbedder:
+    """An embedder that is made at the first call, once, however many threads call it; see ``blend.Embed``."""
 
-    def embed(crops: Sequence[FloatImage]) -> NDArray[np.float32]:
-        with lock:
-            if not made:
-                made.append(make())
-        return made[0](crops)
+    def __init__(self, make: Callable[[], Embed]) -> None:
+        self._make = make
+        self._lock = Lock()
+        self._embedder: Embed | None = None
 
-    return embed
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LazyEmbedder, (self._make,)
+
+    def __call__(self, crops: Sequence[FloatImage]) -> NDArray[np.float32]:
+        """Embed crops."""
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = self._make()
+            embedder = self._embedder
+        return embedder(crops)

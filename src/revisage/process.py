@@ -14,12 +14,15 @@ import os
 import sys
 from pathlib import Path
 
+from revisage.errors import InputError, suggest_keywords
+
 SPIN_COUNT = 3000
 """Turns of a waiting OpenMP thread before it sleeps; libgomp's own default is 300,000."""
 _THREADS = "OMP_NUM_THREADS"
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
+@suggest_keywords({"numthreads": "threads", "workers": "threads", "cores": "threads"})
 def tune_process(threads: int | None = None) -> None:
     """Keep freed memory, let waiting threads sleep soon, and set the number of threads of networks on a CPU.
 
@@ -30,10 +33,10 @@ def tune_process(threads: int | None = None) -> None:
         threads: of each network; None: one per core that this process may use.
 
     Raises:
-        ValueError: ``threads`` is below 1.
+        InputError: ``threads`` is no whole number from 1.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"threads is a whole number from 1, not {threads!r}")
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
     if threads is not None:

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 """Any numpy array; the docstring beside it says shape, type and range."""
+LITTLE_CHANGE = 1.5
+"""Mean change of a face, in 8-bit levels, below which one sees no difference side by side: little to restore."""
 Image: TypeAlias = NDArray[np.uint8 | np.uint16 | np.float32]
 """An image as stated above."""
 FloatImage: TypeAlias = NDArray[np.float32]
@@ -42,6 +44,9 @@ class Face:
     landmarks: NDArray[np.float32]
     score: float
 
+    def __repr__(self) -> str:
+        return f"Face(box={_shown(self.box)}, score={self.score:.2f})"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedFace:
@@ -54,6 +59,9 @@ class AlignedFace:
 
     crop: FloatImage
     crop_from_image: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"AlignedFace(crop={_shown(self.crop)})"
 
 
 class Region(StrEnum):
@@ -93,6 +101,8 @@ class RestoredFace:
             proportion). 0 when not restored.
         similarity: cosine similarity in [-1, 1] of the embeddings of ``crop`` and ``restored``; of a kept face, that of
             a full restoration. None unless ``min_identity`` was set.
+        change: mean absolute difference of ``crop`` and ``restored`` in 8-bit levels, 0..255; below ``LITTLE_CHANGE``
+            it is hardly visible. 0 when not restored.
     """
 
     box: NDArray[np.float32] | None
@@ -104,6 +114,11 @@ class RestoredFace:
     restored: Image | None = None
     strength: float = 0.0
     similarity: float | None = None
+    change: float = 0.0
+
+    def __repr__(self) -> str:
+        parts = [str(self.status), *([self.reason] if self.reason else []), f"box={_shown(self.box)}"]
+        return f"RestoredFace({', '.join(parts)}, score={self.score:.2f})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +127,7 @@ class Restoration:
 
     Attributes:
         image: (H * scale, W * scale, 3) in the dtype of the input; 4 channels, RGBA, if that had transparency.
-        faces: one entry per detected face, best score first.
+        faces: one entry per detected face, left to right and top to bottom, or as ``Selection.order`` says.
         left_out: for each thing that the input holds and ``image`` does not (further frames of a Pillow image, say) a
             few words; empty: nothing was lost.
     """
@@ -120,3 +135,14 @@ class Restoration:
     image: Image
     faces: list[RestoredFace]
     left_out: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        left_out = f", left_out={self.left_out!r}" if self.left_out else ""
+        return f"Restoration(image={_shown(self.image)}, faces={self.faces!r}{left_out})"
+
+
+def _shown(array: Array | None) -> str:
+    """A short description: numbers of a box, shape and dtype of anything larger."""
+    if array is None:
+        return "None"
+    return str(np.round(array).astype(int).tolist()) if array.shape == (4,) else f"<{array.shape} {array.dtype}>"

@@ -17,7 +17,7 @@ def test_a_restorer_takes_every_control_as_a_keyword():
         ({"strength": float("nan")}, "strength"),
         ({"keep_grain": -0.1}, "keep_grain must be between 0 and 1"),
         ({"min_identity": 1.5}, "min_identity must be between -1 and 1"),
-        ({"strength": "0.5"}, "strength is a number, not '0.5'"),
+        ({"strength": "0.5"}, "strength is a number between 0 and 1, not '0.5'"),
         ({"eyes": 2}, "eyes must be between 0 and 1, not 2"),
         ({"selection": "largest"}, "selection is a revisage.Selection"),
         ({"aligned": 1}, "aligned is True or False, not 1"),

@@ -270,7 +270,7 @@ def outcome_of(job: Job, faces: list[RestoredFace]) -> Outcome:
 def write_faces(faces: Sequence[RestoredFace], stem: str, options: Options) -> None:
     """Write each restored face as it was, as it is, and both side by side, where the classic tool puts them.
 
-    They are numbered from 00 by their index among all faces of the image, best score first.
+    They are numbered from 00 by their index among all faces of the image, as for ``--faces``.
 
     Args:
         faces: of one image; those that were not restored are left out.

@@ -18,7 +18,7 @@ from revisage.images.pixels import from_float, to_float
 from revisage.restore.align import TEMPLATE, TEMPLATE_SIZE, align, similarity_from_landmarks
 from revisage.restore.controls import Selection
 from revisage.restore.paste import paste
-from revisage.restore.select import unselected_reasons
+from revisage.restore.select import sort_faces, unselected_reasons
 from revisage.restore.upscale import lanczos
 from revisage.types import AlignedFace, Face, Image
 
@@ -37,21 +37,22 @@ class FaceRestoreHelper:
         helper.get_inverse_affine()
         result = helper.paste_faces_to_input_image()
 
-    Faces are found by the embedded detector and pasted as this library pastes: the correction is added, half-pixel
-    exact, with nothing truncated. Nothing is downloaded.
+    Faces are found by the embedded detector, if no other is asked for, and pasted as this library pastes: the
+    correction is added, half-pixel exact, with nothing truncated.
 
     Args:
         upscale_factor: sides of the result over sides of the picture, above 0, at most 8.
         face_size: side of the crops.
         crop_ratio: (1, 1); taller or wider crops than the restorers' are not made.
-        det_model: not looked at: the embedded detector stands in for both RetinaFaces.
+        det_model: face detector: None, the embedded one; "retinaface_resnet50" or "retinaface_mobile0.25", downloaded
+            if need be; or whatever ``revisage.load`` takes as ``detector``.
         save_ext: format of the pictures that are saved on request.
         template_3points: False; a template of three points takes the nose for the mouth.
         pad_blur: False; pictures are not padded around faces that they cut.
         use_parse: not looked at: the mask follows the crop, and what is not changed is not pasted.
         device: of the detector; None for the best there is.
         model_rootpath: not looked at.
-        detect: RGB picture -> faces, best first, instead of the embedded detector.
+        detect: RGB picture -> faces, instead of the embedded detector.
 
     Attributes:
         upscale_factor: as given.
@@ -76,7 +77,7 @@ class FaceRestoreHelper:
         upscale_factor: float,
         face_size: int = TEMPLATE_SIZE,
         crop_ratio: Sequence[float] = (1, 1),
-        det_model: str = "retinaface_resnet50",  # noqa: ARG002
+        det_model: str | Path | None = None,
         save_ext: str = "png",
         template_3points: bool = False,
         pad_blur: bool = False,
@@ -93,7 +94,7 @@ class FaceRestoreHelper:
         self.face_size = (face_size, face_size)
         self.save_ext = save_ext
         self.face_template: NDArray[np.float64] = (TEMPLATE + 0.5) * (face_size / TEMPLATE_SIZE) - 0.5
-        self._detect = detect or _embedded_detector(device)
+        self._detect = detect or _detector(det_model, device)
         self.clean_all()
 
     def clean_all(self) -> None:
@@ -143,7 +144,8 @@ class FaceRestoreHelper:
             InputError: no picture was read.
         """
         picture = rgb_of(self._picture())
-        faces = [face for face in self._detect(picture) if _eye_distance(face) >= (eye_dist_threshold or 0)]
+        found = sort_faces(self._detect(picture), "score")
+        faces = [face for face in found if _eye_distance(face) >= (eye_dist_threshold or 0)]
         which = "largest" if only_keep_largest else "center" if only_center_face else "all"
         reasons = unselected_reasons(faces, picture.shape, Selection(which))
         self.take([face for face, reason in zip(faces, reasons, strict=True) if not reason])
@@ -234,10 +236,19 @@ class FaceRestoreHelper:
         return self.input_img
 
 
-def _embedded_detector(device: Any) -> Callable[[Image], list[Face]]:
+DETECTORS = {
+    "retinaface_resnet50": "retinaface-resnet50",
+    "retinaface_mobile0.25": "retinaface-mobilenet",
+    "retinaface_mobilenet": "retinaface-mobilenet",
+}
+"""Classic ``det_model`` -> name of the detector."""
+
+
+def _detector(det_model: str | Path | None, device: Any) -> Callable[[Image], list[Face]]:
     from revisage.loading import load_detector
 
-    return load_detector(device="auto" if device is None else str(device))
+    model = "embedded-detector" if det_model is None else DETECTORS.get(str(det_model), det_model)
+    return load_detector(model, device="auto" if device is None else str(device))
 
 
 def _eye_distance(face: Face) -> float:

@@ -15,7 +15,7 @@ from revisage.compat.face_restore_helper import FaceRestoreHelper
 from revisage.compat.models import model_of
 from revisage.compat.weight import strength_of
 from revisage.loading import FirstOutput, load
-from revisage.restore.controls import Controls
+from revisage.restore.controls import Controls, Selection
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face, FaceStatus, Image, RestoredFace
 
@@ -128,6 +128,7 @@ class GFPGANer:
             strength=strength_of(weight),
             aligned=has_aligned,
             only_center_face=only_center_face,
+            selection=Selection(order="score"),
         )
         try:
             (result,) = self._restorer_for(paste_back).restore([picture], controls)

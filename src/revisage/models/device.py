@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from revisage.errors import DeviceError
+from revisage.errors import DeviceError, did_you_mean
 
 Backend = Literal["onnxruntime", "torch"]
 DTYPES = ("float32", "bfloat16", "float16")
@@ -61,7 +61,8 @@ def choose_device(device: str = "auto", dtype: str = "auto", backend: Backend = 
         DeviceError: this machine or this installation does not have it.
     """
     if dtype != "auto" and dtype not in DTYPES:
-        raise DeviceError(f"unknown dtype {dtype!r}; known: auto, {', '.join(DTYPES)}")
+        meant = {"fp16": "float16", "half": "float16", "bf16": "bfloat16", "fp32": "float32", "float": "float32"}
+        raise DeviceError(f"unknown dtype {dtype!r}{did_you_mean(dtype, DTYPES, meant)}; known: {', '.join(DTYPES)}")
     if backend == "onnxruntime" and dtype not in ("auto", "float32"):
         raise DeviceError(f"onnxruntime computes in float32; {dtype} needs torch: {INSTALL_TORCH}")
     present = devices(backend)

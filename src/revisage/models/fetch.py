@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from revisage.errors import CheckpointError, MissingWeightsError, UnknownModelError
+from revisage.errors import CheckpointError, MissingWeightsError, UnknownModelError, did_you_mean
 from revisage.models.architectures import ARCHITECTURES
 from revisage.models.download import Progress, Remote, download, manual_download_hint
 from revisage.models.registry import MODELS
@@ -108,11 +108,25 @@ def fetch(name: str, *, offline: bool | None = None) -> Path:
         return download(remote, cache_folder(), mirror=mirror(), check=check, progress=progress)
 
 
+MEANT = {
+    **{re.sub(r"[^a-z0-9+]|v(?=\d)", "", spec.file.rpartition(".")[0].lower()): name for name, spec in MODELS.items()},
+    "gfpgan": "gfpgan-1.4",
+    "gfpganclean": "gfpgan-1.4",
+    "restoreformerplusplus": "restoreformer++",
+    **dict.fromkeys(("realesrgan", "realesrganx2", "esrgan"), "realesrgan-x2plus"),
+    **dict.fromkeys(("retinaface", "retinafaceresnet", "resnet50"), "retinaface-resnet50"),
+    **dict.fromkeys(("mobilenet", "retinafacemobile025", "mobilenet025"), "retinaface-mobilenet"),
+    "arcface": "arcface-resnet18",
+    **dict.fromkeys(("codeformer", "gpen"), "an exported .onnx file of it, see docs/export.md"),
+    **dict.fromkeys(("default", "builtin", "own"), "embedded"),
+    "yunet": "the path of its .onnx file",
+}
+"""What other tools call a model, without punctuation -> its name here."""
+
+
 def _suggestion(name: str) -> str:
     """A question to append if the name is nearly that of a model, or that of its file."""
-    same_file = [model for model, spec in MODELS.items() if spec.file == name]
-    near = same_file or get_close_matches(name, MODELS, n=2)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    return did_you_mean(re.sub(r"\.(pth|pt|ckpt|safetensors|onnx)$", "", name), MODELS, MEANT)
 
 
 @contextmanager

@@ -5,16 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
-from revisage.errors import InputError
+from revisage.errors import InputError, suggest_keywords
 
 if TYPE_CHECKING:
     from revisage.types import Array
 
 Which: TypeAlias = Literal["all", "largest", "center"] | tuple[int, ...]
 Box: TypeAlias = tuple[float, float, float, float]
+
+_WHICH = "all", "largest", "center"
+
+MEANT = {
+    **dict.fromkeys(("weight", "fidelity", "alpha", "blend", "visibility"), "strength"),
+    **dict.fromkeys(("upscale", "outscale", "factor", "size"), "scale"),
+    "hasaligned": "aligned",
+    "centeronly": "only_center_face",
+    "grain": "keep_grain",
+    "identity": "min_identity",
+    **{
+        name.replace("_", ""): f"selection=revisage.Selection({name}=...)"
+        for name in ("which", "min_size", "max_size", "min_score", "roi", "reference", "min_similarity", "order")
+    },
+}
+"""Words of other tools, without punctuation -> keywords here."""
+MEANT_SELECTION = {
+    **dict.fromkeys(("faces", "index", "indices", "number", "numbers", "choose", "select"), "which"),
+    **dict.fromkeys(("box", "region", "within", "area"), "roi"),
+    **dict.fromkeys(("minface", "minfacesize", "minwidth"), "min_size"),
+    **dict.fromkeys(("maxface", "maxfacesize", "maxwidth"), "max_size"),
+    **dict.fromkeys(("score", "threshold", "confidence"), "min_score"),
+    **dict.fromkeys(("person", "like", "identity"), "reference"),
+    **dict.fromkeys(("similarity", "minlikeness"), "min_similarity"),
+    "sort": "order",
+}
 
 
 @dataclass(frozen=True)
@@ -39,22 +64,38 @@ class Option:
     files: bool = False
 
     def check(self, name: str, value: object) -> None:
-        """Raise InputError unless ``value`` is one of the choices, or a number in the range; None passes."""
-        if value is None or self.parse or self.files:
+        """Raise InputError unless ``value`` is one of the choices, or a number in the range."""
+        if self.parse or self.files:
             return
         if self.choices:
             if value not in self.choices:
-                raise InputError(f"{name} is {' or '.join(self.choices)}, not {value!r}")
+                raise InputError(f"{name} is {' or '.join(self.choices)}, not {_shown(value)}")
         elif self.min is None and self.max is None:
             if not isinstance(value, bool):
-                raise InputError(f"{name} is True or False, not {value!r}")
-        elif isinstance(value, bool) or not hasattr(value, "__float__"):
-            raise InputError(f"{name} is a number, not {value!r}")
+                raise InputError(f"{name} is True or False, not {_shown(value)}")
         else:
             low, high = (-math.inf if self.min is None else self.min), (math.inf if self.max is None else self.max)
-            number = float(value)  # pyright: ignore[reportArgumentType]
+            number = _number(value)
+            if number is None:
+                raise InputError(f"{name} is a number {_range(low, high)}, not {_shown(value)}")
             if not low <= number <= high:
                 raise InputError(f"{name} must be {_range(low, high)}, not {number:g}")
+
+
+def _number(value: Any) -> float | None:
+    """A number, also of numpy or torch; None for anything else, texts and switches included."""
+    if isinstance(value, bool | str | bytes) or not hasattr(value, "__float__"):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _shown(value: object) -> str:
+    """A value in a message: numbers and texts as they are written, of anything else its type."""
+    is_plain = value is None or isinstance(value, bool | int | float | str | tuple | list)
+    return repr(value) if is_plain else f"of type {type(value).__name__}"
 
 
 def _range(low: float, high: float) -> str:
@@ -89,9 +130,12 @@ def check(controls: Any) -> None:
     """Check every value against its option (InputError)."""
     for entry in fields(controls):
         if option := entry.metadata.get("option"):
-            option.check(entry.name, getattr(controls, entry.name))
+            value = getattr(controls, entry.name)
+            if value is not None or entry.default is not None:
+                option.check(entry.name, value)
 
 
+@suggest_keywords(MEANT_SELECTION)
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
     """Which faces are restored: those that pass every condition, and of these ``which``.
@@ -99,7 +143,10 @@ class Selection:
     Attributes:
         which: "all"; "largest", by the area of the box; "center", the face nearest to the center of the image; or
             indices in the order in which results list faces, from 0. Indices count all detected faces, whatever the
-            other conditions say, so the same image has the same numbers every time.
+            other conditions say, so the same image has the same numbers every time. In a video they are the numbers of
+            tracks, in the order in which people appear.
+        order: of the faces in results, and thus of their numbers: "position", left to right in rows from top to bottom;
+            "size", the largest first; "score", the surest detection first.
         min_size: minimum width of a face in pixels of the image.
         max_size: maximum width of a face in pixels of the image.
         min_score: minimum detection score, in [0, 1].
@@ -116,6 +163,10 @@ class Selection:
     which: Which = field(
         default="all",
         metadata=_option("Faces: all, largest, center or numbers such as 0,2.", flag="faces", parse=parse_which),
+    )
+    order: str = field(
+        default="position",
+        metadata=_option("Order of face numbers: position, size or score.", choices=("position", "size", "score")),
     )
     min_size: float = field(default=0.0, metadata=_option("Minimum face width in pixels.", flag="min-face-size", min=0))
     max_size: float = field(
@@ -135,20 +186,39 @@ class Selection:
     def __post_init__(self) -> None:
         check(self)
         _check_which(self.which)
+        _check_roi(self.roi)
+        _check_reference(self.reference)
         if self.min_size > self.max_size:
             raise InputError(f"no face is between {self.min_size:g} and {self.max_size:g} pixels wide")
-        roi = self.roi
-        if roi is not None and not (len(roi) == 4 and roi[0] <= roi[2] and roi[1] <= roi[3]):
-            raise InputError(f"roi is x1,y1,x2,y2 with x1 <= x2 and y1 <= y2, not {roi}")
 
 
 def _check_which(which: Any) -> None:
     if isinstance(which, tuple):
         numbers: tuple[Any, ...] = which
-        if not numbers or not all(isinstance(number, int) and number >= 0 for number in numbers):
+        if not numbers or not all(_number(one) is not None and one >= 0 and one == int(one) for one in numbers):
             raise InputError(f"face numbers are whole numbers from 0, not {numbers}")
-    elif which not in ("all", "largest", "center"):
-        raise InputError(f"faces are all, largest, center or numbers such as (0, 2), not {which!r}")
+    elif isinstance(which, int | list):
+        wanted: Any = [which] if isinstance(which, int) else which
+        raise InputError(f"face numbers are a tuple, which={tuple(wanted)!r}, not {which!r}")
+    elif which not in _WHICH:
+        raise InputError(f"faces are all, largest, center or numbers such as (0, 2), not {_shown(which)}")
+
+
+def _check_roi(roi: Any) -> None:
+    if roi is None:
+        return
+    numbers = list(map(_number, roi)) if hasattr(roi, "__iter__") and not isinstance(roi, str) else []
+    x1, y1, x2, y2 = [math.nan if one is None else one for one in numbers] if len(numbers) == 4 else [math.nan] * 4
+    if not (x1 <= x2 and y1 <= y2):
+        raise InputError(f"roi is (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2, not {_shown(roi)}")
+
+
+def _check_reference(reference: Any) -> None:
+    known: tuple[Any, ...] = reference if isinstance(reference, tuple) else ()
+    wrong = [one for one in known if not (hasattr(one, "ndim") or hasattr(one, "convert"))]
+    if not isinstance(reference, tuple) or wrong:
+        shown = _shown(wrong[0] if wrong else reference)
+        raise InputError(f"reference is a tuple of images, (revisage.read_image(path),) for one, not {shown}")
 
 
 ALL = Selection()
@@ -172,6 +242,7 @@ class RestoreOptions(TypedDict, total=False):
     selection: Selection
 
 
+@suggest_keywords(MEANT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controls:
     """How images are restored.
@@ -227,7 +298,9 @@ class Controls:
     def __post_init__(self) -> None:
         check(self)
         if not isinstance(self.selection, Selection):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InputError(f"selection is a revisage.Selection, not {self.selection!r}")
+            given: Any = self.selection
+            hint = f": write selection=revisage.Selection({given!r})" if str(given) in _WHICH else ""
+            raise InputError(f"selection is a revisage.Selection, not {_shown(given)}{hint}")
         if self.only_center_face and self.selection.which not in ("all", "center"):
             raise InputError("only_center_face already selects a face; leave it out to select another")
 
@@ -241,30 +314,6 @@ class Controls:
     def effective_selection(self) -> Selection:
         """``selection`` with ``only_center_face`` applied."""
         return replace(self.selection, which="center") if self.only_center_face else self.selection
-
-
-def controls_from(options: dict[str, Any]) -> Controls:
-    """Build :class:`Controls` from keywords, with a suggestion for unknown ones.
-
-    Raises:
-        InputError: an unknown keyword, or a value out of range.
-    """
-    known = [entry.name for entry in fields(Controls)]
-    for name in options:
-        if name not in known:
-            meant = MEANT.get(name) or ", ".join(get_close_matches(name, known, n=2))
-            raise InputError(f"unknown option {name!r}" + (f"; did you mean {meant}?" if meant else ""))
-    return Controls(**options)
-
-
-MEANT = {
-    "weight": "strength",
-    "fidelity": "strength",
-    "upscale": "scale",
-    "outscale": "scale",
-    "has_aligned": "aligned",
-}
-"""Names in other tools -> names here."""
 
 
 def declared(kind: type[Any] | Any = Controls) -> Iterator[tuple[str, Field[Any], Option]]:

@@ -81,8 +81,10 @@ class FaceJob:
         if self.status is not FaceStatus.RESTORED:
             return result
         height, width = self.valid or self.crop.shape[:2]
-        crop, restored = (from_float(image[:height, :width], dtype) for image in (self.crop, self.composite()))
-        return replace(result, crop=crop, restored=restored, strength=self.strength)
+        before, after = self.crop[:height, :width], self.composite()[:height, :width]
+        change = float(np.abs(after - before).mean()) * 255
+        crop, restored = from_float(before, dtype), from_float(after, dtype)
+        return replace(result, crop=crop, restored=restored, strength=self.strength, change=change)
 
 
 def update_active(jobs: Sequence[FaceJob], update: Callable[[list[FaceJob]], Iterable[FaceJob]]) -> list[FaceJob]:

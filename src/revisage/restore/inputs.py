@@ -8,11 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from revisage.errors import InputError
 from revisage.images.alpha import with_alpha
 from revisage.images.modes import find_lost_by_pillow, from_pillow
 from revisage.images.pixels import check_array, to_float
 from revisage.images.read import to_rgb
-from revisage.types import Array, FloatImage, Image, Restoration
+from revisage.types import Array, Face, FloatImage, Image, Restoration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +60,31 @@ def take(image: Any) -> Given:
 def as_image(image: Any) -> Image:
     """Pillow image or array -> (H, W, 3) image, as :func:`take` takes it, without its transparency."""
     return take(image).image
+
+
+def check_faces(faces: Any, images: int) -> list[list[Face]]:
+    """The faces that a caller gives for each of a number of images.
+
+    Raises:
+        InputError: they are not one list of faces for each image, or a face has no box and five landmarks.
+    """
+    given: list[Any] = list(faces) if isinstance(faces, list | tuple) else []
+    if len(given) != images or not all(isinstance(one, list | tuple) for one in given):
+        raise InputError("faces is a list of revisage.Face; of a list of images, one such list for each image")
+    return [[_check_face(face) for face in one] for one in given]
+
+
+def _check_face(face: Any) -> Face:
+    if not isinstance(face, Face):
+        raise InputError(f"faces holds revisage.Face(box, landmarks, score), not {type(face).__name__}")
+    try:
+        box, landmarks = np.asarray(face.box, np.float32), np.asarray(face.landmarks, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"box and landmarks of a face are arrays of numbers: {error}") from error
+    if box.shape != (4,) or landmarks.shape != (5, 2):
+        shapes = f"{box.shape} and {landmarks.shape}"
+        raise InputError(f"a face has a box of shape (4,) and landmarks of shape (5, 2), not {shapes}")
+    return Face(box, landmarks, float(face.score))
 
 
 def resize_and_pad(image: Image, size: int) -> tuple[FloatImage, tuple[int, int]]:

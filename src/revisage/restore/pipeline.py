@@ -15,13 +15,13 @@ from revisage.geometry import compose, invert, resizing
 from revisage.images.icc import ColorSpace, parse_color_space
 from revisage.restore.align import align, align_job, crop_face
 from revisage.restore.blend import Embed, Parse, blend, require_embedder
-from revisage.restore.controls import Controls, RestoreOptions, Selection, controls_from
+from revisage.restore.controls import Controls, RestoreOptions, Selection
 from revisage.restore.enhance import RestoreNetwork, enhance
 from revisage.restore.face_job import FaceJob
-from revisage.restore.inputs import as_image, resize_and_pad, take
+from revisage.restore.inputs import as_image, check_faces, resize_and_pad, take
 from revisage.restore.paste import paste
 from revisage.restore.regions import head_mask
-from revisage.restore.select import largest, select
+from revisage.restore.select import largest, select, sort_faces
 from revisage.restore.upscale import lanczos, scaled_size
 from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration
 
@@ -37,7 +37,7 @@ class Restorer:
 
     Attributes:
         name: model name or file.
-        detect: image -> faces, best score first.
+        detect: image -> faces; those of ``revisage.load`` are ordered from left to right, top to bottom.
         network: (N, 3, size, size) float32 RGB in [-1, 1] -> the same shape.
         size: side of the network's aligned faces in pixels.
         device: where and in which number format the network runs, and why.
@@ -93,6 +93,7 @@ class Restorer:
             image: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1]; or a Pillow image: it is turned
                 upright by its EXIF orientation, 16 bits (modes I;16 and I) are kept; or a list of them.
             faces: the image's faces, with your own boxes and landmarks (of a list: one list per image); None detects.
+                Results keep their order.
             profile: ICC profile of the images and their results; None: that of a Pillow image, else sRGB.
             **options: controls, see :class:`revisage.restore.controls.Controls`.
 
@@ -103,11 +104,13 @@ class Restorer:
             InputError: an image of another shape, dtype or range of values, an unknown option, a value out of range.
             WeightsError: an option needs a network that is missing.
         """
-        controls = controls_from(dict(options))
+        controls = Controls(**options)
         single = not isinstance(image, list | tuple)
         images: Sequence[Any] = [image] if single else image
+        if not (profile is None or isinstance(profile, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"profile is the content of an ICC profile in bytes, not {type(profile).__name__}")
         profiles = None if profile is None else [profile] * len(images)
-        known = None if faces is None else [list(faces)] if single else [list(one) for one in faces]
+        known = None if faces is None else check_faces([faces] if single else faces, len(images))
         results = self.restore(images, controls, faces=known, profiles=profiles)
         return results[0] if single else results
 
@@ -166,7 +169,8 @@ class Restorer:
                 jobs.append(self._whole_image(index, image, space))
                 continue
             scaled_size(image, controls.scale)  # wrong sizes are found before any work
-            detected = self.detect(image) if faces is None else faces[index]
+            order = controls.selection.order
+            detected = sort_faces(self.detect(image), order) if faces is None else faces[index]
             found = [FaceJob(index, face, space=space) for face in detected]
             selected = self._select(image, found, controls.effective_selection)
             jobs += [align_job(job, image, self.size) for job in selected]

@@ -19,6 +19,31 @@ Similarity = Callable[[list[Face]], list[float]]
 """Faces -> of each the highest cosine similarity to the reference person."""
 
 
+def sort_faces(faces: Sequence[Face], order: str = "position") -> list[Face]:
+    """Faces in the order in which they are numbered, see ``Selection.order``.
+
+    Rows are read as in a text: a face whose center is above the lower edge of a row's faces (the mean of their centers
+    and half of their mean height) belongs to that row.
+    """
+    if order == "score":
+        return sorted(faces, key=lambda face: -face.score)
+    if order == "size":
+        return sorted(faces, key=lambda face: -_area(face))
+    rows: list[list[Face]] = []
+    for face in sorted(faces, key=lambda face: float(center(face)[1])):
+        if rows and center(face)[1] < _lower_edge(rows[-1]):
+            rows[-1].append(face)
+        else:
+            rows.append([face])
+    return [face for row in rows for face in sorted(row, key=lambda face: float(center(face)[0]))]
+
+
+def _lower_edge(row: Sequence[Face]) -> float:
+    centers = [float(center(face)[1]) for face in row]
+    heights = [float(face.box[3] - face.box[1]) for face in row]
+    return float(np.mean(centers) + np.mean(heights) / 2)
+
+
 def select(
     jobs: Sequence[FaceJob], shape: tuple[int, ...], selection: Selection, similarity: Similarity | None = None
 ) -> list[FaceJob]:
@@ -90,7 +115,11 @@ def _indices(faces: Sequence[Face], left: list[int], shape: tuple[int, ...], whi
 def largest(faces: Sequence[Face], among: Sequence[int] | None = None) -> int:
     """Index of the face with the largest box; of equal ones the first."""
     indices = range(len(faces)) if among is None else among
-    return max(indices, key=lambda index: float(np.prod(faces[index].box[2:] - faces[index].box[:2])))
+    return max(indices, key=lambda index: _area(faces[index]))
+
+
+def _area(face: Face) -> float:
+    return float(np.prod(face.box[2:] - face.box[:2]))
 
 
 def center(face: Face) -> NDArray[np.floating]:

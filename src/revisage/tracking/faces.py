@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from revisage.restore.controls import Controls
 from revisage.restore.enhance import with_output
+from revisage.restore.face_job import FaceJob
 from revisage.restore.pipeline import Restorer
 from revisage.tracking.smoothing import (
     AVERAGE_RADIUS,
@@ -107,7 +108,7 @@ def restored_frames(
         image, faces = enhanced.tracked.frame.image, enhanced.tracked.faces
         jobs = [
             with_output(job, job.crop, _average(enhanced, number, neighbors)) if job.is_active else job
-            for number, job in zip(faces, restorer.prepare([image], controls, [list(faces.values())]), strict=True)
+            for number, job in zip(faces, _prepare(enhanced.tracked, restorer, controls), strict=True)
         ]
         (restoration,) = restorer.finish([image], jobs, controls)
         yield RestoredFrame(enhanced.tracked, restoration)
@@ -142,13 +143,22 @@ def enhance_faces(
 ) -> Iterator[EnhancedFrame[FrameT]]:
     """Run the network on the selected faces."""
     for tracked in stream:
-        jobs = restorer.prepare([tracked.frame.image], controls, [list(tracked.faces.values())])
+        jobs = _prepare(tracked, restorer, controls)
         kept = {
             number: reduce_crop(job.crop, job.output)
             for number, job in zip(tracked.faces, restorer.enhance(jobs), strict=True)
             if job.output is not None
         }
         yield EnhancedFrame(tracked, kept)
+
+
+def _prepare(tracked: TrackedFrame[FrameT], restorer: Restorer, controls: Controls) -> list[FaceJob]:
+    """Select and align the faces of a frame. Face numbers of the selection are those of tracks."""
+    faces, which = tracked.faces, controls.selection.which
+    if isinstance(which, tuple):
+        indices = tuple(index for index, number in enumerate(faces) if number in which) or (len(faces),)
+        controls = replace(controls, selection=replace(controls.selection, which=indices))
+    return restorer.prepare([tracked.frame.image], controls, [list(faces.values())])
 
 
 def _average(

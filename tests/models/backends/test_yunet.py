@@ -1,3 +1,4 @@
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -5,12 +6,13 @@ import pytest
 from graphs import FLOAT, half_of, image_input, write
 from onnx import helper
 
+import revisage
 from revisage.errors import CheckpointError, MissingWeightsError
 from revisage.models.backends.yunet import open_yunet
 
 
 @pytest.fixture
-def detector(tmp_path):
+def path(tmp_path):
     """A graph with the outputs of YuNet: each bright cell is a face, as large as the cell."""
     nodes, outputs = [], []
     constants = {"zero": np.zeros(1, np.float32), "start": np.array([0]), "end": np.array([1]), "axis": np.array([1])}
@@ -29,7 +31,23 @@ def detector(tmp_path):
     for name, length in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
         outputs += [helper.make_tensor_value_info(f"{name}_{s}", FLOAT, ["n", "a", length]) for s in (8, 16, 32)]
     constants["scale"] = np.array([1 / 255], np.float32)
-    return open_yunet(write(tmp_path / "y.onnx", nodes, [image_input(1, "s")], outputs, constants))
+    return write(tmp_path / "y.onnx", nodes, [image_input(1, "s")], outputs, constants)
+
+
+@pytest.fixture
+def detector(path):
+    return open_yunet(path)
+
+
+def test_load_takes_a_yunet_file_and_numbers_its_faces_from_left_to_right(path):
+    image = np.zeros((96, 160, 3), np.uint8)
+    for left, level in ((16, 200), (64, 255), (120, 230)):
+        image[40:48, left : left + 8] = level
+    restorer = revisage.load(detector=path, device="cpu")
+    assert [round(float(face.box[0])) for face in restorer.detect(image)] == [12, 60, 116]
+    assert [face.box.tolist() for face in pickle.loads(pickle.dumps(restorer)).detect(image)] == [
+        face.box.tolist() for face in restorer.detect(image)
+    ]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -70,13 +70,21 @@ class OnnxSignature:
 class OnnxNetwork:
     """A network in an onnxruntime session; see ``backends.Network``."""
 
+    path: Path
+    threads: int | None
     header: Header
     device: DeviceConfig
     signature: OnnxSignature
     conventions: Conventions
     outputs: tuple[str, ...]
-    session: Any = field(repr=False)
-    lock: Lock | None = field(repr=False)
+    session: Any
+    lock: Lock | None
+
+    def __repr__(self) -> str:
+        return f"OnnxNetwork({self.path.name!r}, {self.header.architecture}, {self.device.device})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_onnx, (self.path, self.device, self.conventions, self.threads)
 
     def __call__(self, images: NDArray[np.float32], *more: Array) -> tuple[NDArray[np.float32], ...]:
         """Run the network on float32 images; ``more`` may hold the fidelity of a restorer that has such an input."""
@@ -134,7 +142,7 @@ def open_onnx(path: Path, device: DeviceConfig, conventions: Conventions, thread
     else:
         outputs = signature.outputs
     lock = None if device.kind in ("cpu", "cuda") else Lock()  # the others run one call at a time
-    return OnnxNetwork(header, device, signature, conventions, outputs, session, lock)
+    return OnnxNetwork(path, threads, header, device, signature, conventions, outputs, session, lock)
 
 
 def describe_onnx(path: Path) -> OnnxSignature:

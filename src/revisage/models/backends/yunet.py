@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revisage.errors import CheckpointError
+from revisage.models.checkpoint import METADATA_KEY
 from revisage.models.onnx_file import read_onnx
 from revisage.types import Array, Face, Image
 
@@ -33,6 +34,9 @@ class YuNet:
     threshold: float = 0.6
     max_pixels: int = 2_000_000
     _own: local = field(default_factory=local, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return YuNet, (self.model, self.threshold, self.max_pixels)
 
     def __call__(self, image: Image) -> list[Face]:
         """Faces of an image (H, W, 3) RGB uint8, uint16 or float32 in [0, 1]; best score first."""
@@ -69,6 +73,14 @@ class YuNet:
         if not hasattr(self._own, "detector"):
             self._own.detector = _create(self.model, self.threshold)
         return self._own.detector
+
+
+def is_yunet(path: Path) -> bool:
+    """Whether an ``.onnx`` file is a YuNet, by the names of its outputs."""
+    if path.suffix.lower() != ".onnx" or METADATA_KEY in read_onnx(path).metadata:
+        return False
+    content = path.read_bytes()
+    return all(name in content for name in (b"cls_8", b"obj_8", b"bbox_8", b"kps_8"))
 
 
 def open_yunet(path: Path, threshold: float = 0.6) -> YuNet:

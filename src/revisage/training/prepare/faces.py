@@ -31,7 +31,7 @@ SKIN = slice(0.35, 0.8), slice(0.3, 0.7)
 BRIGHTEST = 250 / 255
 """Luma from which a pixel counts as over-exposed."""
 Detect = Callable[[Image], list[Face]]
-"""Image -> faces, best score first; called from several threads."""
+"""Image -> faces; called from several threads."""
 DECIMALS = 4
 """Decimals of measures and landmarks: enough for any use, and the same wherever the last bits differ."""
 UNALIGNABLE = "landmarks coincide"
@@ -68,7 +68,8 @@ def extract_faces(detect: Detect, photo: Path, options: Options, known: Callable
         if known(sha256):
             return ExtractedFaces(sha256)
         image = read_image(photo)
-        found = [_extract_face(image, face, index, options) for index, face in enumerate(detect(image))]
+        best_first = sorted(detect(image), key=lambda face: -face.score)
+        found = [_extract_face(image, face, index, options) for index, face in enumerate(best_first)]
         return ExtractedFaces(sha256, tuple(record for record, _ in found), tuple(crop for _, crop in found))
     except Exception as error:  # a fault nobody thought of must not cost the photos after this one
         return ExtractedFaces(error=fault_of(photo, error))

@@ -72,7 +72,7 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
     photos that have any go to ``output/val``. Later calls leave these as they are.
 
     Args:
-        detect: image -> faces, best first; safe to call from several threads.
+        detect: image -> faces; safe to call from several threads.
         sources: what ``collect`` returns.
         options: how, and where to.
 
