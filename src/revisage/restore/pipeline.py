@@ -151,7 +151,7 @@ class Restorer:
         if controls.min_identity is None and not reference:
             return controls
         require_embedder(self.embed)([])
-        known = tuple(one if one.ndim == 1 else self._embed_person(as_image(one)) for one in reference)
+        known = tuple(one if getattr(one, "ndim", 0) == 1 else self._embed_person(as_image(one)) for one in reference)
         return replace(controls, selection=replace(controls.selection, reference=known))
 
     def prepare(
