@@ -33,7 +33,7 @@ RULES = {
     "tracking": {*LOW, "images", "restore"},
     "jobs": {*LOW, "images"},
     "evaluation": {*LOW, "images", "models", "models.nets"},
-    "training": {*LOW, "images", "models", "models.nets", "jobs", "evaluation", "process"},
+    "training": {*LOW, "images", "models", "models.nets", "jobs", "evaluation"},
     "training.prepare": {*LOW, "images", "restore", "jobs", "training"},
     "__init__": {"types", "errors", "images", "restore", "loading", "process"},
 }

@@ -5,7 +5,7 @@ from torch import nn
 
 from on_arrays import on_arrays
 from revisage.errors import DeviceError, InputError, WeightsError
-from revisage.models.backends.torch import is_out_of_memory
+from revisage.models.device import is_out_of_memory
 from revisage.models.nets.rrdbnet import RRDBNet
 from revisage.models.nets.srvggnet import SRVGGNetCompact
 from revisage.restore.upscale import TiledUpscaler, spans

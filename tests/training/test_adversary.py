@@ -4,7 +4,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from revisage.errors import RecipeError
 from revisage.training.task import Progress
 from revisage.training.tasks.gan import COMPONENTS, component_boxes
 from revisage.training.tasks.restorer import RestorerConfig
@@ -73,10 +72,15 @@ def test_boxes_are_stacked_in_the_order_of_the_networks():
     assert component_boxes(samples)[:, :, 0].tolist() == [[0.0, 1.0, 2.0]] * 2
 
 
-def test_data_without_boxes_is_refused(settings, faces):
-    made = task(settings, data={"source": str(faces)})
-    with pytest.raises(RecipeError, match="no boxes of eyes and mouth"):
-        list(made.optimizer_steps(batch(made), Progress(0, 1)))
+def test_components_without_landmarks_are_refused_before_the_first_step(settings, faces):
+    with pytest.raises(ValidationError, match=r"losses.components needs .*: give data.landmarks"):
+        task(settings, data={"source": str(faces)})
+
+
+def test_a_discriminator_of_another_size_is_refused_before_it_starts(settings):
+    other = {"type": "StyleGAN2Discriminator", "out_size": 64, "narrow": 0.03125}
+    with pytest.raises(ValidationError, match=r"discriminator\.out_size is 64, samples have 32"):
+        task(settings, losses={"adversarial": {"discriminator": other, "start_at": 1000}})
 
 
 @pytest.mark.parametrize("changes", [{"data": None}, {"crops": ["somewhere"]}])

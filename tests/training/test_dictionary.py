@@ -1,8 +1,8 @@
 import pytest
 import torch
+from pydantic import ValidationError
 
 import revisage
-from revisage.errors import RecipeError
 from revisage.training.config import TrainingConfig
 from revisage.training.distributed import World
 from revisage.training.loop import train
@@ -112,9 +112,8 @@ def test_each_side_learns_from_its_own_step_only(settings):
 
 
 def test_components_need_boxes_in_the_data(settings):
-    made = task(settings, losses={"components": {}})
-    with pytest.raises(RecipeError, match="no boxes of eyes and mouth"):
-        steps(made)
+    with pytest.raises(ValidationError, match=r"losses\.components needs the places of eyes and mouth"):
+        task(settings, losses={"components": {}})
 
 
 def test_an_validation_counts_the_entries_in_use(settings):

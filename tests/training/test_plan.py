@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from revisage.training.loop import plan
+from revisage.training.plan import plan
 from revisage.training.recipe import Recipe
 
 

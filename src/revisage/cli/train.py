@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from revisage.cli.console import say_how_to_resume
 from revisage.cli.options import Device
 
 if TYPE_CHECKING:
@@ -40,16 +41,17 @@ def train(
     if dry_run:
         _print_plan(settings, folder)
         return
-    weights = train_recipe(settings, folder, device=own)
+    with say_how_to_resume():
+        weights = train_recipe(settings, folder, device=own)
     if os.environ.get("RANK", "0") == "0":  # torchrun's number of this process
         print(f"weights: {weights}")
 
 
 def _print_plan(recipe: Recipe, folder: Path) -> None:
     from revisage.images import write_image
-    from revisage.training.loop import plan
+    from revisage.training.plan import plan
 
-    planned = plan(recipe)
+    planned = plan(recipe, folder)
     print(planned.recipe)
     for name, (trained, all_) in planned.networks.items():
         print(f"{name}: {all_ / 1e6:.2f} million parameters, {trained / 1e6:.2f} million trained")

@@ -113,6 +113,12 @@ def import_torch(purpose: str) -> Any:
     return torch
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; only some devices have a class of their own for that."""
+    words = "out of memory", "allocate memory", "not enough memory", "alloc_failed"
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+
+
 def _check_device(device: str, present: list[str], backend: Backend) -> None:
     """Raise DeviceError unless the backend has this device."""
     match = re.fullmatch(r"([a-z]+)(?::(\d+))?", device)

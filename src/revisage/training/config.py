@@ -89,10 +89,15 @@ class ScheduleConfig(Strict):
 
 
 class BestConfig(Strict):
-    """The validation metric by which the best weights are kept in a file of their own."""
+    """The validation metric by which the best weights are kept in a file of their own.
+
+    Attributes:
+        metric: its name.
+        better: the better values; None: as the metric has it.
+    """
 
     metric: str
-    better: Literal["higher", "lower"] = "higher"
+    better: Literal["higher", "lower"] | None = None
 
 
 class TrainingConfig(Strict):

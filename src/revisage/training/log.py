@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from revisage.errors import OutputError, RecipeError
+from revisage.errors import OutputError
 from revisage.files import atomic_write
 from revisage.training.task import ValidationResult
 
@@ -31,9 +31,6 @@ class Log:
         images: length of the run.
         tensorboard: also write events for TensorBoard into ``run/tensorboard``.
         quiet: print and write nothing, in all processes of a run but the first.
-
-    Raises:
-        RecipeError: TensorBoard is wanted but not installed.
     """
 
     def __init__(self, run: Path, images: int, *, tensorboard: bool = False, quiet: bool = False) -> None:
@@ -67,6 +64,10 @@ class Log:
         if not self._quiet:
             with atomic_write(self._run / name) as temporary:
                 temporary.write_text(text)
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def step(self, images: int, terms: Mapping[str, torch.Tensor]) -> None:
         """Count a step."""
@@ -128,8 +129,6 @@ def _peak_memory() -> float:
 
 
 def _event_writer(run: Path) -> Any:
-    try:
-        from torch.utils.tensorboard.writer import SummaryWriter
-    except ImportError as error:
-        raise RecipeError("training.tensorboard needs TensorBoard: pip install 'revisage[train]'") from error
+    from torch.utils.tensorboard.writer import SummaryWriter
+
     return SummaryWriter(str(run / "tensorboard"))

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import glob
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from revisage.errors import RecipeError
 from revisage.files import safe_read
 from revisage.models.registry import MODELS
+from revisage.training.checks import check_networks, check_settings
 from revisage.training.config import Strict, TrainingConfig, weights_file
 from revisage.training.embedded.detector import DetectorConfig
 from revisage.training.embedded.identity_embedder import IdentityEmbedderConfig
+from revisage.training.identity import identify, named_paths
+from revisage.training.problems import Problems
+from revisage.training.state import STATE, check_state
 from revisage.training.task import Task
 from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig, VQGANConfig
 from revisage.training.tasks.restorer import RestorerConfig
@@ -55,16 +60,29 @@ class Recipe(Strict):
     ]
     training: TrainingConfig
 
-    def build(self) -> Task:
-        """The task, with its data and weights read.
+    def build(self, run: Path | None = None, processes: int = 1) -> Task:
+        """The task, with its data and weights read, and everything checked that the run needs until its end.
+
+        Args:
+            run: folder of the run; None: its disk space and the state in it are not looked at.
+            processes: that train together.
 
         Raises:
-            RecipeError: files are missing (all of them in one message), or one cannot be used.
+            RecipeError: files are missing, one cannot be used, a setting does not fit the others, or the disk is too
+                full for the state: all that is wrong, in one message.
         """
-        missing = [_describe_missing(name, path) for name, path in _paths(self.task, "task") if not _exists(path)]
-        if missing:
-            raise RecipeError(f"files that the recipe {self.name} needs are missing: {'; '.join(missing)}")
-        return cast(Task, self.task.build(self.seed))
+        paths = [(name, path) for name, path in named_paths(self.task, "task") if not _exists(path)]
+        missing = "; ".join(_describe_missing(name, path) for name, path in paths)
+        with Problems() as problems:
+            problems.add(*check_settings(self.training, self.task.metrics_of_validation(), processes))
+            if run is not None and (run / STATE).exists():
+                problems.attempt(lambda: check_state(run / STATE, identify(self)))
+            task = problems.attempt(lambda: cast(Task, self.task.build(self.seed, [name for name, _ in paths])))
+            if missing:
+                problems.add(f"files that the recipe {self.name} needs are missing: {missing}")
+            elif task:
+                problems.add(*check_networks(self.training, task.networks, run))
+        return task
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -188,26 +206,9 @@ def _shown(value: object) -> str:
             return "a list"
 
 
-def _paths(settings: object, name: str) -> Iterator[tuple[str, Path]]:
-    """Every file and folder that settings name, each with the name of its setting; no URLs."""
-    match settings:
-        case Path():
-            yield name, settings
-        case Mapping() | BaseModel():
-            for key, value in cast(Any, settings.items() if isinstance(settings, Mapping) else settings):
-                names = (value,) if isinstance(value, str) else value
-                value = tuple(Path(one) for one in names if "://" not in one) if key == "source" else value
-                yield from _paths(value, f"{name}.{key}")
-        case tuple():
-            for value in cast(tuple[Any, ...], settings):
-                yield from _paths(value, name)
-        case _:
-            return
-
-
 def _exists(path: Path) -> bool:
     try:
-        return weights_file(path).exists()
+        return weights_file(path).exists() or (glob.has_magic(str(path)) and bool(glob.glob(str(path), recursive=True)))  # noqa: PTH207
     except (OSError, ValueError):  # a name that no file can have
         return False
 

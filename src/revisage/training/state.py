@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from revisage.errors import CheckpointError, RecipeError, TrainingError
+from revisage.errors import CheckpointError, TrainingError
 from revisage.files import atomic_write
 from revisage.models.torch_pickle import unpickle
 from revisage.training.config import TrainingConfig
+from revisage.training.identity import compare
+
+STATE = "state.pt"
+"""Name of the file in the folder of a run."""
+_KEYS = {"recipe", "files", "images", "best", "pending", "networks", "ema", "optimizers", "scalers"}
 
 
 class EMA:
@@ -51,6 +56,9 @@ class State:
         optimizers, scalers: one for each network; a scaler does nothing unless the precision is float16.
         images: count so far.
         best: metric of the best validation so far.
+        pending: the validation that is due at this count has not come to its end.
+        updated: names of the networks that the step in progress has updated already.
+        buffers: copies of all buffers as they were before that step, which forward passes change.
     """
 
     networks: Mapping[str, nn.Module]
@@ -59,13 +67,13 @@ class State:
     scalers: Mapping[str, torch.amp.GradScaler]
     images: int = 0
     best: float | None = None
+    pending: bool = False
+    updated: list[str] = field(default_factory=lambda: [])
+    buffers: list[Tensor] = field(default_factory=lambda: [])
 
     @classmethod
     def initial(cls, networks: Mapping[str, nn.Module], training: TrainingConfig) -> State:
         """The state before the first image."""
-        unknown = training.optimizers.keys() - networks.keys()
-        if unknown:
-            raise RecipeError(f"training.optimizers: no network {min(unknown)}; there are {', '.join(networks)}")
         network = next(iter(networks.values()))
         device = next(network.parameters()).device.type
         return cls(
@@ -80,12 +88,27 @@ class State:
         """The first network."""
         return next(iter(self.networks.values()))
 
-    def save(self, path: Path, recipe: dict[str, Any]) -> None:
+    def begin_step(self) -> None:
+        """Note what an unfinished step would leave changed."""
+        self.updated = []
+        self.buffers = [buffer.clone() for network in self.networks.values() for buffer in network.buffers()]
+
+    def undo_step(self) -> None:
+        """Give up an unfinished step: the state is that of the steps before, unless a network is updated already."""
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        if not self.updated and self.buffers:
+            buffers = [buffer for network in self.networks.values() for buffer in network.buffers()]
+            for buffer, before in zip(buffers, self.buffers, strict=True):
+                buffer.copy_(before)
+
+    def save(self, path: Path, identity: dict[str, Any]) -> None:
         """Write the state atomically; the earlier file stays whole if this fails (OutputError)."""
         content = {
-            "recipe": recipe,
+            **identity,
             "images": self.images,
             "best": self.best,
+            "pending": self.pending,
             "networks": {name: network.state_dict() for name, network in self.networks.items()},
             "ema": self.ema.network.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -94,29 +117,44 @@ class State:
         with atomic_write(path) as temporary:
             torch.save(content, temporary)
 
-    def load(self, path: Path, recipe: dict[str, Any]) -> None:
-        """Read a state that :meth:`save` wrote.
+    def load(self, path: Path) -> None:
+        """Read a state that :meth:`save` wrote, and :func:`check_state` found to belong to this run.
 
         Raises:
-            TrainingError: the file is damaged, or belongs to a recipe that differs in more than its length.
+            TrainingError: the file is damaged.
         """
-        try:
-            content = unpickle(path)
-            differences = _differences(content["recipe"], recipe)
-            networks, optimizers, scalers = (content[key] for key in ("networks", "optimizers", "scalers"))
-            ema, images, best = (content[key] for key in ("ema", "images", "best"))
-        except (CheckpointError, OSError) as error:
-            raise TrainingError(f"{path} is not a whole training state: {error}") from error
-        except (AttributeError, LookupError, TypeError) as error:
-            raise TrainingError(f"{path} is not a training state") from error
-        if differences:
-            raise TrainingError(f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder")
+        content = _read(path)
         for name, network in self.networks.items():
-            network.load_state_dict(networks[name])
-            self.optimizers[name].load_state_dict(optimizers[name])
-            self.scalers[name].load_state_dict(scalers[name])
-        self.ema.network.load_state_dict(ema)
-        self.images, self.best = images, best
+            network.load_state_dict(content["networks"][name])
+            self.optimizers[name].load_state_dict(content["optimizers"][name])
+            self.scalers[name].load_state_dict(content["scalers"][name])
+        self.ema.network.load_state_dict(content["ema"])
+        self.images, self.best, self.pending = (content[key] for key in ("images", "best", "pending"))
+
+
+def check_state(path: Path, identity: dict[str, Any]) -> list[str]:
+    """Check that a state belongs to a run.
+
+    Returns:
+        Settings whose paths are those of the state, though other files lie there now.
+
+    Raises:
+        TrainingError: the file is damaged, or a setting differs that touches the weights.
+    """
+    differences, changed = compare(_read(path), identity)
+    if differences:
+        raise TrainingError(f"{path} was made by another recipe: {'; '.join(differences)}; use another run folder")
+    return changed
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = unpickle(path)
+    except (CheckpointError, OSError) as error:
+        raise TrainingError(f"{path} is not a whole training state: {error}") from error
+    if not isinstance(content, dict) or not content.keys() >= _KEYS:
+        raise TrainingError(f"{path} is not a training state")
+    return cast(dict[str, Any], content)
 
 
 def _optimizer(network: nn.Module, name: str, training: TrainingConfig) -> torch.optim.AdamW:
@@ -131,22 +169,3 @@ def _optimizer(network: nn.Module, name: str, training: TrainingConfig) -> torch
         settings.betas,
         weight_decay=settings.weight_decay,
     )
-
-
-RESUMABLE = {
-    f"training.{name}"
-    for name in ("images", "workers", "compile", "weights", "validate_every", "save_every", "best", "tensorboard")
-}
-"""Settings that may change between two parts of a run."""
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for key in sorted(old.keys() | new.keys()):
-        name = f"{prefix}{key}"
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, f"{name}.")
-        elif before != after and name not in RESUMABLE:
-            found.append(f"{name} was {before!r}, is {after!r}")
-    return found

@@ -95,12 +95,14 @@ def _update(state: State, name: str, training: TrainingConfig, world: World) -> 
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip)
     if not scaler.is_enabled() and not math.isfinite(float(norm)):  # a scaler skips such a step and scales less
         raise TrainingError(
-            f"the gradient of {name} is not finite after {state.images} images; lower its learning rate"
+            f"the gradient of {name} is not finite after {state.images} images; start another run with a lower learning"
+            " rate, from the weights of this one"
         )
     rate = training.optimizers.get(name, training.optimizer).learning_rate
     factor = training.schedule.factor(state.images, training.batch, training.images)
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"] * factor
+    state.updated.append(name)
     scaler.step(optimizer)
     scaler.update()
     return norm.detach()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from revisage.errors import CheckpointError
 from revisage.models.build import build
 from revisage.models.checkpoint import Header
-from revisage.models.device import DeviceConfig
+from revisage.models.device import DeviceConfig, is_out_of_memory
 from revisage.models.nets import retinaface
 from revisage.models.nets.arcface import ResNetArcFace, gray_faces
 from revisage.models.nets.bisenet import BiSeNet
@@ -132,9 +132,3 @@ class _Detector(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         boxes, scores, landmarks = self.network(retinaface.preprocess(images))
         return boxes, scores if self.network.phase == "test" else scores.softmax(-1), landmarks
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; only some devices have a class of their own for that."""
-    words = "out of memory", "allocate memory", "not enough memory", "alloc_failed"
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)

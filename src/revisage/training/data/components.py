@@ -6,7 +6,7 @@ Left and right are those of the image: the left eye has the smaller x.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,6 +123,15 @@ def write_components(path: Path, components: Mapping[str, Components]) -> None:
     }
     with atomic_write(path) as temporary:
         torch.save(content, temporary)
+
+
+def check_components(components: Mapping[str, Components], names: Sequence[str]) -> None:
+    """Raise RecipeError unless every image of a dataset, by its name in the dataset's order, has an entry."""
+    keys = ((name.rpartition("/")[2], f"{index:08d}") for index, name in enumerate(names))
+    if left_out := [key for key, position in keys if key not in components and position not in components]:
+        raise RecipeError(
+            f"the landmarks file lacks {len(left_out)} of {len(names)} images, the first of them {left_out[0]}"
+        )
 
 
 def find_components(components: Mapping[str, Components], key: str, index: int) -> Components:

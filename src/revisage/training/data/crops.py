@@ -17,7 +17,7 @@ from revisage.files import safe_read
 from revisage.images import read_image
 from revisage.images.formats import FORMATS, HEIF
 from revisage.images.pixels import from_float, to_float
-from revisage.jobs.collector import collect
+from revisage.jobs.collector import Source, collect
 
 MAX_SIDE = 8192
 """Pixels; a small file may unpack to any number of them."""
@@ -30,13 +30,15 @@ class Crop:
     Attributes:
         key: file name without extension.
         pixels: (S, S, 3) uint8 RGB.
+        lq: its degraded partner of the same size, of sources that hold pairs.
     """
 
     key: str
     pixels: NDArray[np.uint8]
+    lq: NDArray[np.uint8] | None = None
 
 
-def list_crops(path: Path, name_prefixes: Sequence[str] = ("",)) -> list[Path]:
+def list_crops(path: Path, name_prefixes: Sequence[str] = ("",)) -> list[Source]:
     """List the images of a folder, at any depth, by the rules for photos (:func:`revisage.jobs.collector.collect`).
 
     Args:
@@ -55,10 +57,10 @@ def list_crops(path: Path, name_prefixes: Sequence[str] = ("",)) -> list[Path]:
         raise RecipeError(f"no crops: {error}") from error
     if fault := next((source.fault for source in sources if source.fault), ""):
         raise RecipeError(fault)
-    paths = [source.path for source in sources if source.path.name.startswith(tuple(name_prefixes))]
-    if not paths:
+    chosen = [source for source in sources if source.path.name.startswith(tuple(name_prefixes))]
+    if not chosen:
         raise RecipeError(f"no images in {path}{named(name_prefixes)}")
-    return paths
+    return chosen
 
 
 def read_crop(path: Path) -> Crop:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NotRequired, TypedDict
 
@@ -21,8 +22,10 @@ from revisage.training.data.components import (
     find_components,
     to_boxes,
 )
+from revisage.training.data.crops import Crop
 from revisage.training.data.degradations.published import FFHQDegradation
 from revisage.training.data.degradations.steps import Degradation
+from revisage.training.data.pairs import degrade_pair
 from revisage.training.data.sources import Source
 from revisage.types import FloatImage
 
@@ -82,7 +85,7 @@ class CropPatches(Dataset[CropSample]):
 
     def __init__(
         self,
-        crops: Source,
+        crops: Source | Sequence[Crop],
         *,
         size: int,
         patch: int,
@@ -107,10 +110,18 @@ class CropPatches(Dataset[CropSample]):
     def __getitem__(self, index: int) -> CropSample:
         rng = np.random.default_rng((self.seed, 1, index))
         crop = self.crops[shuffled_index(index, len(self.crops), self.seed)]
-        pixels, left, top, cut = self._draw_patch(crop.pixels, rng)
-        ratio = self.size / pixels.shape[0]
-        size, part = (self.size, pixels) if self.whole else (self.patch, pixels[top : top + cut, left : left + cut])
-        pair = self.degradation(resize_crop(to_float(np.ascontiguousarray(part)), size * self.oversample), rng)
+        side = len(crop.pixels)
+        mirrored, left, top, cut = self._draw_patch(side, rng)
+        ratio = self.size / side
+        size = self.size if self.whole else self.patch
+        rows, columns = (slice(None),) * 2 if self.whole else (slice(top, top + cut), slice(left, left + cut))
+
+        def part(pixels: NDArray[np.uint8]) -> FloatImage:
+            cut_out = (pixels[:, ::-1] if mirrored else pixels)[rows, columns]
+            return resize_crop(to_float(np.ascontiguousarray(cut_out)), size * self.oversample)
+
+        gt = part(crop.pixels)
+        pair = self.degradation(gt, rng) if crop.lq is None else degrade_pair(part(crop.lq), gt, self.degradation, rng)
         lq, gt = (resize_crop(image, size) for image in pair)
         corner = left * ratio, top * ratio
         if self.whole:
@@ -123,11 +134,8 @@ class CropPatches(Dataset[CropSample]):
             "corner": torch.tensor(corner, dtype=torch.float32),
         }
 
-    def _draw_patch(
-        self, pixels: NDArray[np.uint8], rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], int, int, int]:
-        """The crop, perhaps mirrored, and a patch of it in its own pixels: left, top, size."""
-        side = pixels.shape[0]
+    def _draw_patch(self, side: int, rng: np.random.Generator) -> tuple[bool, int, int, int]:
+        """Whether the crop is mirrored, and a patch of it then, in its own pixels: left, top, size."""
         cut = round(self.patch * side / self.size)
         top, left = (int(value) for value in rng.integers(0, side - cut + 1, size=2))
         mirrored = rng.random() < 0.5
@@ -135,7 +143,7 @@ class CropPatches(Dataset[CropSample]):
             top, left = (round(fraction * (side - cut)) for fraction in FACE_POSITION)
         elif mirrored:
             left = side - cut - left
-        return pixels[:, ::-1] if mirrored else pixels, left, top, cut
+        return mirrored, left, top, cut
 
 
 class FFHQDegradationDataset(Dataset[FaceSample]):
@@ -185,8 +193,13 @@ class FFHQDegradationDataset(Dataset[FaceSample]):
         components = None
         if self.landmarks is not None:
             components = find_components(self.landmarks, crop.key, position) * (self.size / PUBLISHED_SIZE)
+        same = rng if crop.lq is None else copy.deepcopy(rng)  # a degraded partner is mirrored and shifted alike
         gt, components = self.augmentation(resize_crop(to_float(crop.pixels), self.size), components, rng)
-        lq, gt = self.degradation(gt, rng)
+        if crop.lq is None:
+            lq, gt = self.degradation(gt, rng)
+        else:
+            lq, _ = self.augmentation(resize_crop(to_float(crop.lq), self.size), None, same)
+            lq, gt = degrade_pair(lq, gt, self.degradation, rng)
         detail = torch.tensor(float(crop.pixels.shape[0] >= self.size))
         sample: FaceSample = {"lq": to_chw_tensor(lq), "gt": to_chw_tensor(gt), "detail": detail}
         if components is not None:

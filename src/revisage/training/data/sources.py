@@ -30,8 +30,17 @@ _COMMIT_EVERY = 1000
 _ENVIRONMENTS: dict[Path, tuple[int, Any]] = {}
 
 
+Names = str | tuple[str, ...]
+"""Folders, files or patterns of aligned square images; ``.lmdb`` folders; ``.tar`` shards, paths or URLs."""
+
+
 class Source(Protocol):
     """A sequence of aligned faces, sorted by name."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Name of each face: its path below the source without extension; the last part is the key of the crop."""
+        ...
 
     def __len__(self) -> int:
         """Number of faces, at least one."""
@@ -54,7 +63,21 @@ def open_source(names: str | Path | Iterable[str | Path], name_prefixes: Sequenc
     """
     names = [names] if isinstance(names, str | Path) else names
     sources = [_open(os.fspath(name), name_prefixes) for name in names]
-    return sources[0] if len(sources) == 1 else cast("Source", ConcatDataset(cast("Any", sources)))
+    return sources[0] if len(sources) == 1 else _Chain(sources)
+
+
+class _Chain:
+    """Several sources, one after the other."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._dataset: ConcatDataset[Any] = ConcatDataset(cast("Any", sources))
+        self.names = [name for source in sources for name in source.names]
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int, /) -> Crop:
+        return self._dataset[index]
 
 
 def _open(name: str, name_prefixes: Sequence[str]) -> Source:
@@ -75,8 +98,22 @@ def read_crops(names: str | Path | Iterable[str | Path], name_prefixes: Sequence
     return [source[index] for index in range(len(source))]
 
 
-class FolderSource:
-    """Images in folders and below them, decoded when they are asked for.
+class FileSource:
+    """Image files under names, decoded when they are asked for."""
+
+    def __init__(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        self.paths = paths
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int, /) -> Crop:
+        return read_crop(self.paths[index])
+
+
+class FolderSource(FileSource):
+    """Images in folders and below them.
 
     Args:
         folders: where to look; files and patterns as well, see :func:`list_crops`.
@@ -87,13 +124,9 @@ class FolderSource:
     """
 
     def __init__(self, folders: Iterable[Path], name_prefixes: Sequence[str] = ("",)) -> None:
-        self.paths = [path for folder in folders for path in list_crops(folder, name_prefixes)]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int, /) -> Crop:
-        return read_crop(self.paths[index])
+        found = [source for folder in folders for source in list_crops(folder, name_prefixes)]
+        names = [(source.below / source.path.stem).as_posix() for source in found]
+        super().__init__([source.path for source in found], names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +159,7 @@ class TarSource:
         self._members = [
             member for number in range(len(self.shards)) for member in self._contents(number, tuple(name_prefixes))
         ]
+        self.names = [member.key for member in self._members]
         self._files: dict[tuple[int, int], IO[bytes]] = {}
 
     def __len__(self) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,8 +30,9 @@ from revisage.training.embedded.labeled_photos import (
     read_false_positives,
     read_photos,
 )
+from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
-from revisage.training.tasks.networks import load_initial_weights
+from revisage.training.tasks.networks import initial_network
 
 Array = NDArray[np.float32]
 
@@ -59,7 +60,7 @@ class DetectorConfig(Strict):
     photos: Path
     crops: Path
     name_prefixes: tuple[str, ...] = ("",)
-    size: PositiveInt = 320
+    size: Annotated[int, Field(gt=0, multiple_of=4)] = 320
     network_name: NetworkName = "mobile0.25"
     false_positives: Path | None = None
     initial_weights: Path | None = None
@@ -70,18 +71,33 @@ class DetectorConfig(Strict):
     validation_scenes: PositiveInt = 192
     backgrounds: NonNegativeInt = 1000
 
-    def build(self, seed: int) -> DetectorTask:
+    def metrics_of_validation(self) -> dict[str, str]:
+        """Name of each metric of a validation -> the better direction."""
+        names = DetectionEvaluator().metrics()
+        return {name: "higher" if name.partition("/")[0] in ("recall", "precision") else "lower" for name in names}
+
+    def build(self, seed: int, missing: Collection[str] = ()) -> DetectorTask:
         """The task, with its data read (RecipeError if something is missing)."""
-        return DetectorTask(self, seed)
+        return DetectorTask(self, seed, missing)
 
 
 class DetectorTask:
     """See :class:`revisage.training.task.Task`."""
 
-    def __init__(self, config: DetectorConfig, seed: int) -> None:
+    def __init__(self, config: DetectorConfig, seed: int, missing: Collection[str] = ()) -> None:
         self.config = config
-        self.network = RetinaFace(config.network_name, phase="train")
-        load_initial_weights(self.network, config.initial_weights)
+        with Problems(missing) as problems:
+            self.network = problems.attempt(
+                lambda: initial_network(lambda: RetinaFace(config.network_name, phase="train"), config.initial_weights),
+                "task.initial_weights",
+            )
+            self.dataset, self.validation_scenes = problems.attempt(
+                lambda: self._read_scenes(seed), "task.photos", "task.crops", "task.false_positives"
+            ) or (None, None)
+
+    def _read_scenes(self, seed: int) -> tuple[FaceScenes, FaceScenes]:
+        """Scenes to train on and to validate on."""
+        config = self.config
         photos = read_photos(config.photos, config.name_prefixes)
         crops = read_crops(config.crops, config.name_prefixes, fit_boxes(photos))
         training, validation = self._split(photos)
@@ -89,9 +105,9 @@ class DetectorTask:
             raise RecipeError(f"{config.photos} has too few photos to keep one person in {config.folds} aside")
         false_positives = read_false_positives(config.false_positives, training) if config.false_positives else None
         training_crops, validation_crops = self._split(crops)
-        self.dataset = FaceScenes(training, training_crops, config.size, seed, false_positives, config.backgrounds)
-        self.validation_scenes = FaceScenes(
-            validation, validation_crops, config.size, seed + 1, backgrounds=config.backgrounds // 5
+        return (
+            FaceScenes(training, training_crops, config.size, seed, false_positives, config.backgrounds),
+            FaceScenes(validation, validation_crops, config.size, seed + 1, backgrounds=config.backgrounds // 5),
         )
 
     def _split(self, photos: list[LabeledPhoto]) -> tuple[list[LabeledPhoto], list[LabeledPhoto]]:
@@ -138,13 +154,13 @@ class DetectorTask:
         evaluator = DetectionEvaluator()
         for result in world.gather(results):
             evaluator.add(*result)
-        return ValidationResult(evaluator.metrics(), _grid(shown))
+        return ValidationResult(evaluator.metrics(), _grid(shown) if shown else None)
 
     def image_grid(self, batch: dict[str, Tensor]) -> NDArray[np.uint8]:
         """Scenes with their true faces."""
         scenes = zip(batch["images"], _truth(batch), strict=True)
         shown = [draw_faces(pixels.permute(1, 2, 0).numpy(), boxes, points) for pixels, (boxes, points, _) in scenes]
-        return _grid(shown[:12]) if len(shown) >= 4 else np.hstack(shown)
+        return _grid(shown[:12])
 
     def header(self) -> Header:
         """The network's class and constructor arguments."""
@@ -152,6 +168,9 @@ class DetectorTask:
 
 
 def _grid(shown: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Rows of four; what does not fill one is left out, but for the first."""
+    if len(shown) < 4:
+        return np.hstack(shown)
     return np.vstack([np.hstack(shown[row : row + 4]) for row in range(0, len(shown) - len(shown) % 4, 4)])
 
 

@@ -6,7 +6,7 @@ other people's photos are not, and neither is the photo with its features moved 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from revisage.errors import RecipeError
 from revisage.evaluation.metrics.faces import verification
 from revisage.evaluation.metrics.image import RGB8
 from revisage.images.pixels import to_float, to_nchw
@@ -27,8 +28,9 @@ from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
 from revisage.training.embedded.contrastive_views import ContrastiveViews, group_by_key
 from revisage.training.losses.features import supervised_contrastive_loss
+from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
-from revisage.training.tasks.networks import constructor_arguments, load_initial_weights
+from revisage.training.tasks.networks import constructor_arguments, initial_network
 from revisage.training.tasks.samples import PairsConfig, image_grid, read_pairs
 
 
@@ -71,9 +73,14 @@ class IdentityEmbedderConfig(Strict):
     temperature: PositiveFloat = 0.1
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
 
-    def build(self, seed: int) -> IdentityEmbedderTask:
+    def metrics_of_validation(self) -> dict[str, str]:
+        """Name of each metric of a validation -> the better direction."""
+        better = {"auc": "higher", "eer": "lower", "threshold_1": "lower", "same": "higher", "different": "lower"}
+        return {f"{name}/{key}": value for name in self.validation for key, value in better.items()}
+
+    def build(self, seed: int, missing: Collection[str] = ()) -> IdentityEmbedderTask:
         """The task, with its data read (RecipeError if something is missing)."""
-        return IdentityEmbedderTask(self, seed)
+        return IdentityEmbedderTask(self, seed, missing)
 
 
 class IdentityEmbedderTask:
@@ -81,18 +88,37 @@ class IdentityEmbedderTask:
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: IdentityEmbedderConfig, seed: int) -> None:
+    def __init__(self, config: IdentityEmbedderConfig, seed: int, missing: Collection[str] = ()) -> None:
         self.config = config
-        self.network = config.network.build()
-        load_initial_weights(self.network, config.initial_weights)
-        self.dataset = ContrastiveViews(
-            read_crops(config.crops, config.name_prefixes),
+        with Problems(missing) as problems:
+            self.network = problems.attempt(
+                lambda: initial_network(config.network.build, config.initial_weights), "task.initial_weights"
+            )
+            self.dataset = problems.attempt(lambda: self._read_views(seed), "task.crops", "task.restored")
+            self._pairs = {
+                name: problems.attempt(lambda name=name: self._read_pairs(name), f"task.validation.{name}")
+                for name in config.validation
+            }
+
+    def _read_views(self, seed: int) -> ContrastiveViews:
+        config = self.config
+        crops = read_crops(config.crops, config.name_prefixes)
+        if len(crops) < 2:
+            raise RecipeError("task.crops: faces are told from others, so at least two are needed")
+        return ContrastiveViews(
+            crops,
             group_by_key([read_crops([folder], config.name_prefixes) for folder in config.restored]),
             size=CANVAS,
             color_steps=config.color_steps,
             degradations=config.degradation,
             seed=seed,
         )
+
+    def _read_pairs(self, name: str) -> list[tuple[RGB8, RGB8]]:
+        pairs = read_pairs(self.config.validation[name], CANVAS, name)
+        if len(pairs) < 2:
+            raise RecipeError(f"task.validation.{name}: people are told from others, so at least two pairs are needed")
+        return pairs
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -110,13 +136,12 @@ class IdentityEmbedderTask:
     def validate(self, network: nn.Module, world: World) -> ValidationResult:
         """For every set of pairs, how well both images of a person are told from images of two people."""
         network.eval()
-        figures: dict[str, float] = {}
-        for name, pairs in self.config.validation.items():
-            items = read_pairs(pairs, CANVAS)
-            share = [items[place] for place in world.shard(len(items))]
-            found = world.gather([tuple(_embedded(network, image) for image in pair) for pair in share])
-            figures |= {f"{name}/{key}": value for key, value in _figures(found).items()}
-        return ValidationResult(figures)
+        metrics: dict[str, float] = {}
+        for name, pairs in self._pairs.items():
+            shard = [pairs[index] for index in world.shard(len(pairs))]
+            found = world.gather([tuple(_embed(network, image) for image in pair) for pair in shard])
+            metrics |= {f"{name}/{key}": value for key, value in _verify(found).items()}
+        return ValidationResult(metrics)
 
     def header(self) -> Header:
         """The network's class and constructor arguments."""
@@ -127,12 +152,12 @@ class IdentityEmbedderTask:
         return image_grid(*batch["views"].unbind(1))
 
 
-def _embedded(network: nn.Module, image: RGB8) -> Tensor:
+def _embed(network: nn.Module, image: RGB8) -> Tensor:
     device = next(network.parameters()).device
     return network(torch.from_numpy(to_nchw([to_float(image)])).to(device))[0].cpu()
 
 
-def _figures(pairs: list[Any]) -> dict[str, float]:
+def _verify(pairs: list[Any]) -> dict[str, float]:
     first, second = (torch.stack(side).numpy() for side in zip(*pairs, strict=True))
     similarities = np.asarray(first @ second.T)
     itself = np.eye(len(similarities), dtype=bool)

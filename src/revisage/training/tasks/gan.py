@@ -13,7 +13,6 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from revisage.errors import RecipeError
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
 from revisage.training.config import Strict
 from revisage.training.losses.components import ComponentCrops, component_crops, component_style_loss
@@ -64,13 +63,7 @@ class ComponentConfig(Strict):
 
 
 def component_boxes(batch: Mapping[str, Tensor]) -> Tensor:
-    """Boxes of left eye, right eye and mouth in a batch, (N, 3, 4); pixels of the whole face.
-
-    Raises:
-        RecipeError: the data has none.
-    """
-    if not batch.keys() >= set(COMPONENTS):
-        raise RecipeError("task.losses.components: the data gives no boxes of eyes and mouth; see task.data")
+    """Boxes of left eye, right eye and mouth in a batch, (N, 3, 4); pixels of the whole face."""
     return torch.stack([batch[name] for name in COMPONENTS], dim=1)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -20,6 +21,8 @@ from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.models.nets.stylegan2_fir import StyleGAN2Generator
 from revisage.training.config import Strict, weights_file
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _NO_ARGUMENTS = {"type", "decoder_weights", "coarse_weights", "fine_weights"}
 """Settings of networks that their constructors do not take."""
@@ -271,9 +274,16 @@ def read_initial_weights(path: Path, setting: str) -> dict[str, Tensor]:
 
 
 def load_initial_weights(network: nn.Module, start: Path | None, setting: str = "task.initial_weights") -> None:
-    """Copy the weights that a recipe says to load_initial_weights with, if it does."""
+    """Copy the initial weights that a recipe names, if it does."""
     if start is not None:
         load_strictly(network, read_initial_weights(start, setting), str(start))
+
+
+def initial_network(build: Callable[[], Network], start: Path | None) -> Network:
+    """A new network, with the initial weights that a recipe names, if it does."""
+    network = build()
+    load_initial_weights(network, start)
+    return network
 
 
 def read_prior(path: Path) -> dict[str, Tensor]:

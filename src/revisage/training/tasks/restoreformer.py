@@ -8,14 +8,13 @@ with discriminators of eyes and mouth and the identity of the face in the object
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
@@ -27,13 +26,14 @@ from revisage.training.config import Strict
 from revisage.training.distributed import World
 from revisage.training.losses.components import ComponentCrops
 from revisage.training.losses.gan import GanLoss, adaptive_weight, discriminator_loss, generator_loss
+from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.gan import ComponentConfig, ComponentGANLoss, components_of_both, freeze
 from revisage.training.tasks.networks import (
     NLayerDiscriminatorConfig,
     RestoreFormerConfig,
     VQVAEGANConfig,
-    load_initial_weights,
+    initial_network,
     read_initial_weights,
     restorer_header,
 )
@@ -45,6 +45,7 @@ from revisage.training.tasks.samples import (
     PairedValidation,
     PairsConfig,
     image_grid,
+    paired_metrics,
     read_pairs,
 )
 from revisage.training.tasks.terms import AnyIdentityTerm, AnyPerceptualTerm, LossInputs, PixelTerm
@@ -180,9 +181,19 @@ class VQGANConfig(Strict):
     validation: dict[str, Path] = Field(default_factory=dict)
     limit: PositiveInt = 16
 
-    def build(self, seed: int) -> VQGANTask:
+    @model_validator(mode="after")
+    def _consistent(self) -> VQGANConfig:
+        if self.losses.components:
+            raise ValueError("losses.components needs the places of eyes and mouth, which data does not have here")
+        return self
+
+    def metrics_of_validation(self) -> dict[str, str]:
+        """Name of each metric of a validation -> the better direction."""
+        return {f"{name}/{metric}": "higher" for name in self.validation for metric in ("psnr", "ssim", "perplexity")}
+
+    def build(self, seed: int, missing: Collection[str] = ()) -> VQGANTask:
         """The task, with its data read (RecipeError if something is missing)."""
-        return VQGANTask(self, seed)
+        return VQGANTask(self, seed, missing)
 
 
 class VQGANTask:
@@ -190,12 +201,19 @@ class VQGANTask:
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: VQGANConfig, seed: int) -> None:
+    def __init__(self, config: VQGANConfig, seed: int, missing: Collection[str] = ()) -> None:
         self.config = config
-        self.network = config.network.build()
-        load_initial_weights(self.network, config.initial_weights)
-        self.loss = VQGANLoss(config.losses)
-        self.dataset = config.data.build(config.size, seed)
+        with Problems(missing) as problems:
+            self.network = problems.attempt(
+                lambda: initial_network(config.network.build, config.initial_weights), "task.initial_weights"
+            )
+            self.loss = problems.attempt(lambda: VQGANLoss(config.losses), "task.losses")
+            self.dataset = problems.attempt(lambda: config.data.build(config.size, seed), "task.data")
+            faces = {
+                name: problems.attempt(lambda name=name: self._read_faces(name), f"task.validation.{name}")
+                for name in config.validation
+            }
+        self._faces = [(name, face) for name, found in faces.items() for face in found]
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -230,13 +248,10 @@ class VQGANTask:
         rows = [entry[1] for entry in found if len(entry[1])]
         return ValidationResult(metrics, np.vstack(rows) if rows else None)
 
-    @cached_property
-    def _faces(self) -> list[tuple[str, RGB8]]:
-        return [
-            (name, face)
-            for name, folder in self.config.validation.items()
-            for face, _ in read_pairs(PairsConfig(gt=folder, lq=folder, limit=self.config.limit), self.config.size)
-        ]
+    def _read_faces(self, name: str) -> list[RGB8]:
+        folder = self.config.validation[name]
+        pairs = PairsConfig(gt=folder, lq=folder, limit=self.config.limit)
+        return [face for face, _ in read_pairs(pairs, self.config.size, name)]
 
     def header(self) -> Header:
         """The network's class and constructor arguments, and the side of a face."""
@@ -270,9 +285,19 @@ class RestoreFormerTaskConfig(Strict):
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
     metrics: MetricsConfig = MetricsConfig()
 
-    def build(self, seed: int) -> RestoreFormerTask:
+    @model_validator(mode="after")
+    def _consistent(self) -> RestoreFormerTaskConfig:
+        if self.losses.components and not self.data.landmarks:
+            raise ValueError("losses.components needs the places of eyes and mouth: give data.landmarks")
+        return self
+
+    def metrics_of_validation(self) -> dict[str, str]:
+        """Name of each metric of a validation -> the better direction."""
+        return paired_metrics(self.validation, self.metrics)
+
+    def build(self, seed: int, missing: Collection[str] = ()) -> RestoreFormerTask:
         """The task, with its data read (RecipeError if something is missing)."""
-        return RestoreFormerTask(self, seed)
+        return RestoreFormerTask(self, seed, missing)
 
 
 class RestoreFormerTask:
@@ -280,15 +305,21 @@ class RestoreFormerTask:
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: RestoreFormerTaskConfig, seed: int) -> None:
+    def __init__(self, config: RestoreFormerTaskConfig, seed: int, missing: Collection[str] = ()) -> None:
         self.config = config
-        self.network = config.network.build()
-        load_vqgan_weights(
-            self.network, read_initial_weights(config.vqgan_weights, "task.vqgan_weights"), str(config.vqgan_weights)
-        )
-        self.loss = VQGANLoss(config.losses)
-        self.dataset = config.data.build(config.size, seed)
-        self._validation = PairedValidation(config.validation, config.size, config.metrics)
+        with Problems(missing) as problems:
+            self.network = problems.attempt(self._first_stage, "task.vqgan_weights")
+            self.loss = problems.attempt(lambda: VQGANLoss(config.losses), "task.losses")
+            self.dataset = problems.attempt(lambda: config.data.build(config.size, seed), "task.data")
+            self._validation = problems.attempt(
+                lambda: PairedValidation(config.validation, config.size, config.metrics, missing)
+            )
+
+    def _first_stage(self) -> RestoreFormer:
+        weights = self.config.vqgan_weights
+        network = self.config.network.build()
+        load_vqgan_weights(network, read_initial_weights(weights, "task.vqgan_weights"), str(weights))
+        return network
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

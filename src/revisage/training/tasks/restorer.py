@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,8 +19,10 @@ from revisage.training.config import Strict
 from revisage.training.data.datasets import CropPatches
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, choose_randomly
 from revisage.training.data.degradations.steps import Probability
+from revisage.training.data.pairs import PairsSource
 from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
+from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.gan import (
     AdversarialConfig,
@@ -34,8 +36,9 @@ from revisage.training.tasks.networks import (
     GFPGANv1CleanConfig,
     GFPGANv1Config,
     RestorationUNetConfig,
+    StyleGAN2DiscriminatorConfig,
     image_and_pyramid,
-    load_initial_weights,
+    initial_network,
     restorer_header,
 )
 from revisage.training.tasks.samples import (
@@ -44,6 +47,8 @@ from revisage.training.tasks.samples import (
     PairedValidation,
     PairsConfig,
     image_grid,
+    no_degradation_of_pairs,
+    paired_metrics,
 )
 from revisage.training.tasks.terms import (
     AnyIdentityTerm,
@@ -84,14 +89,15 @@ class RestorerConfig(Strict):
 
     Attributes:
         data: whole faces, perhaps with the places of eyes and mouth; or else:
-        crops: folders of aligned square crops, of which patches are shown.
+        crops: folders of aligned square crops, of which patches are shown; or else:
+        pairs: degraded crops with their originals, of which patches are shown.
         name_prefixes: beginnings of the file names to use, such as sources with a suitable licence.
         size: side of a restored face in pixels.
         patch: size of a training sample cut from it; if it is not given, at most ``size``.
         p_face_patch: probability that a patch lies over the face; the others lie anywhere.
         oversample: patches are degraded at this many times their size; for a network that is to see smaller images.
         degradation: how patches become inputs (:mod:`revisage.training.data.degradations.recipes`); of several, each
-            sample draws one.
+            sample draws one. Degraded images of ``pairs`` become worse by it, if it is given.
         network: the restorer.
         initial_weights: initial weights.
         losses: its loss terms.
@@ -102,6 +108,7 @@ class RestorerConfig(Strict):
     kind: Literal["restorer"]
     data: DegradedFacesConfig | None = None
     crops: tuple[Path, ...] = ()
+    pairs: PairsSource | None = None
     name_prefixes: tuple[str, ...] = ("",)
     size: PositiveInt = 512
     patch: PositiveInt = 256
@@ -117,20 +124,35 @@ class RestorerConfig(Strict):
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
     metrics: MetricsConfig = MetricsConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _undegraded(cls, values: object) -> object:
+        return no_degradation_of_pairs(values, [[]])
+
     @model_validator(mode="after")
     def _consistent(self) -> RestorerConfig:
-        if (self.data is None) == (not self.crops):
-            raise ValueError("give either data, for whole faces, or crops, for patches of them")
-        if self.crops and "patch" in self.model_fields_set and self.patch > self.size:
+        if sum((self.data is not None, bool(self.crops), self.pairs is not None)) != 1:
+            raise ValueError("give either data, for whole faces, or crops or pairs, for patches of them")
+        if self.data is None and "patch" in self.model_fields_set and self.patch > self.size:
             raise ValueError(f"patch is {self.patch}, larger than size, {self.size}: patches are cut from faces")
+        if self.losses.components and not (self.data and self.data.landmarks):
+            raise ValueError("losses.components needs the places of eyes and mouth: give data.landmarks")
+        judge = self.losses.adversarial and self.losses.adversarial.discriminator
+        side = self.size if self.data else min(self.patch, self.size)
+        if isinstance(judge, StyleGAN2DiscriminatorConfig) and judge.out_size != side:
+            raise ValueError(f"losses.adversarial.discriminator.out_size is {judge.out_size}, samples have {side}")
         return self
+
+    def metrics_of_validation(self) -> dict[str, str]:
+        """Name of each metric of a validation -> the better direction."""
+        return paired_metrics(self.validation, self.metrics)
 
     def samples(self, seed: int) -> Dataset[Any]:
         """Whole faces or patches, by image count (RecipeError if something is missing)."""
         if self.data is not None:
             return self.data.build(self.size, seed)
         return CropPatches(
-            read_crops(self.crops, self.name_prefixes),
+            self.pairs.open(self.name_prefixes) if self.pairs else read_crops(self.crops, self.name_prefixes),
             size=self.size,
             patch=min(self.patch, self.size),
             degradation=choose_randomly(self.degradation),
@@ -140,9 +162,9 @@ class RestorerConfig(Strict):
             whole=isinstance(self.network, CoarseToFineUNetConfig),
         )
 
-    def build(self, seed: int) -> RestorerTask:
+    def build(self, seed: int, missing: Collection[str] = ()) -> RestorerTask:
         """The task, with its data read (RecipeError if something is missing)."""
-        return RestorerTask(self, seed)
+        return RestorerTask(self, seed, missing)
 
 
 class RestorerTask:
@@ -150,15 +172,21 @@ class RestorerTask:
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: RestorerConfig, seed: int) -> None:
+    def __init__(self, config: RestorerConfig, seed: int, missing: Collection[str] = ()) -> None:
         self.config = config
-        self.network = config.network.build()
-        load_initial_weights(self.network, config.initial_weights)
-        self.comparisons = config.losses.comparisons()
-        self.gan = ImageGANLoss(config.losses.adversarial) if config.losses.adversarial else None
-        self.components = ComponentGANLoss(config.losses.components) if config.losses.components else None
-        self.dataset = config.samples(seed)
-        self._validation = PairedValidation(config.validation, config.size, config.metrics)
+        with Problems(missing) as problems:
+            self.network = problems.attempt(
+                lambda: initial_network(config.network.build, config.initial_weights),
+                "task.network",
+                "task.initial_weights",
+            )
+            self.comparisons = problems.attempt(config.losses.comparisons, "task.losses")
+            self.gan = ImageGANLoss(config.losses.adversarial) if config.losses.adversarial else None
+            self.components = ComponentGANLoss(config.losses.components) if config.losses.components else None
+            self.dataset = problems.attempt(lambda: config.samples(seed), "task.data", "task.crops", "task.pairs")
+            self._validation = problems.attempt(
+                lambda: PairedValidation(config.validation, config.size, config.metrics, missing)
+            )
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

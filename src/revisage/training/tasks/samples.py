@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from revisage.errors import ImageError, InputError, RecipeError
 from revisage.evaluation.evaluator import Evaluator
-from revisage.evaluation.metrics import Metrics, Sources, mean_metrics
+from revisage.evaluation.metrics import SPECS, Metrics, Sources, mean_metrics
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.pairs import Sample, find_pairs, read_sample, resize, to_uint8
 from revisage.images.pixels import from_float, from_nchw, to_float, to_nchw
 from revisage.training.config import Strict, weights_file
-from revisage.training.data.components import ExtendedAugmentation, read_components
+from revisage.training.data.components import ExtendedAugmentation, check_components, read_components
 from revisage.training.data.datasets import FFHQDegradationDataset
 from revisage.training.data.degradations.published import FFHQDegradation
 from revisage.training.data.degradations.recipes import DegradationSettings
 from revisage.training.data.degradations.steps import Probability, to_gray
-from revisage.training.data.sources import open_source
+from revisage.training.data.pairs import PairsSource
+from revisage.training.data.sources import Names, open_source
 from revisage.training.distributed import World
+from revisage.training.problems import Problems
 from revisage.training.task import ValidationResult
 from revisage.training.tasks.networks import image_and_pyramid
 from revisage.types import FloatImage, Image
 
-Names = str | tuple[str, ...]
-"""Folders, files or patterns of aligned square images; ``.lmdb`` folders; ``.tar`` shards, paths or URLs."""
+
+def no_degradation_of_pairs(values: object, none: Sequence[object]) -> object:
+    """Settings of samples: pairs are degraded no further unless these say so; ``none`` is how they say that."""
+    if isinstance(values, Mapping) and values.get("pairs") is not None and "degradation" not in values:
+        return {**values, "degradation": none}
+    return values
 
 
 class FacesConfig(Strict):
@@ -64,28 +70,45 @@ class DegradedFacesConfig(Strict):
     """Faces and what became of them.
 
     Attributes:
-        source: where they lie, see ``Names``.
+        source: where they lie, see ``Names``; or else:
+        pairs: degraded faces with their originals.
         landmarks: classic file of the places of eyes and mouth; None: samples have no boxes of them.
         eye_enlarge_ratio: of the eyes' boxes.
         augmentation: of the original, before it is degraded; None: half of the faces are mirrored.
         degradation: of the network's input (:mod:`revisage.training.data.degradations.recipes`); GFP-GAN's if none is
-            given.
+            given, none for pairs, whose degraded images it makes worse.
     """
 
-    source: Names
+    source: Names | None = None
+    pairs: PairsSource | None = None
     landmarks: Path | None = None
     eye_enlarge_ratio: PositiveFloat = 1.4
     augmentation: ExtendedAugmentation | None = None
     degradation: DegradationSettings = FFHQDegradation()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _undegraded(cls, values: object) -> object:
+        return no_degradation_of_pairs(values, [])
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DegradedFacesConfig:
+        if (self.source is None) == (self.pairs is None):
+            raise ValueError("give either source or pairs")
+        return self
+
     def build(self, size: int, seed: int) -> Dataset[Any]:
         """Samples of side ``size`` by image count (RecipeError if something is missing)."""
+        source = self.pairs.open() if self.pairs else open_source(self.source or ())
+        landmarks = read_components(self.landmarks) if self.landmarks else None
+        if landmarks is not None:
+            check_components(landmarks, source.names)
         return FFHQDegradationDataset(
-            open_source(self.source),
+            source,
             size=size,
             degradation=self.degradation,
             augmentation=self.augmentation,
-            landmarks=read_components(self.landmarks) if self.landmarks else None,
+            landmarks=landmarks,
             eye_enlarge_ratio=self.eye_enlarge_ratio,
             seed=seed,
         )
@@ -104,7 +127,7 @@ class _Undamaged:
 
 
 SHOWN = 2
-"""PairedValidation of each set on the sheet."""
+"""Images of each validation set on the grid."""
 
 
 class PairsConfig(Strict):
@@ -125,19 +148,54 @@ class MetricsConfig(Strict):
     niqe: Path | None = None
 
 
-class PairedValidation:
-    """Named sets of (lq, gt), read at the first validation and kept for the others."""
+def paired_metrics(sets: Mapping[str, PairsConfig], metrics: MetricsConfig) -> dict[str, str]:
+    """Metrics of a :class:`PairedValidation`: name -> the better direction."""
+    given = {name for name, path in metrics if path}
+    specs = [spec for spec in SPECS if given >= set(spec.needs)]
+    return {f"{name}/{prefix}{spec.name}": spec.better for name in sets for prefix in ("", "input_") for spec in specs}
 
-    def __init__(self, sets: Mapping[str, PairsConfig], size: int, metrics: MetricsConfig) -> None:
+
+class PairedValidation:
+    """Named sets of (lq, gt) and the evaluator of their metrics, read and tried once before the first step.
+
+    Args:
+        sets: name -> pairs.
+        size: of the network's images in pixels.
+        metrics: files.
+        missing: names of settings whose files are missing.
+
+    Raises:
+        RecipeError: pairs or files of metrics cannot be used: all that cannot.
+    """
+
+    def __init__(
+        self, sets: Mapping[str, PairsConfig], size: int, metrics: MetricsConfig, missing: Collection[str] = ()
+    ) -> None:
         self._sets = sets
         self._size = size
-        self._metrics = metrics
         self._inputs: dict[tuple[str, str], Metrics] = {}
+        with Problems(missing) as problems:
+            found = [
+                problems.attempt(lambda name=name: read_samples(sets[name], size, name), f"task.validation.{name}")
+                for name in sets
+            ]
+            self._samples = [sample for samples in found for sample in samples or ()]
+            files: dict[str, Any] = {
+                name: path and weights_file(path) for name, path in metrics if f"task.metrics.{name}" not in missing
+            }
+            self._sources = Sources(**files)
+            for needs in dict.fromkeys(spec.needs for spec in SPECS) if sets else ():
+                names = [spec.name for spec in SPECS if spec.needs == needs]
+                if not any(getattr(self._sources, need) is None for need in needs):
+                    problems.attempt(lambda names=names: self._try(names))
         self._evaluator: Evaluator | None = None
 
-    @cached_property
-    def _samples(self) -> list[Sample]:
-        return [sample for name, pairs in self._sets.items() for sample in read_samples(pairs, self._size, name)]
+    def _try(self, names: Sequence[str]) -> None:
+        """Take metrics of one image (InputError, WeightsError: they cannot be)."""
+        evaluator = Evaluator(self._sources, names)
+        if self._samples:
+            gt = self._samples[0].gt
+            evaluator.compare([gt], [gt], [f"validation: {self._samples[0].pair.gt}"])
 
     @torch.inference_mode()
     def validate(self, network: nn.Module, world: World) -> ValidationResult:
@@ -146,8 +204,7 @@ class PairedValidation:
         device = next(network.parameters()).device
         if self._evaluator is None:
             batch = 1 if device.type == "cpu" else 8  # on a CPU batches only cost memory
-            files: dict[str, Any] = {name: path and weights_file(path) for name, path in self._metrics}
-            self._evaluator = Evaluator(Sources(**files), device=device, batch=batch)
+            self._evaluator = Evaluator(self._sources, device=device, batch=batch)
         samples = [self._samples[index] for index in world.shard(len(self._samples))]
         scores: list[tuple[str, Metrics]] = []
         shown: dict[str, list[RGB8]] = {}
@@ -180,24 +237,25 @@ def read_samples(pairs: PairsConfig, size: int, name: str = "") -> list[Sample]:
     Raises:
         RecipeError: a folder is missing, an image has no partner, cannot be read, or an original is not square.
     """
+    setting = f"task.validation.{name}" if name else "task.validation"
     try:
         found = find_pairs(pairs.gt, pairs.lq, limit=pairs.limit)
         samples = [read_sample(replace(pair, set=name), size) for pair in found]
     except (InputError, ImageError) as error:
-        raise RecipeError(f"validation: {error}") from error
+        raise RecipeError(f"{setting}: {error}") from error
     for sample in samples:
         if sample.gt.shape[0] != sample.gt.shape[1]:
-            raise RecipeError(f"validation: {sample.pair.gt} is not a square image")
+            raise RecipeError(f"{setting}: {sample.pair.gt} is not a square image")
     return samples
 
 
-def read_pairs(pairs: PairsConfig, size: int) -> list[tuple[RGB8, RGB8]]:
+def read_pairs(pairs: PairsConfig, size: int, name: str = "") -> list[tuple[RGB8, RGB8]]:
     """(lq, gt) as (size, size, 3) uint8; smaller images are enlarged bilinearly, larger ones shrunk by area.
 
     Raises:
         RecipeError: see :func:`read_samples`.
     """
-    samples = read_samples(pairs, size)
+    samples = read_samples(pairs, size, name)
     return [(resize(sample.lq, size, size), sample.gt) for sample in samples if sample.lq is not None]
 
 

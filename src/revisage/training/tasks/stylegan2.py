@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -16,10 +16,12 @@ from revisage.evaluation.metrics.fid import frechet_distance, read_statistics, s
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.metrics.networks import inception_features, read_inception
 from revisage.models.checkpoint import Header
+from revisage.models.nets.inception import FEATURES
 from revisage.models.nets.stylegan2_core import StyleGAN2Core
 from revisage.training.config import Strict, weights_file
 from revisage.training.distributed import World, current_world
 from revisage.training.losses.gan import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
+from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.gan import freeze
 from revisage.training.tasks.networks import (
@@ -27,7 +29,7 @@ from revisage.training.tasks.networks import (
     StyleGAN2GeneratorCleanConfig,
     StyleGAN2GeneratorConfig,
     constructor_arguments,
-    load_initial_weights,
+    initial_network,
 )
 from revisage.training.tasks.samples import FacesConfig, image_grid
 
@@ -62,7 +64,7 @@ class FidConfig(Strict):
 
     network: Path
     statistics: Path
-    images: PositiveInt = 10_000
+    images: Annotated[int, Field(ge=2)] = 10_000
 
 
 class StyleGAN2Config(Strict):
@@ -101,9 +103,13 @@ class StyleGAN2Config(Strict):
             )
         return self
 
-    def build(self, seed: int) -> StyleGAN2Task:
+    def metrics_of_validation(self) -> dict[str, str]:
+        """Name of each metric of a validation -> the better direction."""
+        return dict.fromkeys(("path_length", "fid") if self.fid else ("path_length",), "lower")
+
+    def build(self, seed: int, missing: Collection[str] = ()) -> StyleGAN2Task:
         """The task, with its data read (RecipeError if something is missing)."""
-        return StyleGAN2Task(self, seed)
+        return StyleGAN2Task(self, seed, missing)
 
 
 class DiscriminatorState(nn.Module):
@@ -130,14 +136,16 @@ class StyleGAN2Task:
 
     collate = staticmethod(default_collate)
 
-    def __init__(self, config: StyleGAN2Config, seed: int) -> None:
+    def __init__(self, config: StyleGAN2Config, seed: int, missing: Collection[str] = ()) -> None:
         self.config = config
         self.seed = seed
-        self.network = config.network.build()
-        load_initial_weights(self.network, config.initial_weights)
-        self.discriminator_state = DiscriminatorState(config.discriminator.build())
-        self.dataset = config.data.build(config.network.out_size, seed)
-        self._distance = _Distance(config.fid) if config.fid else None
+        with Problems(missing) as problems:
+            self.network = problems.attempt(
+                lambda: initial_network(config.network.build, config.initial_weights), "task.initial_weights"
+            )
+            self.discriminator_state = DiscriminatorState(config.discriminator.build())
+            self.dataset = problems.attempt(lambda: config.data.build(config.network.out_size, seed), "task.data")
+            self._distance = problems.attempt(lambda: config.fid and _Distance(config.fid), "task.fid")
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -232,6 +240,8 @@ class _Distance:
             self.statistics = read_statistics(config.statistics)
         except WeightsError as error:
             raise RecipeError(f"task.fid: {error}") from error
+        if (length := len(self.statistics.mean)) != FEATURES:
+            raise RecipeError(f"task.fid: {config.statistics} is of {length} features, not of Inception's {FEATURES}")
 
     def measure(self, generator: StyleGAN2Core, seed: int, world: World) -> float:
         inception = self.network.to(generator.constant_input.weight.device)

@@ -1,0 +1,66 @@
+"""What a run will need, checked before its first step: settings that fit each other, packages, and room on the disk."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from torch import nn
+
+from revisage.training.config import TrainingConfig
+
+OPTIMIZER_STATES = 2
+"""Numbers that AdamW keeps for each parameter."""
+
+
+def check_settings(training: TrainingConfig, metrics: Mapping[str, str], processes: int) -> Iterator[str]:
+    """What is wrong with ``training``.
+
+    Args:
+        training: the settings.
+        metrics: names of the metrics of a validation.
+        processes: that train together.
+    """
+    if training.batch % (processes * training.accumulate):
+        yield (
+            f"training.batch: {training.batch} images do not divide into {processes} processes "
+            f"x {training.accumulate} micro-batches"
+        )
+    if training.best and training.best.metric not in metrics:
+        near = difflib.get_close_matches(training.best.metric, metrics, n=2, cutoff=0.8)
+        there = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(metrics) or 'none'}"
+        yield f"training.best: no metric {training.best.metric!r}; {there}"
+    if training.tensorboard and find_spec("tensorboard") is None:
+        yield "training.tensorboard needs TensorBoard: pip install 'revisage[train]'"
+    for pattern in {key for each in (training.optimizer, *training.optimizers.values()) for key in each.factors}:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield f"training.optimizer.factors: {pattern!r} is no regular expression: {error}"
+
+
+def check_networks(training: TrainingConfig, networks: Mapping[str, nn.Module], run: Path | None) -> Iterator[str]:
+    """What is wrong with ``training.optimizers``, and whether the disk of the run's folder has room for its files."""
+    for name in training.optimizers.keys() - networks.keys():
+        yield f"training.optimizers: no network {name}; there are {', '.join(networks)}"
+    if run is None:
+        return
+    sizes = [4 * sum(value.numel() for value in network.state_dict().values()) for network in networks.values()]
+    moments = 4 * OPTIMIZER_STATES * sum(count(network, trained=True) for network in networks.values())
+    averaged = sizes[0]
+    state = sum(sizes) + averaged + moments
+    needed = 2 * (state + averaged) + (averaged if training.best else 0)  # written beside the earlier ones
+    folder = next(path for path in (run, *run.absolute().parents) if path.is_dir())
+    there = sum(file.stat().st_size for file in run.glob("*.*") if file.is_file())
+    free = shutil.disk_usage(folder).free + there
+    if free < needed:
+        yield f"the disk of {run} has {free / 1e9:.2f} GB free, the run needs {needed / 1e9:.2f} GB for its state"
+
+
+def count(network: nn.Module, *, trained: bool = False) -> int:
+    """Parameters of a network, all or those that are trained."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad or not trained)

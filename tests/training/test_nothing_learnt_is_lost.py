@@ -1,0 +1,256 @@
+"""Whatever ends a run, its state is left behind; and a run resumes under settings that do not touch the weights."""
+
+import os
+import shutil
+import signal
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from revisage.errors import RecipeError, TrainingError
+from revisage.models.checkpoint import read_weights
+from revisage.training import loop
+from revisage.training import step as steps
+from revisage.training.loop import train
+from revisage.training.recipe import read_recipe
+from revisage.training.tasks.restorer import RestorerTask
+
+
+@pytest.fixture
+def folders(tmp_path):
+    generator = np.random.default_rng(0)
+    for folder in ("crops", "lq"):
+        (tmp_path / folder).mkdir()
+    for name in "abcdef":
+        face = cv2.resize(generator.integers(0, 256, (8, 8, 3), np.uint8), (64, 64))
+        cv2.imwrite(str(tmp_path / "crops" / f"{name}.png"), face)
+        cv2.imwrite(str(tmp_path / "lq" / f"{name}.png"), cv2.GaussianBlur(face, (0, 0), 2))
+    return tmp_path
+
+
+@pytest.fixture
+def recipe_file(folders):
+    crops = str(folders / "crops")
+    task = {
+        "kind": "restorer",
+        "data": {"source": crops},
+        "size": 64,
+        "network": {"type": "RestorationUNet", "widths": [8, 8], "blocks": [1, 1]},
+        "losses": {"pixel": {}, "adversarial": {"discriminator": {"type": "PatchDiscriminator", "width": 4}}},
+        "validation": {"same": {"gt": crops, "lq": str(folders / "lq"), "limit": 1}},
+    }
+    training = {
+        "images": 12, "batch": 2, "workers": 0, "validate_every": 6, "save_every": 1000, "schedule": {"warmup": 1e9},
+    }  # fmt: skip
+    path = folders / "own.yml"
+    path.write_text(yaml.safe_dump({"name": "own", "task": task, "training": training}))
+    return path
+
+
+def state(run):
+    return torch.load(run / "state.pt", weights_only=True)
+
+
+def same_weights(first, second):
+    states = [state(run)["networks"] for run in (first, second)]
+    return all(torch.equal(states[0][name][key], states[1][name][key]) for name in states[0] for key in states[0][name])
+
+
+def fail_at(monkeypatch, images, error, name="generator"):
+    """Let the update of a network fail in the step that begins after so many images."""
+    update = steps._update
+
+    def failing(state, network, *others):
+        if state.images == images and network == name:
+            raise error
+        return update(state, network, *others)
+
+    monkeypatch.setattr(steps, "_update", failing)
+
+
+def test_the_state_is_saved_before_a_validation_and_the_validation_is_made_up_for(recipe_file, folders, monkeypatch):
+    whole, run = folders / "whole", folders / "run"
+    best = ["training.best.metric=same/psnr"]
+    train(read_recipe(recipe_file, best), whole)
+    validate = RestorerTask.validate
+
+    def fail(*_):
+        raise ValueError("no validation today")
+
+    monkeypatch.setattr(RestorerTask, "validate", fail)
+    with pytest.raises(ValueError, match="today"):
+        train(read_recipe(recipe_file, best), run)
+    assert state(run)["images"] == 6
+    monkeypatch.setattr(RestorerTask, "validate", validate)
+    train(read_recipe(recipe_file, best), run)
+    assert same_weights(run, whole)
+    lines = [line for line in (run / "metrics.jsonl").read_text().splitlines() if "validation" in line]
+    assert len(lines) == 2
+    notes = [read_weights(folder / "best.safetensors")[1].notes["images"] for folder in (run, whole)]
+    assert notes[0] == notes[1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_own_error_in_a_worker_is_the_line_that_no_workers_give(recipe_file, folders, workers):
+    whole, run = folders / "whole", folders / "run"
+    settings = ["training.images=6", "training.batch=1", f"training.workers={workers}"]
+    train(read_recipe(recipe_file, settings), whole)
+    order = np.random.default_rng((0, 0)).permutation(6)  # of the first epoch, with seed 0
+    damaged = folders / "crops" / f"{'abcdef'[order[3]]}.png"
+    intact = damaged.read_bytes()
+    damaged.write_bytes(intact[:300])
+    settings += ["task.validation={}"]
+    with pytest.raises(RecipeError) as caught:
+        train(read_recipe(recipe_file, settings), run)
+    assert str(caught.value) == f"{damaged} is not a readable image"
+    assert state(run)["images"] == 3
+    damaged.write_bytes(intact)
+    train(read_recipe(recipe_file, settings), run)
+    assert same_weights(run, whole)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "raise training.accumulate and rerun"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "lower training.workers"),
+    ],
+)
+def test_the_state_is_saved_when_memory_runs_out(recipe_file, folders, monkeypatch, error, message):
+    whole, run = folders / "whole", folders / "run"
+    train(read_recipe(recipe_file), whole)
+    fail_at(monkeypatch, 4, error)
+    with pytest.raises(TrainingError, match=message):
+        train(read_recipe(recipe_file), run)
+    assert state(run)["images"] == 4
+    monkeypatch.undo()
+    train(read_recipe(recipe_file), run)
+    assert same_weights(run, whole)
+
+
+def test_the_state_is_saved_when_a_gradient_is_not_finite(recipe_file, folders, monkeypatch):
+    run = folders / "run"
+    whole_step = loop.step
+
+    def spoiled(task, state, batches, *others):
+        if state.images == 4:
+            batches[0].batch["lq"][:] = torch.nan
+        return whole_step(task, state, batches, *others)
+
+    monkeypatch.setattr(loop, "step", spoiled)
+    with pytest.raises(TrainingError, match="gradient of generator is not finite after 4 images; start another run"):
+        train(read_recipe(recipe_file, ["training.save_every=2"]), run)
+    assert state(run)["images"] == 4
+    assert all(value.isfinite().all() for value in read_weights(run / "model.safetensors")[0].values())
+
+
+def test_an_error_within_a_step_keeps_the_files_of_the_last_save_as_well(recipe_file, folders, monkeypatch, capsys):
+    run = folders / "run"
+    fail_at(monkeypatch, 4, ValueError("unforeseen"), "discriminator")
+    with pytest.raises(ValueError, match="unforeseen"):
+        train(read_recipe(recipe_file, ["training.save_every=2"]), run)
+    assert state(run)["images"] == 4
+    assert torch.load(run / "earlier-state.pt", weights_only=True)["images"] == 4
+    assert "in the middle of a step: generator updated" in capsys.readouterr().err
+    monkeypatch.undo()
+    train(read_recipe(recipe_file), run)
+    assert state(run)["images"] == 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_validation_loses_nothing(recipe_file, folders, monkeypatch, number):
+    run = folders / "run"
+    validate = RestorerTask.validate
+
+    def stopped(*arguments):
+        os.kill(os.getpid(), number)
+        return validate(*arguments)
+
+    monkeypatch.setattr(RestorerTask, "validate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train(read_recipe(recipe_file), run)
+    assert state(run)["images"] == 8
+
+
+def test_an_error_before_anything_is_learnt_leaves_no_state(recipe_file, folders, monkeypatch):
+    fail_at(monkeypatch, 0, MemoryError())
+    with pytest.raises(TrainingError):
+        train(read_recipe(recipe_file), folders / "run")
+    assert not (folders / "run" / "state.pt").exists()
+    monkeypatch.undo()
+    train(read_recipe(recipe_file, ["training.batch=4"]), folders / "run")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("name=another", "training.images=14", "training.accumulate=2", "training.workers=1"),
+        *("training.validate_every=3", "training.save_every=2", "training.best.metric=same/ssim"),
+        *("training.weights=float16", "task.validation={}", "task.validation.same.limit=2"),
+        *("task.validation.same.gt=moved", "task.data.source=moved"),
+    ],
+)
+def test_what_does_not_touch_the_weights_may_change(recipe_file, folders, monkeypatch, override):
+    monkeypatch.chdir(folders)
+    train(read_recipe(recipe_file, ["training.images=4"]), folders / "run")
+    if "moved" in override:
+        shutil.copytree("crops", "moved")
+    train(read_recipe(recipe_file, [override]), folders / "run")
+    assert state(folders / "run")["images"] >= 12
+
+
+@pytest.mark.parametrize(
+    ("override", "difference"),
+    [
+        ("seed=3", "seed was 0, is 3"),
+        ("training.batch=4", "training.batch was 2, is 4"),
+        ("training.optimizer.learning_rate=1", "training.optimizer.learning_rate was 0.0005, is 1.0"),
+        ("task.losses.pixel.weight=2", "task.losses.pixel.weight was 1.0, is 2.0"),
+        ("task.network.widths=[8, 12]", "task.network.widths was [8, 8], is [8, 12]"),
+        ("task.data.source=others", "task.data.source was '{crops}', is 'others'"),
+    ],
+)
+def test_what_touches_the_weights_is_refused_by_name_with_both_values(
+    recipe_file, folders, monkeypatch, override, difference
+):
+    monkeypatch.chdir(folders)
+    shutil.copytree("crops", "others")
+    (folders / "others" / "a.png").unlink()
+    train(read_recipe(recipe_file, ["training.images=4"]), folders / "run")
+    with pytest.raises(TrainingError) as caught:
+        train(read_recipe(recipe_file, [override]), folders / "run")
+    assert difference.format(crops=folders / "crops") in str(caught.value)
+
+
+def test_files_that_have_changed_under_the_same_path_are_named(recipe_file, folders, capsys):
+    train(read_recipe(recipe_file, ["training.images=4"]), folders / "run")
+    (folders / "crops" / "b.png").unlink()
+    train(read_recipe(recipe_file, ["task.validation={}"]), folders / "run")
+    assert "the files of task.data.source have changed since the state was saved" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("metric", "best"), [("same/psnr", max), ("same/vgg_cosine", min)])
+def test_the_best_is_judged_in_the_direction_of_its_metric(recipe_file, folders, monkeypatch, metric, best):
+    from revisage.training.run_folder import RunFolder
+
+    recipe = read_recipe(recipe_file, [f"training.best.metric={metric}", "task.metrics.features=vgg.npz"])
+    state = type("State", (), {"best": None})()
+    folder = RunFolder(folders, recipe, {}, None, state, writes=False)
+    for value in (2.0, float("nan"), 1.0, 3.0):
+        folder.is_best(value)
+    assert state.best == best(1.0, 3.0)
+
+
+def test_a_best_that_is_not_a_number_does_not_stay_the_best(recipe_file, folders):
+    from revisage.training.run_folder import RunFolder
+
+    state = type("State", (), {"best": None})()
+    folder = RunFolder(
+        folders, read_recipe(recipe_file, ["training.best.metric=same/psnr"]), {}, None, state, writes=False
+    )
+    assert not folder.is_best(float("nan"))
+    assert folder.is_best(1.0)
