@@ -6,7 +6,7 @@ import shutil
 import pytest
 from plain_restorer import counting, digests_of, paths_of, photo, restorer
 
-from revisage.batch import Kind, Options, Outcome, Status, collect, read_entries, restore_files
+from revisage.batch import Kind, Options, Outcome, Status, check_files, collect, read_entries, restore_files
 from revisage.errors import InputError, OutputError
 from revisage.restore.controls import Controls
 
@@ -141,3 +141,23 @@ def test_a_full_disk_stops_the_run(tmp_path, album):
 
     with pytest.raises(OutputError, match="the disk is full; stopped"):
         run(tmp_path, album, full)
+
+
+def test_a_check_says_what_a_run_would_do_and_writes_nothing(tmp_path, album):
+    run(tmp_path, album)
+    (tmp_path / "out" / "a.mp4").unlink()
+    (album / "c.mkv").write_text("bad")
+    before = digests_of(tmp_path / "out")
+
+    def check(source, target, controls):
+        assert controls.scale == (1 if source.kind is Kind.VIDEO else 2)
+        if source.path.name == "c.mkv":
+            raise OutputError(f"cannot write {target}: it is full")
+        return ("transparency",)
+
+    options = Options(output=tmp_path / "out", resume=True)
+    outcomes = {one.path.name: one for one in check_files(restorer(), collect([album], tuple(Kind)), options, check)}
+    assert [name for name, one in outcomes.items() if one.up_to_date] == ["a.avi", "a.mkv", "a.png", "b.MOV"]
+    assert outcomes["a.mp4"].left_out == ("transparency",)
+    assert outcomes["c.mkv"].error.endswith("c.mkv: it is full")
+    assert digests_of(tmp_path / "out") == before

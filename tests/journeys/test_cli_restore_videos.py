@@ -87,3 +87,26 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     assert "Traceback" not in errors
     assert not (tmp_path / "out" / "long.mp4").exists()
     assert plan.exists()
+
+
+def test_what_a_video_would_lose_is_found_by_a_dry_run_and_refused_by_strict(tmp_path):
+    source = write_video(tmp_path / "a.mkv", [small_head()] * 3)
+    with av.open(str(source)) as video, av.open(str(tmp_path / "b.mkv"), "w") as output:
+        copy = output.add_stream_from_template(video.streams.video[0], opaque=True)
+        output.add_attachment("letters.ttf", "font/ttf", b"letters")
+        for packet in video.demux():
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)
+    out = tmp_path / "out"
+    command = "restore", tmp_path / "b.mkv", "-o", out, "--format", "mp4"
+    dry = revisage(*command, "--dry-run")
+    lost = "stream 1 (attachment, letters.ttf)"
+    assert f"{tmp_path / 'b.mkv'} -> {out / 'b.mp4'}; would leave out: {lost}" in dry.stdout
+    assert dry.returncode == 0
+    for more in (["--strict"], ["--strict", "--dry-run"]):
+        strict = revisage(*command, *more)
+        assert strict.returncode == 1
+        assert lost in strict.stderr
+    assert not out.exists()
+    assert f"; left out: {lost}\n" in revisage(*command).stdout

@@ -7,11 +7,12 @@
     names           plan(sources)                   names of the results, and the files that none may replace
     jobs.store                                      status of each source, so that the next run resumes
     restore         restore_files(restorer, ...)    read, restore, write, side by side
+                    check_files(restorer, ...)      the same, without restoring or writing
 """
 
 from revisage.batch.names import Job, plan
 from revisage.batch.options import FOLDERS, Options
-from revisage.batch.restore import restore_files
+from revisage.batch.restore import check_files, restore_files
 from revisage.jobs.collector import Kind, Source, Sources, collect
 from revisage.jobs.store import Entry, Outcome, Status, read_entries
 
@@ -25,6 +26,7 @@ __all__ = [
     "Source",
     "Sources",
     "Status",
+    "check_files",
     "collect",
     "plan",
     "read_entries",

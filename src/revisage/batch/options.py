@@ -35,6 +35,7 @@ class Options:
         save_faces: also write every face, in the folders of the classic tool.
         preserve_mtime: give results the modification and access times of their sources.
         resume: keep a job store in the output folder, so that the same call can resume later.
+        strict: fail where a result would lack anything of its source, instead of naming it.
         made_with: anything else that the results depend on, in any words: the background upscaler, for instance.
 
     Raises:
@@ -50,6 +51,7 @@ class Options:
     save_faces: bool = False
     preserve_mtime: bool = False
     resume: bool = False
+    strict: bool = False
     made_with: str = ""
 
     def __post_init__(self) -> None:

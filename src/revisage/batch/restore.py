@@ -54,6 +54,8 @@ class InProgress:
     seconds: float = 0.0
 
 
+Check = Callable[[Source, Path, Controls], tuple[str, ...]]
+"""Finds out, before the work, what the result of a source in a file would lack; raises if it would fail."""
 Opened = tuple[InProgress, tuple[Image, bytes]]
 """A source in progress with its image and color profile."""
 
@@ -95,6 +97,35 @@ def restore_files(
                 yield from written
         for video in run.videos:
             yield run.restore_video(video, restore_video)
+
+
+def check_files(
+    restorer: Restorer, sources: Sources | Iterable[Source], options: Options, check: Check
+) -> Generator[Outcome]:
+    """Say what ``restore_files`` would do with each source, and which would fail; restore and write nothing.
+
+    Args:
+        restorer: what ``revisage.load`` returns.
+        sources: as for ``restore_files``.
+        options: as for ``restore_files``.
+        check: raises if a source cannot be restored; returns what its result would lack.
+
+    Yields:
+        one outcome a source, in their order, with a target unless it would fail.
+    """
+    with open_store(options.output, "restore", settings_of(restorer.name, options), keep=False, copy=True) as store:
+        run = _Run(restorer, options, store, Originals(sources, options.output))
+        for job in plan(sources, options, store):
+            item = run.begin(job)
+            if isinstance(item, InProgress):
+                path, controls = job.source.path, options.controls
+                if job.source.kind is Kind.VIDEO:
+                    controls = options.video_controls
+                try:
+                    item = Outcome(path, job.target, left_out=check(job.source, job.target, controls))
+                except Exception as error:  # one that fails must not hide the others
+                    item = Outcome(path, error=str(error) if isinstance(error, OutputError) else fault_of(path, error))
+            yield item
 
 
 class _Run:

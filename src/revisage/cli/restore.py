@@ -36,6 +36,8 @@ def restore(
     preserve_mtime: Annotated[
         bool, typer.Option("--preserve-mtime", help="Give results the modification time of their sources.")
     ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where a result would lack anything.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and left out.")] = False,
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Keep no job store in the output folder.")] = False,
 ) -> None:
     """Restore the faces in photos and videos.
@@ -44,13 +46,16 @@ def restore(
     restored_imgs, cropped_faces, restored_faces and cmp. Originals are never touched. Rerun the command to resume:
     folders, patterns and videos continue where they were; `revisage status OUTPUT` shows the progress.
 
+    What a result lacks of its source (tracks, metadata, transparency, ...) is named at the end of its line; --strict
+    makes it an error, and --dry-run finds it, and what would fail, before anything is done.
+
     The flags of GFPGAN's inference_gfpgan.py are understood, too; -i asks for its folders, as --save-faces does.
     """
     from revisage.process import tune_process
 
     tune_process(threads)  # before other imports: some settings are read when libraries load
     from revisage.batch import Kind, Options, collect
-    from revisage.cli.restore_files import require_pyav, restore_files
+    from revisage.cli.restore_files import check_files, require_pyav, restore_files
 
     sources = collect(paths, (Kind.IMAGE, Kind.VIDEO), leave_out=output)
     require_pyav(sources)
@@ -71,6 +76,7 @@ def restore(
         save_faces=save_faces,
         preserve_mtime=preserve_mtime,
         resume=sources.many and not no_resume,
+        strict=strict,
         made_with=", ".join(f"{role} {name}" for role, name in networks.items()),
     )
 
@@ -80,5 +86,7 @@ def restore(
     restorer = load(model, device=device, dtype=dtype, tile=tile, offline=offline or None, **networks)
     # Before the first photo: missing networks are found, and reference images are embedded.
     options = replace(options, controls=restorer.resolve(options.controls))
+    if dry_run:
+        raise typer.Exit(1 if check_files(restorer, sources, options) else 0)
     failed = restore_files(restorer, sources, options, resume=not no_resume)
     raise typer.Exit(1 if failed else 0)

@@ -53,7 +53,7 @@ def restore_files(restorer: Restorer, sources: Sources, options: Options, *, res
     files: Counter[str] = Counter()
     faces: Counter[str] = Counter()
     with say_how_to_resume(), progress_bar() as bar:
-        restore_video = partial(_restore_video, bar, resume)
+        restore_video = partial(_restore_video, bar, resume, options.strict)
         with closing(batch.restore_files(restorer, sources, options, restore_video)) as outcomes:
             for outcome in with_progress(outcomes, sources, "restoring", bar):
                 if outcome.error:
@@ -76,8 +76,47 @@ def restore_files(restorer: Restorer, sources: Sources, options: Options, *, res
     return results["failed"]
 
 
+def check_files(restorer: Restorer, sources: Sources, options: Options) -> int:
+    """Print a line for each image and video that says where its result would go, and what that would lack.
+
+    Returns:
+        how many would fail.
+    """
+    from revisage import batch
+    from revisage.images import read_with_profile
+    from revisage.jobs.collector import Kind
+
+    def check(source: batch.Source, target: Path, controls: Controls) -> tuple[str, ...]:
+        if source.kind is not Kind.VIDEO:
+            read_with_profile(source.path)
+            return ()
+        from revisage.video.restore import plan_video
+
+        return plan_video(source.path, target, controls, strict=options.strict).left_out
+
+    counts: Counter[str] = Counter()
+    for outcome in batch.check_files(restorer, sources, options, check):
+        if outcome.error:
+            complain(outcome.error)
+        else:
+            lacks = f"; would leave out: {', '.join(outcome.left_out)}" if outcome.left_out else ""
+            print(_skipped(outcome) if outcome.exists else f"{outcome.path} -> {outcome.target}{lacks}", flush=True)
+        counts["fail" if outcome.error else "be skipped" if outcome.exists else "be restored"] += 1
+    parts = [f"{counts[name]} would {name}" for name in ("be restored", "be skipped", "fail") if counts[name]]
+    print(f"{counted(counts.total(), 'file')}{': ' if parts else ''}{', '.join(parts)}")
+    return counts["fail"]
+
+
 def _restore_video(
-    bar: Progress, resume: bool, restorer: Restorer, source: Path, target: Path, controls: Controls, *, overwrite: bool
+    bar: Progress,
+    resume: bool,
+    strict: bool,
+    restorer: Restorer,
+    source: Path,
+    target: Path,
+    controls: Controls,
+    *,
+    overwrite: bool,
 ) -> Outcome:
     """Restore a video with a second bar that counts its frames."""
     from revisage.video.restore import restore_video
@@ -100,17 +139,21 @@ def _restore_video(
             controls,
             overwrite=overwrite,
             resume=resume,
+            strict=strict,
             progress=lambda done, total: next(moves, move)(done, total),
         )
     finally:
         bar.remove_task(task)
 
 
+def _skipped(outcome: Outcome) -> str:
+    why = "is up to date" if outcome.up_to_date else "exists already (--overwrite replaces it)"
+    return f"{outcome.path}: skipped, {outcome.target} {why}"
+
+
 def _line(outcome: Outcome) -> str:
-    if outcome.up_to_date:
-        return f"{outcome.path}: skipped, {outcome.target} is up to date"
     if outcome.exists:
-        return f"{outcome.path}: skipped, {outcome.target} exists already (--overwrite replaces it)"
+        return _skipped(outcome)
     frames = f"{counted(outcome.frames, 'frame')}, " if outcome.frames else ""
     line = f"{outcome.path} -> {outcome.target}: {frames}{counted(outcome.found, 'face')}"
     if outcome.found:

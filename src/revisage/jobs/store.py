@@ -243,6 +243,7 @@ def open_store(
     *,
     folder: Path | None = None,
     keep: bool = True,
+    copy: bool = False,
     wait: bool = False,
     strict: bool = False,
 ) -> Generator[JobStore]:
@@ -254,6 +255,7 @@ def open_store(
         settings: the values that the results of this run depend on, as JSON values.
         folder: where the store lies; None for ``output/.revisage``.
         keep: False for a temporary store without a lock.
+        copy: a temporary store begins as a copy of the one that is there.
         wait: wait while another run has it open, instead of raising.
         strict: refuse a damaged store and settings that differ from those of earlier runs. Otherwise a damaged store is
             set aside with a warning (its rows are lost, results stay), and rows of other settings are up to the caller.
@@ -271,7 +273,7 @@ def open_store(
                     if strict:
                         raise InputError(f"{path} is damaged, or no job store of this program")
                     _set_aside(path)
-            database = stack.enter_context(closing(_connect(path if keep else None)))
+            database = stack.enter_context(closing(_connect(path) if keep else _temporary(path if copy else None)))
         except Timeout:
             raise OutputError(f"cannot write to {output}: another run is at work there") from None
         except (sqlite3.Error, OSError) as error:
@@ -312,13 +314,24 @@ def _take_lock(path: Path, wait: bool) -> AbstractContextManager[object]:
             continue
 
 
-def _connect(path: Path | None) -> sqlite3.Connection:
-    """Open a database, in temporary storage if there is no path, and create its tables if it is new."""
-    database = sqlite3.connect(path or "", timeout=60, isolation_level=None, check_same_thread=False)
-    if path is None:
-        database.execute("PRAGMA journal_mode = OFF")
-    else:
-        _choose_safety(database)
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a database, and create its tables if it is new."""
+    database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+    _choose_safety(database)
+    return _with_tables(database)
+
+
+def _temporary(path: Path | None) -> sqlite3.Connection:
+    """A database in temporary storage, with what that of ``path`` holds if it is sound."""
+    database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    if path is not None and path.is_file() and _is_sound(path):
+        with closing(sqlite3.connect(path)) as there:
+            there.backup(database)
+    database.execute("PRAGMA journal_mode = OFF")
+    return _with_tables(database)
+
+
+def _with_tables(database: sqlite3.Connection) -> sqlite3.Connection:
     if database.execute("PRAGMA user_version").fetchone() == (0,):
         database.executescript(_SCHEMA)
     return database
