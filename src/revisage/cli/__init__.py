@@ -24,16 +24,19 @@ from revisage.cli.evaluate import evaluate
 from revisage.cli.export import export
 from revisage.cli.fetch import fetch
 from revisage.cli.models import models
+from revisage.cli.options import with_output
 from revisage.cli.prepare import prepare
 from revisage.cli.restore import restore
 from revisage.cli.status import status
+from revisage.cli.suggestions import Command, Group
 from revisage.cli.train import train
 from revisage.errors import DeviceError, InputError, RevisageError, UnknownModelError
 
 app = typer.Typer(
+    cls=Group,
     help="Restores the faces in photos, offline.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -47,10 +50,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)  # what stops a service or a batch job: leave as tidily as after Ctrl-C
     warnings.filterwarnings("ignore", module="PIL")  # about oddities in metadata of photos that are otherwise fine
     try:
-        app(modern(sys.argv[1:]))
+        app(_help_first(modern(sys.argv[1:])), prog_name="revisage")
     except RevisageError as error:
         complain(str(error))
         sys.exit(2 if isinstance(error, InputError | UnknownModelError | DeviceError) else 1)
+
+
+def _help_first(arguments: list[str]) -> list[str]:
+    """``revisage help COMMAND`` as ``revisage COMMAND --help``."""
+    return [*arguments[1:2], "--help"] if arguments[:1] == ["help"] else arguments
 
 
 def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001
@@ -75,4 +83,4 @@ def revisage(
 
 
 for command in (restore, status, train, prepare, degrade, evaluate, models, fetch, convert, export, doctor):
-    app.command()(command)
+    app.command(cls=Command)(with_output(command))

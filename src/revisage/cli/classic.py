@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -95,12 +96,20 @@ def modern(arguments: Sequence[str]) -> list[str]:
             return [*present, *([LAYOUT] if classic_call else []), argument, *rest]
         name, attached = _parsed(argument)
         flag = FLAGS.get(name)
-        if flag is None:
+        if flag is None or _is_verbose(argument, attached, arguments):
             present.append(_with_dashes(argument))
             continue
         classic_call = classic_call or name == "input"
         present += [part for part in (flag.option, *_values(argument, flag, attached, rest)) if part]
     return [*present, *([LAYOUT] if classic_call else [])]
+
+
+def _is_verbose(argument: str, attached: str | None, arguments: Sequence[str]) -> bool:
+    """Whether ``-v`` is that of today, and no version follows."""
+    if not re.fullmatch(r"-[qv]*v[qv]*", argument):
+        return False
+    following = arguments[arguments.index(argument) + 1 :][:1]
+    return attached is not None or not any(one in VERSIONS or re.fullmatch(r"[\d.]+", one) for one in following)
 
 
 def _parsed(argument: str) -> tuple[str, str | None]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
+
+from revisage.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
@@ -14,9 +18,72 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.INFO)
+_library = logging.getLogger("revisage")
+
+
+def set_up_output(quiet: bool = False, verbose: bool = False, log_file: Path | None = None) -> None:
+    """Choose how much a command says.
+
+    Args:
+        quiet: only warnings and errors.
+        verbose: more lines, and what the library logs, on stderr.
+        log_file: to append everything to, with times.
+
+    Raises:
+        OutputError: the log file cannot be written.
+    """
+    _log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    if verbose:
+        handler = logging.StreamHandler()
+        handler.addFilter(lambda record: record.name != _log.name)  # those lines are printed
+        handler.setFormatter(logging.Formatter("debug: %(message)s"))
+        _add_handler(handler)
+    if log_file is not None:
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            handler = logging.FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise OutputError(f"cannot write {log_file}: {error.strerror or error}") from error
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        _add_handler(handler)
+
+
+def _add_handler(handler: logging.Handler) -> None:
+    _library.setLevel(logging.DEBUG)
+    _library.addHandler(handler)
+
+
+def is_quiet() -> bool:
+    """Whether only warnings and errors are asked for."""
+    return not _log.isEnabledFor(logging.INFO)
+
+
+def say(line: str, *, only_verbose: bool = False) -> None:
+    """Print a line on stdout, unless the command is quiet."""
+    level = logging.DEBUG if only_verbose else logging.INFO
+    if _log.isEnabledFor(level):
+        print(line, flush=True)
+    _record(level, line)
+
+
+def warn(line: str) -> None:
+    """Print a warning, one line on stderr."""
+    print(f"warning: {line}", file=sys.stderr)
+    _record(logging.WARNING, line)
+
+
 def complain(line: str) -> None:
     """Print an error, one line on stderr."""
     print(f"error: {line}", file=sys.stderr)
+    _record(logging.ERROR, line)
+
+
+def _record(level: int, line: str) -> None:
+    """Write a line that was printed, or was not to be, to the log file."""
+    if _library.handlers:
+        _library.handle(logging.LogRecord(_log.name, level, "", 0, line, None, None))
 
 
 def counted(number: int, noun: str) -> str:
@@ -68,7 +135,7 @@ def progress_bar() -> Progress:
         *_columns(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=is_quiet() or not console.is_terminal,
         redirect_stdout=sys.stdout.isatty(),
     )
 

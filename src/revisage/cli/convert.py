@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from revisage.cli.console import say
 from revisage.cli.options import Architecture
 
 
@@ -34,4 +35,4 @@ def convert(
         architecture=architecture,
         overwrite=overwrite,
     )
-    print(f"{source} -> {target}: {done.architecture}, {done.values / 1e6:.1f} M values, {done.size / 1e6:.1f} MB")
+    say(f"{source} -> {target}: {done.architecture}, {done.values / 1e6:.1f} M values, {done.size / 1e6:.1f} MB")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from revisage.cli.console import say
+
 if TYPE_CHECKING:
     from revisage.training.data.degradations.steps import Degradation
 
@@ -52,7 +54,7 @@ def degrade(
     )
     shown = [pair for place, pair in enumerate(pairs) if place < samples]
     write_image(output / "sheet.png", contact_sheet(shown))
-    print(f"{len(sources)} {'pair' if len(sources) == 1 else 'pairs'} in {output}; look at {output / 'sheet.png'}")
+    say(f"{len(sources)} {'pair' if len(sources) == 1 else 'pairs'} in {output}; look at {output / 'sheet.png'}")
 
 
 def _from_recipe(path: Path) -> tuple[Degradation, int, int]:

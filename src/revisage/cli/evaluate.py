@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revisage.cli.console import counted, with_progress
+from revisage.cli.console import counted, say, with_progress
 from revisage.cli.options import Device, Dtype
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ def evaluate(
     means = report.write(output, **about, size=size, resized=resized.total())
     _print_table(means)
     for name, needs in (evaluator.left_out | ({} if inception else {"fid": ("inception",)})).items():
-        print(f"{name} left out: needs {' and '.join('--' + option.replace('_', '-') for option in needs)}")
+        say(f"{name} left out: needs {' and '.join('--' + option.replace('_', '-') for option in needs)}")
     for (height, width), count in resized.items():
-        print(f"{counted(count, 'pair')} resized: originals of {width} x {height} to {size}, the size of {model}")
+        say(f"{counted(count, 'pair')} resized: originals of {width} x {height} to {size}, the size of {model}")
     counts = f"{counted(len(means), 'set')}, {counted(len(pairs), 'pair')}"
-    print(f"{counts}; scores.json, scores.csv and sheets in {output}")
+    say(f"{counts}; scores.json, scores.csv and sheets in {output}")
 
 
 def _read(pairs: Iterable[Pair], size: int | None, resized: Counter[tuple[int, int]]) -> Iterator[Sample]:

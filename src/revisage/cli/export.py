@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from revisage.cli.console import say
 from revisage.cli.options import Architecture
 
 
@@ -34,7 +35,7 @@ def export(
         notes={"name": model, "license": spec.license.weights} if spec else None,
         overwrite=overwrite,
     )
-    print(f"{model} -> {output}: {done.header.architecture}, {done.bytes / 1e6:.1f} MB, weights in {done.weights}")
-    print(f"largest difference from torch: {done.difference:.1e} (outputs reach {done.range:.3g})")
+    say(f"{model} -> {output}: {done.header.architecture}, {done.bytes / 1e6:.1f} MB, weights in {done.weights}")
+    say(f"largest difference from torch: {done.difference:.1e} (outputs reach {done.range:.3g})")
     if done.rounding is not None:
-        print(f"largest difference from the weights before rounding: {done.rounding:.1e}")
+        say(f"largest difference from the weights before rounding: {done.rounding:.1e}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from revisage.cli.console import set_up_output
 from revisage.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,6 +65,25 @@ class GivenControls:
         return Controls(**others, selection=selection)
 
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, also what the library logs.")]
+LogFile = Annotated[Path | None, typer.Option("--log-file", help="Append everything to this file, with times.")]
+
+
+def with_output(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the options that say how much it prints."""
+
+    @wraps(command)
+    def run(quiet: bool, verbose: bool, log_file: Path | None, **values: Any) -> Result:
+        set_up_output(quiet, verbose, log_file)
+        return command(**values)
+
+    kinds = {"quiet": (Quiet, False), "verbose": (Verbose, False), "log_file": (LogFile, None)}
+    own = inspect.signature(command, eval_str=True).parameters
+    made = [_keyword(name, kind, initial) for name, (kind, initial) in kinds.items()]
+    return _with_parameters(run, [*own.values(), *made])
+
+
 def with_controls(command: Callable[..., Result]) -> Callable[..., Result]:
     """Give a command the options of all controls; it takes them as one argument, ``controls: GivenControls``."""
     from revisage.restore.controls import declared
@@ -78,10 +98,18 @@ def with_controls(command: Callable[..., Result]) -> Callable[..., Result]:
         absent = [name for name, value in given.items() if value is None or value is False or value == []]
         return command(**values, controls=GivenControls({k: v for k, v in given.items() if k not in absent}))
 
-    parameters = [*(parameter for name, parameter in own.items() if name != "controls"), *made]
+    return _with_parameters(run, [*(parameter for name, parameter in own.items() if name != "controls"), *made])
+
+
+def _with_parameters(run: Callable[..., Result], parameters: list[inspect.Parameter]) -> Callable[..., Result]:
+    """A function whose signature is made of these parameters, for typer to read."""
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__dict__["__signature__"] = inspect.Signature(parameters)
     return run
+
+
+def _keyword(name: str, annotation: Any, initial: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=initial, annotation=annotation)
 
 
 def _parameter(name: str, default: Any, option: Option) -> inspect.Parameter:
@@ -98,8 +126,7 @@ def _parameter(name: str, default: Any, option: Option) -> inspect.Parameter:
     info = typer.Option(
         _flag(name, option), help=option.help + shown, min=option.min, max=option.max, show_default=False
     )
-    annotation = Annotated[kind, info]
-    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=initial, annotation=annotation)
+    return _keyword(name, Annotated[kind, info], initial)
 
 
 def _flag(name: str, option: Option) -> str:

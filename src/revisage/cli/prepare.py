@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revisage.cli.console import complain, say_how_to_resume, with_progress
+from revisage.cli.console import complain, say, say_how_to_resume, with_progress
 from revisage.cli.options import Device
 
 if TYPE_CHECKING:
@@ -99,14 +99,14 @@ def _report(outcomes: Iterable[Outcome], output: Path) -> int:
         if outcome.error:
             complain(outcome.error)
         elif outcome.record is not None:
-            print(_line(outcome.path, outcome.record), flush=True)
+            say(_line(outcome.path, outcome.record))
             kept += len(outcome.record.kept)
             reasons.update(outcome.record.rejections)
         photos["failed" if outcome.error else "done before" if outcome.before else "done"] += 1
     parts = [f"{photos[what]} {what}" for what in ("done", "done before", "failed") if photos[what]]
-    print(f"{photos.total()} photos: {', '.join(parts)}; {kept} new crops in {output}")
+    say(f"{photos.total()} photos: {', '.join(parts)}; {kept} new crops in {output}")
     if reasons:
-        print("rejected: " + ", ".join(f"{number} {reason}" for reason, number in reasons.most_common()))
+        say("rejected: " + ", ".join(f"{number} {reason}" for reason, number in reasons.most_common()))
     return photos["failed"]
 
 
