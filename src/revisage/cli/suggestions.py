@@ -35,16 +35,14 @@ OPTIONS = {
     **dict.fromkeys(("hasaligned", "cropped"), "--aligned"),
     **dict.fromkeys(("keeptime", "keepmtime", "preservetime"), "--preserve-mtime"),
     **dict.fromkeys(("nojournal", "nostore", "norestart"), "--no-resume"),
-    **dict.fromkeys(("visualize", "show", "annotate", "plot"), "--draw"),
     **dict.fromkeys(("nodownload", "nonetwork"), "--offline"),
-    **dict.fromkeys(("failonloss", "lossless"), "--strict"),
     "grain": "--keep-grain",
-    "check": "--dry-run",
+    **dict.fromkeys(("check", "simulate"), "--dry-run"),
+    **dict.fromkeys(("failonloss", "lossless"), "--strict"),
 }
 """Options of other tools, and former ones of this, without punctuation -> options here."""
 COMMANDS = {
     **dict.fromkeys(("enhance", "upscale", "fix", "run", "infer", "inference", "predict", "video", "image"), "restore"),
-    **dict.fromkeys(("faces", "find", "list-faces", "listfaces", "landmarks"), "detect"),
     **dict.fromkeys(("list", "ls", "zoo"), "models"),
     **dict.fromkeys(("download", "pull", "install", "get"), "fetch"),
     **dict.fromkeys(("info", "version", "check", "diagnose", "env"), "doctor"),
