@@ -83,7 +83,7 @@ def restorer(**changes):
 
 def write_video(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=25, ticks=None, time_base=None,
                 rotation=0, mirrored=False, colors=None, metadata=None, sound=0.0, chapters=(), options=None,
-                stream_metadata=None, container_options=None):  # fmt: skip
+                stream_metadata=None, container_options=None, sound_codec=None):  # fmt: skip
     """Encode ``frames``; ``ticks`` and ``time_base`` say when each is shown, ``sound`` is its length in seconds."""
     with av.open(str(path), "w", container_options=container_options or {}) as output:
         output.metadata.update(metadata or {})
@@ -97,7 +97,8 @@ def write_video(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=2
             stream.set_display_rotation(rotation, hflip=mirrored)
         for name, value in (colors or {}).items():
             setattr(stream.codec_context, name, value)
-        audio = output.add_stream("libopus" if str(path).endswith("webm") else "aac", rate=48000) if sound else None
+        sound_codec = sound_codec or ("libopus" if str(path).endswith("webm") else "aac")
+        audio = output.add_stream(sound_codec, rate=48000) if sound else None
         if audio:
             audio.layout = "mono"
             audio.metadata["language"] = "deu"

@@ -8,6 +8,7 @@ import re
 from fractions import Fraction
 
 import av
+import numpy as np
 import pytest
 from clips import clip, packets, restorer, write_video
 from PIL import Image
@@ -186,7 +187,79 @@ def test_place_maker_and_local_time_are_kept(tmp_path, extension):
 def test_metadata_that_would_be_lost_are_named(tmp_path):
     source = write_video(tmp_path / "a.mkv", clip(3), stream_metadata={"camera_serial": "17"})
     assert plan(source, "mkv").left_out == ()
-    assert plan(source, "mp4").left_out == ("metadata of video: camera_serial",)
+    assert plan(source, "mp4").left_out == ("metadata of video: CAMERA_SERIAL",)
+
+
+def with_atoms(path, atoms):
+    """Put atoms into the user data of an MP4 file whose index comes last, as cameras do."""
+    data = path.read_bytes()
+    index = data.index(b"moov") - 4
+    for name, content in atoms.items():
+        atom = (8 + len(content)).to_bytes(4, "big") + name + content
+        for parent in (data.index(b"udta", index) - 4, index):  # the last one in both
+            size = int.from_bytes(data[parent : parent + 4], "big")
+            data = data[:parent] + (size + len(atom)).to_bytes(4, "big") + data[parent + 4 :]
+        data += atom
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
+def test_what_a_camera_writes_in_atoms_of_its_own_is_named(tmp_path, extension):
+    source = write_video(tmp_path / "a.mp4", clip(3), metadata={"title": "Großmutter"})
+    with_atoms(source, {b"CAME": b"\1\2\xff", b"GPMF": b"DEVC" * 9})
+    assert restored(source, tmp_path / f"b.{extension}").left_out == ("metadata: CAME, GPMF",)
+
+
+def test_metadata_that_are_no_utf8_do_not_stop_a_video(tmp_path):
+    source = write_video(tmp_path / "a.avi", clip(3), codec="mpeg4", metadata={"title": "Gro-mutter"})
+    source.write_bytes(source.read_bytes().replace(b"Gro-mutter", "Großmutter".encode("latin-1")))
+    outcome = restored(source, tmp_path / "b.mkv")
+    assert outcome.left_out == ()
+    assert "Großmutter".encode("latin-1") in outcome.target.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("extension", "codec", "target"),
+    [
+        ("avi", "pcm_s16le", "mp4"),  # does not say where its channels are
+        ("mpg", "mp2", "mp4"),  # read again as MP3
+        ("ts", "mp2", "mkv"),
+        ("vob", "ac3", "mkv"),
+        ("mov", "pcm_s16be", "mov"),
+        ("mkv", "flac", "mp4"),
+    ],
+)
+def test_sound_of_old_formats_is_copied(tmp_path, extension, codec, target):
+    video_codec = "mpeg2video" if extension in ("mpg", "vob") else "libx264"
+    source = tmp_path / f"a.{extension}"
+    write_video(source, clip(10), codec=video_codec, options={"g": "5"}, sound=0.4, sound_codec=codec)
+    outcome = restored(source, tmp_path / f"b.{target}")
+    assert outcome.left_out == ()
+    samples = [b"".join(data for data, _ in packets(path, "audio")) for path in (source, outcome.target)]
+    assert samples[0] == samples[1]
+
+
+def test_a_second_video_keeps_its_rate(tmp_path):
+    source = tmp_path / "a.mkv"
+    with av.open(str(write_video(tmp_path / "one.mp4", clip(10)))) as video, av.open(str(source), "w") as output:
+        copies = [output.add_stream_from_template(video.streams.video[0], opaque=True) for _ in range(2)]
+        for copy in copies:
+            video.seek(0)
+            for packet in video.demux():
+                if packet.size:
+                    packet.stream = copy
+                    output.mux(packet)
+    with av.open(str(restored(source, tmp_path / "b.mkv").target)) as video:
+        assert [float(stream.average_rate) for stream in video.streams.video] == [25, 25]
+
+
+def test_hdr_mastering_data_are_named(tmp_path):
+    deep = [frame.astype(np.uint16) * 257 for frame in clip(2)]
+    display = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,1)"
+    params = f"log-level=error:hdr10=1:master-display={display}"
+    how = {"codec": "libx265", "pixel_format": "yuv420p10le", "options": {"x265-params": params}}
+    assert plan(write_video(tmp_path / "a.mkv", deep, **how), "mp4").left_out == ("HDR10 mastering data",)
 
 
 def test_nothing_is_restored_or_written_where_strict_forbids_a_loss(tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.packet import Packet
@@ -20,13 +21,14 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from revisage.files import atomic_write
-from revisage.video.reading import Properties, video_stream, writing
+from revisage.video.reading import Properties, open_video, video_stream, writing
 from revisage.video.writing import Container, container_of
 
 Timed: TypeAlias = "tuple[Fraction, int, Packet[Any]]"
 """When a packet is needed, in seconds; the index of its stream in the source; the packet."""
 _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 _STATISTICS = ("bps", "number_of_", "_statistics_")
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,10 @@ def mux(
     pictures = {} if container.is_quicktime else pictures_of(source, kept.streams)
     options, copied = dict(kept.options), Copied()
     with (
-        av.open(source) as original,
-        av.open(result, "w", format=container.name, container_options=options) as output,
+        open_video(source) as original,
+        av.open(
+            result, "w", format=container.name, container_options=options, metadata_errors="surrogateescape"
+        ) as output,
     ):
         with _opened(parts[0]) as first:
             restored = output.add_stream_from_template(first.streams.video[0], opaque=True)
@@ -133,7 +137,7 @@ def mux(
 def pictures_of(source: Path, wanted: Iterable[int]) -> dict[int, tuple[str, str, bytes]]:
     """Name, media type and bytes of the attached pictures of a video, such as its cover, by index of the stream."""
     pictures: dict[int, tuple[str, str, bytes]] = {}
-    with av.open(source) as original:
+    with open_video(source) as original:
         streams = [one for one in original.streams if one.index in wanted and is_picture(one)]
         # They come before all other packets.
         for packet in islice(original.demux(streams), len(streams)) if streams else ():
@@ -175,8 +179,13 @@ def _add_copies(
         if stream.index in pictures:
             output.add_attachment(*pictures[stream.index])
         elif stream.index in kept.streams:
-            copies[stream.index] = output.add_stream_from_template(stream, opaque=True)
-            _describe(copies[stream.index], stream, kept)
+            copy = copies[stream.index] = output.add_stream_from_template(stream, opaque=True)
+            _describe(copy, stream, kept)
+            if isinstance(copy, AudioStream) and copy.codec_context.layout.name.endswith("channels"):
+                # AVI does not say where they are, and MP4 wants to know.
+                copy.codec_context.layout = _LAYOUTS.get(copy.codec_context.channels, copy.codec_context.layout)
+            if isinstance(copy, VideoStream) and isinstance(stream, VideoStream) and stream.average_rate:
+                copy.codec_context.framerate = stream.average_rate
     return copies
 
 

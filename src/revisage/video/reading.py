@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -104,6 +104,19 @@ class Damage:
     cut_short: bool = False
 
 
+def open_video(path: Path, options: Mapping[str, str] | None = None) -> InputContainer:
+    """Open a video for reading. Metadata may be in any encoding: bytes that are no text come as surrogates.
+
+    Args:
+        path: the video.
+        options: of FFmpeg's demuxer.
+
+    Raises:
+        FFmpegError: it is not there, or no video.
+    """
+    return av.open(path, "r", options=dict(options or {}), metadata_errors="surrogateescape")
+
+
 def video_stream(container: InputContainer) -> VideoStream:
     """The first video stream that is not a cover.
 
@@ -122,7 +135,7 @@ def probe(path: Path) -> Properties:
     Raises:
         InputError: it is not there, is no video, or none of its frames can be decoded.
     """
-    with reading(path), av.open(path) as container:
+    with reading(path), open_video(path) as container:
         stream = video_stream(container)
         first = next((frame for frame in _decoded(container, stream, Damage())), None)
         if first is None or stream.time_base is None:
@@ -176,7 +189,7 @@ def frames(path: Path, properties: Properties, damage: Damage, start: int = 0) -
     """
     step = max(round(1 / (properties.rate * properties.time_base)), 1)
     last: int | None = None
-    with reading(path), av.open(path) as container:
+    with reading(path), open_video(path) as container:
         stream = video_stream(container)
         stream.thread_type = "AUTO"
         for index, decoded in enumerate(_decoded(container, stream, damage)):

@@ -22,11 +22,13 @@ from revisage.errors import OutputError
 from revisage.types import Array
 from revisage.video.joining import Copied, Kept, is_picture, kept_metadata, mux
 from revisage.video.pixels import frame_of
-from revisage.video.reading import Properties, reading, video_stream
+from revisage.video.reading import Properties, open_video, reading, video_stream
 from revisage.video.writing import Container, Encoding, Writer, container_of
 
 PACKETS = 500
 """Number of packets of the source that a trial writes."""
+EVERYTHING = {"export_all": "1", "export_xmp": "1"}
+"""Options of FFmpeg's reader of MP4: it lists what cameras write in atoms of their own, which no result holds."""
 _WRITTEN_ANEW = {"handler_name", "vendor_id", "language", "filename", "mimetype", "timecode", "alpha_mode"}
 """Metadata that formats write in ways of their own, or whose loss other words tell."""
 
@@ -38,7 +40,7 @@ class Contents:
     Attributes:
         streams: index -> type and codec of the other streams.
         names: index -> words for the stream.
-        metadata: (type of the stream, or "" for the file; key in lower case).
+        metadata: (type of the stream, or "" for the file; key).
         chapters: their number.
         timecode: of the first frame, "" if there is none.
         is_quicktime: whether it is of the family of MP4 and QuickTime.
@@ -68,7 +70,7 @@ def rehearse(source: Path, target: Path, video: Properties, encoding: Encoding) 
     except FFmpegError as error:
         size = f"{encoding.width} x {encoding.height} pixels of {encoding.pixel_format}"
         raise OutputError(f"cannot write {target}: {encoding.codec} refuses {size}: {error.strerror}") from error
-    with reading(source), av.open(source) as original:
+    with reading(source), open_video(source, EVERYTHING) as original:
         there = contents_of(original)
     trial = Trial(source, there, container, video, part)
     choices = [trial.most({})]
@@ -154,7 +156,7 @@ class Trial:
         try:
             copied = mux(self.source, [self.part], result, self.container, self.video, kept, PACKETS)
             result.seek(0)
-            with av.open(result, "r") as found:
+            with av.open(result, "r", metadata_errors="surrogateescape") as found:
                 return contents_of(found), copied
         except (FFmpegError, ValueError):
             return None
@@ -177,7 +179,7 @@ def contents_of(container: InputContainer) -> Contents:
     ]
     metadata = {("", key) for key in _keys(container.metadata)}
     for stream in (own, *others):
-        repeated = {key.lower() for key, _ in stream.metadata.items() & container.metadata.items()}
+        repeated = {key for key, _ in stream.metadata.items() & container.metadata.items()}
         metadata |= {(_kind(stream), key) for key in _keys(stream.metadata) - repeated}
     return Contents(
         {one.index: (_kind(one), _codec(one)) for one in others},
@@ -194,14 +196,21 @@ def _kind(stream: Stream) -> str:
 
 
 def _codec(stream: Stream) -> str:
-    """Name of the codec; "" if FFmpeg has no name for what the stream holds."""
+    """Name of the decoder; "" if FFmpeg has no name for what the stream holds."""
     return "" if stream.type == "attachment" else getattr(stream, "name", None) or ""
 
 
 def _words(stream: Stream) -> str:
-    names = (_value(stream.metadata, key) for key in ("handler_name", "title", "filename", "language"))
-    more = [name for name in (_codec(stream), *names) if name and name not in ("und", "eng")]
-    return f"stream {stream.index} ({', '.join([_kind(stream), *dict.fromkeys(more)])})"
+    told = ("handler_name",) if stream.type == "data" else ("title", "filename", "language")
+    names = [_codec(stream), *(_value(stream.metadata, key) for key in told)]
+    more = dict.fromkeys(_printable(name) for name in names if name not in ("", "und"))
+    return f"stream {stream.index} ({', '.join([_kind(stream), *more])})"
+
+
+def _printable(text: str) -> str:
+    """A text on one line, whatever a file says."""
+    shown = text.encode(errors="replace").decode().replace("[169]", "©")
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 def _value(metadata: Mapping[str, str], key: str) -> str:
@@ -210,21 +219,27 @@ def _value(metadata: Mapping[str, str], key: str) -> str:
 
 def _keys(metadata: Mapping[str, str]) -> set[str]:
     """Keys whose loss counts. FFmpeg gives some twice, once with a language."""
-    keys = {key.lower() for key in kept_metadata(metadata)} - _WRITTEN_ANEW
+    keys = {key for key in kept_metadata(metadata) if key.lower() not in _WRITTEN_ANEW}
     return {key for key in keys if not (key[-4:-3] == "-" and key[:-4] in keys)}
 
 
 def _vanished(there: Contents, held: Contents, copied: Copied) -> set[int]:
     """Streams of which packets were written that are not there, or of which no packet was taken."""
-    found = Counter(held.streams.values())
+    found = Counter(map(_identity, held.streams.values()))
     vanished: set[int] = set()
     for index in sorted(copied.written.keys() | copied.refused.keys()):
-        kind = there.streams[index]
+        kind = _identity(there.streams[index])
         if copied.written[index] and found[kind]:
             found[kind] -= 1
         else:
             vanished.add(index)
     return vanished
+
+
+def _identity(stream: tuple[str, str]) -> tuple[str, str]:
+    """What tells streams apart. MP4 has one name for MP2 and MP3; data FFmpeg may write under a wrong name."""
+    kind, codec = stream
+    return kind, codec if kind in ("data", "picture") else ""
 
 
 def _losses(there: Contents, held: Contents, kept: Kept) -> Iterator[str]:
@@ -236,9 +251,10 @@ def _losses(there: Contents, held: Contents, kept: Kept) -> Iterator[str]:
     if there.timecode and not kept.timecode:
         yield f"time code {there.timecode}"
     copied = {"", "video", *(there.streams[index][0] for index in kept.streams)}
+    found = {(kind, key.lower()) for kind, key in held.metadata}
     lost: dict[str, list[str]] = {}
-    for kind, key in sorted(there.metadata - held.metadata):
-        if kind in copied:
-            lost.setdefault(kind, []).append(key)
+    for kind, key in sorted(there.metadata):
+        if kind in copied and (kind, key.lower()) not in found:
+            lost.setdefault(kind, []).append(_printable(key))
     for kind, keys in lost.items():
         yield f"metadata{' of ' if kind else ''}{kind}: {', '.join(keys)}"
