@@ -12,6 +12,7 @@ NAMES = {
     *("AlignedFace", "Face", "FaceStatus", "Image", "Restoration", "RestoredFace"),
     *("RevisageError", "InputError", "ImageError", "RecipeError", "WeightsError", "UnknownModelError"),
     *("CheckpointError", "MissingWeightsError", "DownloadError", "OutputError", "DeviceError", "TrainingError"),
+    "CancelledError",
 }
 
 

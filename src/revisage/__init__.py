@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from revisage.errors import (
+        CancelledError,
         CheckpointError,
         DeviceError,
         DownloadError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlignedFace",
+    "CancelledError",
     "CheckpointError",
     "DeviceError",
     "DownloadError",

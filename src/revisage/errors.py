@@ -13,7 +13,8 @@
     │   └── DownloadError          a file cannot be fetched from the network
     ├── OutputError                a result cannot be written (disk full, no permission, exists already)
     ├── DeviceError                the asked-for device or number format is not to be had here
-    └── TrainingError              a training run cannot start or go on
+    ├── TrainingError              a training run cannot start or go on
+    └── CancelledError             a progress callback has stopped a run; the same call resumes it
 
 Messages are one line, name the file or value at fault and say what to do where something can be done.
 """
@@ -102,6 +103,13 @@ class DeviceError(RevisageError):
 
 class TrainingError(RevisageError):
     """A training run cannot start or cannot go on."""
+
+
+class CancelledError(RevisageError):
+    """Raised by a progress callback to stop a run. What is finished stays, and the same call resumes."""
+
+    def __init__(self, message: object = "cancelled; the same call resumes") -> None:
+        super().__init__(message)
 
 
 def fault_of(path: Path, error: Exception) -> str:

@@ -7,7 +7,7 @@ import pytest
 from plain_restorer import counting, digests_of, paths_of, photo, restorer
 
 from revisage.batch import Kind, Options, Outcome, Status, check_files, collect, read_entries, restore_files
-from revisage.errors import InputError, OutputError
+from revisage.errors import CancelledError, InputError, OutputError
 from revisage.restore.controls import Controls
 
 
@@ -161,3 +161,15 @@ def test_a_check_says_what_a_run_would_do_and_writes_nothing(tmp_path, album):
     assert outcomes["a.mp4"].left_out == ("transparency",)
     assert outcomes["c.mkv"].error.endswith("c.mkv: it is full")
     assert digests_of(tmp_path / "out") == before
+
+
+def test_a_cancelled_video_ends_the_run_and_is_resumed(tmp_path, album):
+    def cancelling(_, source, target, controls, *, overwrite):
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        run(tmp_path, album, cancelling)
+    assert paths_of(tmp_path / "out") == ["a.png"]
+    how, outcomes = run(tmp_path, album)
+    assert len(how.seen) == 4
+    assert outcomes[0].up_to_date

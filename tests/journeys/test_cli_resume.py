@@ -40,7 +40,7 @@ def test_the_second_run_does_what_is_missing(runs):
 
 def test_status_counts_and_says_what_failed(runs):
     said = revisage("status", runs[0] / "out")
-    assert said.returncode == 0
+    assert said.returncode == 1
     bad, counts = said.stdout.splitlines()
     assert bad.startswith(f"cannot read {runs[0]}/album/bad.png: not an image")
     assert counts == "5 photos: 4 done, 1 failed"

@@ -26,7 +26,7 @@ from clips import (
     write_video,
 )
 
-from revisage.errors import InputError, OutputError
+from revisage.errors import CancelledError, InputError, OutputError
 from revisage.evaluation.metrics.image import flicker, psnr
 from revisage.jobs.store import folder_beside, open_store, read_entries
 from revisage.restore.align import align
@@ -145,6 +145,19 @@ def test_an_interrupted_run_resumes_and_gives_the_same_video(video, whole, tmp_p
     assert replace(outcome, target=whole.target) == whole
     assert packets(target, "video") == packets(whole.target, "video")
     assert [path.name for path in tmp_path.iterdir()] == ["video.mp4"]
+
+
+def test_a_progress_callback_can_cancel_and_finished_parts_stay(video, whole, tmp_path):
+    def cancel(done, total):
+        if done == 15:
+            raise CancelledError
+
+    with pytest.raises(CancelledError, match="the same call resumes"):
+        run(video, tmp_path / "video.mp4", progress=cancel)
+    told = []
+    run(video, tmp_path / "video.mp4", progress=lambda done, _: told.append(done))
+    assert told[0] == 10
+    assert packets(tmp_path / "video.mp4", "video") == packets(whole.target, "video")
 
 
 def test_what_is_left_when_only_joining_failed_is_joined(video, whole, tmp_path, monkeypatch):

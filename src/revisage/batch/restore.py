@@ -21,7 +21,7 @@ import PIL.Image
 
 from revisage.batch.names import Job, Originals, plan
 from revisage.batch.options import FOLDERS, Options, settings_of
-from revisage.errors import InputError, OutputError, fault_of
+from revisage.errors import CancelledError, InputError, OutputError, fault_of
 from revisage.files import is_disk_full, remove_temporary_files
 from revisage.images import read_with_profile, write_image
 from revisage.jobs.collector import Kind, Source, Sources
@@ -255,6 +255,8 @@ class _Run:
             if is_disk_full(error):  # so it will be for all that follow
                 raise OutputError(f"{error}; stopped, free some space and run the same again to resume") from error
             return outcome
+        except CancelledError:
+            raise
         except Exception as error:  # an unexpected error must not cost the sources after this one
             return self._settle(item, Outcome(path, error=fault_of(path, error)))
         return replace(item, seconds=item.seconds + time.perf_counter() - start), done

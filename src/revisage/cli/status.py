@@ -20,7 +20,11 @@ def status(
     output: Annotated[Path, typer.Argument(help="Folder of the results of `revisage restore` or `prepare`.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object for each image or video.")] = False,
 ) -> None:
-    """Show the status of a batch run, also while it is running: how many files are done, and why others failed."""
+    """Show the status of a batch run, also while it is running: how many files are done, and why others failed.
+
+    Of videos in progress it says how many frames are done, how quickly, and how long the rest will take. The exit
+    code is 1 if something failed.
+    """
     import json as codec
     from dataclasses import asdict
 
@@ -38,11 +42,28 @@ def status(
         elif entry.status == Status.FAILED:
             print(entry.reason)
         elif entry.status == Status.STARTED and details.get("frames"):
-            print(f"{entry.target}: {counted(details['frames'], 'frame')} done")
+            print(f"{entry.target}: {_progress(details)}")
     if not json:
         kinds = " and ".join(counted(number, kind) for kind, number in sorted(files.items()))
         parts = [f"{statuses[name]} {name}" for name in Status if statuses[name]]
         print(f"{kinds or counted(0, 'photo')}{': ' if parts else ''}{', '.join(parts)}")
+    if statuses[Status.FAILED]:
+        raise typer.Exit(1)
+
+
+def _progress(details: dict[str, Any]) -> str:
+    """How far a video is: frames done, of all; frames a second; time left; whether a run is at work."""
+    from datetime import timedelta
+
+    frames, total, seconds = details["frames"], details.get("total", 0), details.get("seconds", 0)
+    parts = [f"{frames} of {counted(total, 'frame')} done" if total else f"{counted(frames, 'frame')} done"]
+    if seconds:
+        parts.append(f"{frames / seconds:.3g} a second")
+    if seconds and total > frames:
+        parts.append(f"{timedelta(seconds=round((total - frames) * seconds / frames))} left")
+    if not details.get("running"):
+        parts.append("not running (rerun the command to resume)")
+    return ", ".join(parts)
 
 
 def _entries(output: Path) -> Iterator[Entry]:
@@ -68,13 +89,16 @@ def _entries(output: Path) -> Iterator[Entry]:
 
 
 def _frames(folder: Path) -> str:
-    """How many frames of a video in progress are done, as details of a row."""
+    """How many frames of a video in progress are done, of how many, in which time, as details of a row."""
     import json as codec
 
-    from revisage.jobs.store import read_entries
+    from revisage.jobs.store import is_open, read_entries
 
     try:
-        frames = sum(codec.loads(part.details)["frames"] for part in read_entries(folder, folder))
+        parts = list(read_entries(folder, folder))
+        details = [codec.loads(part.details) for part in parts]
+        frames, total = sum(one["frames"] for one in details), max((one.get("total", 0) for one in details), default=0)
     except (InputError, ValueError, KeyError):
         return "{}"
-    return codec.dumps({"frames": frames})
+    seconds = round(sum(part.seconds for part in parts), 3)
+    return codec.dumps({"frames": frames, "total": total, "seconds": seconds, "running": is_open(folder)})

@@ -303,6 +303,18 @@ def read_entries(output: Path, folder: Path | None = None) -> Iterator[Entry]:
         raise InputError(f"cannot read {path}: {error}") from error
 
 
+def is_open(folder: Path) -> bool:
+    """Whether a run has the store in ``folder`` open."""
+    path = folder / LOCK
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0, thread_local=False):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
 def _take_lock(path: Path, wait: bool) -> AbstractContextManager[object]:
     """Take a lock that the end of the process releases, however it ends."""
     lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)

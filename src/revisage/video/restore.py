@@ -84,15 +84,17 @@ class Part:
         tracker: state of tracking some frames before its end, where a resumed run begins to detect.
         warnings: with the last part, a line for whatever of the video could not be read.
         last: whether the video ends with it.
+        total: frames of the video, 0 if unknown.
     """
 
     counts: Counts
     tracker: Tracker
     warnings: tuple[str, ...]
     last: bool
+    total: int = 0
 
     def as_json(self) -> str:
-        """As text; ``frames`` is repeated at the top, where ``revisage status`` reads it."""
+        """As text; ``frames`` is repeated at the top, where ``revisage status`` reads it, and ``total``."""
         content: dict[str, Any] = {"frames": self.counts.frames, **asdict(self)}
         content["counts"]["people"] = sorted(self.counts.people)
         return json.dumps(content)
@@ -113,6 +115,7 @@ class Part:
             Tracker(tracks, tracker["faces"], tuple(tracker["thumbnail"])),
             tuple(content["warnings"]),
             content["last"],
+            content["total"],
         )
 
 
@@ -141,7 +144,8 @@ def restore_video(
         resume: use the parts that an interrupted run finished.
         strict: refuse a video if anything of it would be left out.
         segment_frames: frames of a part, the most that an interruption loses.
-        progress: called for every frame, and at the start with the number of those that were done before.
+        progress: called for every frame, and at the start with the number of those that were done before. It may raise
+            ``CancelledError``: finished parts stay, and the same call resumes.
 
     Returns:
         Counts of frames, faces and tracks; what was left out because the format of the result cannot hold it; and a
@@ -250,7 +254,7 @@ class Job:
         trackers = deque((one.tracked.before for one in islice(stream, done - start)), maxlen=CONTEXT_FRAMES)
         following = next(stream, None)
         while following is not None:
-            counts = Counts()
+            counts, start = Counts(), time.perf_counter()
             with segment(self.part(number), self.encoding) as writer:
                 while following is not None and counts.frames < self.segment_frames:
                     if progress:
@@ -261,11 +265,11 @@ class Job:
                     following = next(stream, None)
             number, done = number + 1, done + counts.frames
             warnings = () if following else tuple(self._warnings(damage, done))
-            part = Part(counts, trackers[0], warnings, last=following is None)
-            self._finish(store, number - 1, part)
+            part = Part(counts, trackers[0], warnings, last=following is None, total=self.video.frames)
+            self._finish(store, number - 1, part, time.perf_counter() - start)
             yield part
 
-    def _finish(self, store: JobStore, number: int, part: Part) -> None:
+    def _finish(self, store: JobStore, number: int, part: Part, seconds: float) -> None:
         """Note that a part is whole."""
         entry = Entry(
             key=f"{number:06d}",
@@ -273,6 +277,7 @@ class Job:
             target=store.relative(self.part(number)),
             run=store.run,
             status=Status.DONE,
+            seconds=round(seconds, 4),
             time=time.time(),
             details=part.as_json(),
         )
