@@ -279,7 +279,7 @@ class _Run:
             details=json.dumps({name: value for name, value in details.items() if value}),
         )
         self._store.put(entry)
-        return outcome
+        return replace(outcome, seconds=item.seconds)
 
 
 def outcome_of(job: Job, faces: list[RestoredFace]) -> Outcome:
@@ -291,6 +291,7 @@ def outcome_of(job: Job, faces: list[RestoredFace]) -> Outcome:
         found=len(faces),
         restored=sum(face.status is FaceStatus.RESTORED for face in faces),
         failed=len(failed),
+        faces=tuple(replace(face, crop=None, restored=None) for face in faces),
         skipped=tuple(
             f"{face.status}: {face.reason}" if face.reason else str(face.status)
             for face in faces

@@ -19,6 +19,7 @@ from revisage.cli.classic import modern
 from revisage.cli.console import complain
 from revisage.cli.convert import convert
 from revisage.cli.degrade import degrade
+from revisage.cli.detect import detect
 from revisage.cli.doctor import doctor
 from revisage.cli.evaluate import evaluate
 from revisage.cli.export import export
@@ -82,5 +83,5 @@ def revisage(
     """Restores the faces in photos, offline."""
 
 
-for command in (restore, status, train, prepare, degrade, evaluate, models, fetch, convert, export, doctor):
+for command in (restore, detect, status, train, prepare, degrade, evaluate, models, fetch, convert, export, doctor):
     app.command(cls=Command)(with_output(command))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisage.cli.console import counted, say, with_progress
+from revisage.cli.json_output import Json, print_json
 from revisage.cli.options import Device, Dtype
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def evaluate(
     save_restored: Annotated[bool, typer.Option("--save-restored", help="Also write every restored face.")] = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    json: Json = False,
 ) -> None:
     """Measure a restorer on pairs of degraded and original faces.
 
@@ -76,7 +78,7 @@ def evaluate(
     from revisage.evaluation.evaluator import Evaluator
     from revisage.evaluation.metrics import Sources
     from revisage.evaluation.metrics.faces import central_landmarks
-    from revisage.evaluation.report import Report, fid_measure
+    from revisage.evaluation.report import Report, fid_measure, finite
     from revisage.images import write_image
     from revisage.loading import load, load_detector
     from revisage.models.device import choose_device
@@ -103,8 +105,13 @@ def evaluate(
             write_image(output / "restored" / row.pair.set / f"{row.pair.name}.png", row.images[1])
     about = {"model": model, "restored": None if restored is None else str(restored)}
     means = report.write(output, **about, size=size, resized=resized.total())
+    lacking = evaluator.left_out | ({} if inception else {"fid": ("inception",)})
+    if json:
+        counts = {"size": size, "pairs": len(pairs), "resized": resized.total()}
+        print_json({**about, **counts, "sets": finite(means), "left_out": lacking, "output": output})
+        return
     _print_table(means)
-    for name, needs in (evaluator.left_out | ({} if inception else {"fid": ("inception",)})).items():
+    for name, needs in lacking.items():
         say(f"{name} left out: needs {' and '.join('--' + option.replace('_', '-') for option in needs)}")
     for (height, width), count in resized.items():
         say(f"{counted(count, 'pair')} resized: originals of {width} x {height} to {size}, the size of {model}")
@@ -145,8 +152,8 @@ def _print_table(means: Means) -> None:
     set_width = max(map(len, means))
     names = metric_names(means)
     widths = [max(len(name) + 1, 11) for name in names]
-    print(f"{'':{set_width + 9}}" + "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True)))
+    say(f"{'':{set_width + 9}}" + "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True)))
     for name, versions in means.items():
         for version, mean in versions.items():
             values = "".join(f"{mean[key]:{width}.4f}" for key, width in zip(names, widths, strict=True))
-            print(f"{name:{set_width}} {version:8}" + values)
+            say(f"{name:{set_width}} {version:8}" + values)

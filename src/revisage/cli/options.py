@@ -84,21 +84,29 @@ def with_output(command: Callable[..., Result]) -> Callable[..., Result]:
     return _with_parameters(run, [*own.values(), *made])
 
 
-def with_controls(command: Callable[..., Result]) -> Callable[..., Result]:
-    """Give a command the options of all controls; it takes them as one argument, ``controls: GivenControls``."""
+def with_controls(*names: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Give a command the options of controls; it takes them as one argument, ``controls: GivenControls``.
+
+    Args:
+        names: of the controls; none: all of them.
+    """
     from revisage.restore.controls import declared
 
-    own = inspect.signature(command, eval_str=True).parameters
-    made = [_parameter(name, entry.default, option) for name, entry, option in declared()]
+    made = [_parameter(name, entry.default, option) for name, entry, option in declared() if name in names or not names]
 
-    @wraps(command)
-    def run(**values: Any) -> Result:
-        given = {parameter.name: values.pop(parameter.name) for parameter in made}
-        # 0 is a value, though it equals False.
-        absent = [name for name, value in given.items() if value is None or value is False or value == []]
-        return command(**values, controls=GivenControls({k: v for k, v in given.items() if k not in absent}))
+    def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
+        own = inspect.signature(command, eval_str=True).parameters
 
-    return _with_parameters(run, [*(parameter for name, parameter in own.items() if name != "controls"), *made])
+        @wraps(command)
+        def run(**values: Any) -> Result:
+            given = {parameter.name: values.pop(parameter.name) for parameter in made}
+            # 0 is a value, though it equals False.
+            absent = [name for name, value in given.items() if value is None or value is False or value == []]
+            return command(**values, controls=GivenControls({k: v for k, v in given.items() if k not in absent}))
+
+        return _with_parameters(run, [*(parameter for name, parameter in own.items() if name != "controls"), *made])
+
+    return decorate
 
 
 def _with_parameters(run: Callable[..., Result], parameters: list[inspect.Parameter]) -> Callable[..., Result]:

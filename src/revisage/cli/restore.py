@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from revisage.cli import options as opt
+from revisage.cli.json_output import Json
 
 
-@opt.with_controls
+@opt.with_controls()
 def restore(
     paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders (with all below), or quoted patterns.")],
     controls: opt.GivenControls,
@@ -36,8 +37,12 @@ def restore(
     preserve_mtime: Annotated[
         bool, typer.Option("--preserve-mtime", help="Give results the modification time of their sources.")
     ] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Faces in the network at once (default: 1 on a CPU, else 8).")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a result would lack anything.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and left out.")] = False,
+    json: Json = False,
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Keep no job store in the output folder.")] = False,
 ) -> None:
     """Restore the faces in photos and videos.
@@ -48,6 +53,9 @@ def restore(
 
     What a result lacks of its source (tracks, metadata, transparency, ...) is named at the end of its line; --strict
     makes it an error, and --dry-run finds it, and what would fail, before anything is done.
+
+    With --json each image is an object: path, target, status, error, faces (number, box, landmarks, score, status,
+    reason, strength, similarity, change of 255), left_out, warnings, seconds.
 
     The flags of GFPGAN's inference_gfpgan.py are understood, too; -i asks for its folders, as --save-faces does.
     """
@@ -83,10 +91,10 @@ def restore(
     from revisage.loading import load
 
     networks["parser"] = None if parser == "none" else parser
-    restorer = load(model, device=device, dtype=dtype, tile=tile, offline=offline or None, **networks)
+    restorer = load(model, device=device, dtype=dtype, tile=tile, batch=batch, offline=offline or None, **networks)
     # Before the first photo: missing networks are found, and reference images are embedded.
     options = replace(options, controls=restorer.resolve(options.controls))
     if dry_run:
-        raise typer.Exit(1 if check_files(restorer, sources, options) else 0)
-    failed = restore_files(restorer, sources, options, resume=not no_resume)
+        raise typer.Exit(1 if check_files(restorer, sources, options, as_json=json) else 0)
+    failed = restore_files(restorer, sources, options, resume=not no_resume, as_json=json)
     raise typer.Exit(1 if failed else 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from contextlib import closing
 from functools import partial
@@ -10,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from revisage.cli.console import complain, counted, progress_bar, say_how_to_resume, with_progress
+from revisage.cli.console import complain, counted, progress_bar, say, say_how_to_resume, warn, with_progress
+from revisage.cli.json_output import outcome_fields, print_json, status_of
 from revisage.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def require_pyav(sources: Sources) -> None:
             raise InputError(f"{path} is a video; videos need PyAV: pip install 'revisage[video]'")
 
 
-def restore_files(restorer: Restorer, sources: Sources, options: Options, *, resume: bool) -> int:
+def restore_files(
+    restorer: Restorer, sources: Sources, options: Options, *, resume: bool, as_json: bool = False
+) -> int:
     """Restore images and videos with a line for each.
 
     Args:
@@ -42,41 +44,51 @@ def restore_files(restorer: Restorer, sources: Sources, options: Options, *, res
         sources: the files.
         options: how, and where to.
         resume: whether videos go on where an interrupted run stopped.
+        as_json: print an object for each instead of the lines.
 
     Returns:
         how many failed.
     """
     from revisage import batch
     from revisage.jobs.collector import Kind, kind_by_name
+    from revisage.types import LITTLE_CHANGE, FaceStatus
 
     results: Counter[str] = Counter()
     files: Counter[str] = Counter()
-    faces: Counter[str] = Counter()
+    changes: list[float] = []
+    found = 0
     with say_how_to_resume(), progress_bar() as bar:
         restore_video = partial(_restore_video, bar, resume, options.strict)
         with closing(batch.restore_files(restorer, sources, options, restore_video)) as outcomes:
             for outcome in with_progress(outcomes, sources, "restoring", bar):
+                if as_json:
+                    print_json(outcome_fields(outcome))
                 if outcome.error:
                     complain(outcome.error)
-                else:
-                    print(_line(outcome), flush=True)
+                elif not as_json:
+                    say(_line(outcome), only_verbose=outcome.up_to_date)
                 for warning in outcome.warnings:
-                    print(f"warning: {warning}", file=sys.stderr)
-                results["failed" if outcome.error else "skipped" if outcome.exists else "done"] += 1
+                    warn(warning)
+                results[status_of(outcome)] += 1
                 is_video = bool(outcome.frames) or kind_by_name(outcome.path) is Kind.VIDEO
                 files["video" if is_video else "photo"] += 1
                 if not is_video:
-                    faces.update(found=outcome.found, restored=outcome.restored)
+                    found += outcome.found
+                    changes += [face.change for face in outcome.faces if face.status is FaceStatus.RESTORED]
     kinds = " and ".join(counted(number, kind) for kind, number in sorted(files.items()))
-    parts = [f"{results[name]} {name}" for name in ("done", "skipped", "failed") if results[name]]
+    parts = [f"{results[name]} {name}" for name in ("done", "up to date", "skipped", "failed") if results[name]]
     line = f"{kinds}: {', '.join(parts)}"
-    if faces["found"]:
-        line += f"; {faces['restored']} of {counted(faces['found'], 'face')} restored"
-    print(f"{line}; results in {options.output}")
+    if found:
+        line += f"; {len(changes)} of {counted(found, 'face')} restored"
+    if changes:
+        mean = sum(changes) / len(changes)
+        line += f", changed by {mean:.1f} of 255 on average{': little to restore' if mean < LITTLE_CHANGE else ''}"
+    if not as_json:
+        say(f"{line}; results in {options.output}")
     return results["failed"]
 
 
-def check_files(restorer: Restorer, sources: Sources, options: Options) -> int:
+def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_json: bool = False) -> int:
     """Print a line for each image and video that says where its result would go, and what that would lack.
 
     Returns:
@@ -96,14 +108,17 @@ def check_files(restorer: Restorer, sources: Sources, options: Options) -> int:
 
     counts: Counter[str] = Counter()
     for outcome in batch.check_files(restorer, sources, options, check):
+        if as_json:
+            print_json(outcome_fields(outcome))
         if outcome.error:
             complain(outcome.error)
-        else:
+        elif not as_json:
             lacks = f"; would leave out: {', '.join(outcome.left_out)}" if outcome.left_out else ""
-            print(_skipped(outcome) if outcome.exists else f"{outcome.path} -> {outcome.target}{lacks}", flush=True)
+            say(_skipped(outcome) if outcome.exists else f"{outcome.path} -> {outcome.target}{lacks}")
         counts["fail" if outcome.error else "be skipped" if outcome.exists else "be restored"] += 1
     parts = [f"{counts[name]} would {name}" for name in ("be restored", "be skipped", "fail") if counts[name]]
-    print(f"{counted(counts.total(), 'file')}{': ' if parts else ''}{', '.join(parts)}")
+    if not as_json:
+        say(f"{counted(counts.total(), 'file')}{': ' if parts else ''}{', '.join(parts)}")
     return counts["fail"]
 
 
@@ -152,12 +167,17 @@ def _skipped(outcome: Outcome) -> str:
 
 
 def _line(outcome: Outcome) -> str:
+    from revisage.types import LITTLE_CHANGE, FaceStatus
+
     if outcome.exists:
         return _skipped(outcome)
     frames = f"{counted(outcome.frames, 'frame')}, " if outcome.frames else ""
     line = f"{outcome.path} -> {outcome.target}: {frames}{counted(outcome.found, 'face')}"
     if outcome.found:
         line += f", {outcome.restored} restored"
+        little = sum(face.change < LITTLE_CHANGE for face in outcome.faces if face.status is FaceStatus.RESTORED)
+        if little:
+            line += " (little to restore)" if little == outcome.restored else f" ({little} with little to restore)"
     if outcome.frames and outcome.found:
         line += f", of {counted(outcome.tracks, 'track')}" + (f", {outcome.failed} failed" if outcome.failed else "")
     if outcome.skipped:

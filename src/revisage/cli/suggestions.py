@@ -35,6 +35,7 @@ OPTIONS = {
     **dict.fromkeys(("hasaligned", "cropped"), "--aligned"),
     **dict.fromkeys(("keeptime", "keepmtime", "preservetime"), "--preserve-mtime"),
     **dict.fromkeys(("nojournal", "nostore", "norestart"), "--no-resume"),
+    **dict.fromkeys(("visualize", "show", "annotate", "plot"), "--draw"),
     **dict.fromkeys(("nodownload", "nonetwork"), "--offline"),
     "grain": "--keep-grain",
     **dict.fromkeys(("check", "simulate"), "--dry-run"),
@@ -43,6 +44,7 @@ OPTIONS = {
 """Options of other tools, and former ones of this, without punctuation -> options here."""
 COMMANDS = {
     **dict.fromkeys(("enhance", "upscale", "fix", "run", "infer", "inference", "predict", "video", "image"), "restore"),
+    **dict.fromkeys(("faces", "find", "listfaces", "landmarks"), "detect"),
     **dict.fromkeys(("list", "ls", "zoo"), "models"),
     **dict.fromkeys(("download", "pull", "install", "get"), "fetch"),
     **dict.fromkeys(("info", "version", "check", "diagnose", "env"), "doctor"),

@@ -119,7 +119,7 @@ class Report:
         }
         content = {**about, "metrics": {name: MEANINGS[name] for name in metric_names(means)}, "sets": sets}
         with atomic_write(folder / "scores.json") as temporary:
-            temporary.write_text(json.dumps(_finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
+            temporary.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
         with (
             atomic_write(folder / "scores.csv") as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
@@ -171,8 +171,8 @@ def _cell(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.6g}"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same JSON value with null for what JSON has no number for."""
     if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

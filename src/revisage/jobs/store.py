@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from revisage.errors import InputError, OutputError
+from revisage.types import RestoredFace
 
 FOLDER = ".revisage"
 """Where the store lies in a folder of results."""
@@ -115,6 +116,7 @@ class Outcome:
         failed: faces whose restoration failed.
         frames: frames of a video, 0 for an image.
         tracks: restored people of a video, 0 for an image.
+        faces: those of an image, without their crops; of a video none.
         skipped: for each face of an image that was not restored, one line with the reason.
         warnings: one line for each part of an image or video that could not be read or copied.
         left_out: for each thing that the source holds and the result does not (frames, gain map, transparency, bits,
@@ -123,6 +125,7 @@ class Outcome:
         up_to_date: that result is known to be the one that this run would write.
         error: one line that names the file if something went wrong, else "". If only a face failed there is a target
             all the same.
+        seconds: of work, in this run.
     """
 
     path: Path
@@ -132,12 +135,14 @@ class Outcome:
     failed: int = 0
     frames: int = 0
     tracks: int = 0
+    faces: tuple[RestoredFace, ...] = ()
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     exists: bool = False
     up_to_date: bool = False
     error: str = ""
+    seconds: float = 0.0
 
 
 _COLUMNS = tuple(one.name for one in fields(Entry))
