@@ -32,7 +32,7 @@ RULES = {
     "process": {"errors"},
     "tracking": {*LOW, "images", "restore"},
     "jobs": {*LOW, "images"},
-    "evaluation": {*LOW, "images", "models", "models.nets"},
+    "evaluation": {*LOW, "images", "models", "models.nets", "jobs"},
     "training": {*LOW, "images", "models", "models.nets", "jobs", "evaluation"},
     "training.prepare": {*LOW, "images", "restore", "jobs", "training"},
     "__init__": {"types", "errors", "images", "restore", "loading", "process"},

@@ -37,6 +37,19 @@ def test_pairs_are_found_by_stem_whatever_the_format(tree):
     ]
 
 
+def test_nested_folders_pair_as_they_do_for_training(tree):
+    files = ("00000/00001.png", "01000/01000.bmp")
+    root = tree(*(f"{folder}/{file}" for folder in ("gt", "lq") for file in files), "lq/00000/._00001.png")
+    assert names(find_pairs(root / "gt", root / "lq"), root) == [
+        ("mine", file.partition(".")[0], f"gt/{file}", f"lq/{file}", None) for file in files
+    ]
+
+
+def test_folders_beside_the_images_do_not_count(tree):
+    root = tree("gt/a.png", "gt/old/a.png", "lq/a.png", "lq/sheets/b.png")
+    assert [pair.name for pair in find_pairs(root / "gt", root / "lq")] == ["a"]
+
+
 def test_each_folder_of_degraded_images_is_a_set(tree):
     root = tree("gt/a.png", "lq/severe/a.png", "lq/mild/a.png")
     found = find_pairs(root / "gt", root / "lq")

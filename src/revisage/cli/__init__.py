@@ -8,6 +8,7 @@ Exit codes: 0 all well; 1 something failed, a photo say; 2 a wrong call: bad opt
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -49,6 +50,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):  # file names may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     signal.signal(signal.SIGTERM, _interrupt)  # what stops a service or a batch job: leave as tidily as after Ctrl-C
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings of damaged images would come beside our line
     warnings.filterwarnings("ignore", module="PIL")  # about oddities in metadata of photos that are otherwise fine
     try:
         app(_help_first(modern(sys.argv[1:])), prog_name="revisage")

@@ -12,12 +12,13 @@ import numpy as np
 
 from revisage.errors import InputError
 from revisage.evaluation.metrics.image import RGB8
-from revisage.images import has_image_extension, read_image
+from revisage.images import read_image
 from revisage.images.pixels import from_float, to_float
+from revisage.jobs.collector import collect
 from revisage.types import Array, Image
 
 Folder: TypeAlias = Mapping[str, Path]
-"""Stem -> image file."""
+"""Path below the folder, without extension -> image file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Pair:
 
     Attributes:
         set: name of the degradation that it belongs to.
-        name: of the face: the stem of the original's file.
+        name: of the face: path of the original below its folder, without extension.
         gt: the original.
         lq: the degraded image, None if only a restoration is evaluated.
         restored: the restoration, None if it is still to be made.
@@ -59,7 +60,7 @@ class Sample:
 
 
 def find_pairs(gt: Path, lq: Path | None, restored: Path | None = None, limit: int | None = None) -> list[Pair]:
-    """Pair images of equal stems; a restoration may be called ``STEM_00``, as tools call the first face of a photo.
+    """Pair images of one name below their folders; a restoration may be called ``STEM_00``, as tools call the first face of a photo.
 
     Args:
         gt: folder of originals.
@@ -107,38 +108,42 @@ def data_name(folder: Path) -> str:
 
 
 def list_images(folder: Path) -> Folder:
-    """The images of a folder by stem, sorted.
+    """The images in a folder, or below it if there are none: by their paths without extension, sorted.
+
+    They are found by the rules for photos (:func:`revisage.jobs.collector.collect`).
 
     Raises:
-        InputError: there is no such folder, no image in it, or two of one stem.
+        InputError: there is no such folder, no image in it, two of one name, or a folder that cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"no folder of images at {folder}")
+    sources = list(collect([folder]))
+    if fault := next((source.fault for source in sources if source.fault), ""):
+        raise InputError(fault)
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not has_image_extension(path) or path.name.startswith("."):
-            continue
-        if path.stem in found:
-            raise InputError(f"{found[path.stem]} and {path.name} have the same stem; remove or rename one of them")
-        found[path.stem] = path
-    if not found:
-        raise InputError(f"no images in {folder}")
+    for source in [source for source in sources if source.below == Path()] or sources:
+        name = (source.below / source.path.stem).as_posix()
+        if name in found:
+            raise InputError(f"{found[name]} and {source.path.name} have the same stem; remove or rename one of them")
+        found[name] = source.path
     return found
 
 
 def _sets(folder: Path, originals: Folder) -> dict[str, Folder]:
     """Name of the set -> partners of all originals: in the folder itself, or in each of its folders."""
-    if not folder.is_dir():
-        raise InputError(f"no folder of images at {folder}")
-    below = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not below or any(has_image_extension(entry) for entry in folder.iterdir() if entry.is_file()):
-        return {data_name(folder): _partners(folder, originals)}
-    return {entry.name: _partners(entry, originals) for entry in below}
+    images = list_images(folder)
+    if any("/" not in name for name in images) or any("/" in name for name in originals):
+        return {data_name(folder): _partners(folder, images, originals)}
+    sets: dict[str, dict[str, Path]] = {}
+    for name, path in images.items():
+        first, _, rest = name.partition("/")
+        sets.setdefault(first, {})[rest] = path
+    return {name: _partners(folder / name, found, originals) for name, found in sets.items()}
 
 
-def _partners(folder: Path, originals: Folder) -> Folder:
+def _partners(folder: Path, images: Folder, originals: Folder) -> Folder:
     found: dict[str, Path] = {}
-    for stem, path in list_images(folder).items():
+    for stem, path in images.items():
         own = stem if stem in originals else stem.removesuffix("_00")
         if own not in originals:
             raise InputError(f"{path} has no original among {', '.join(list(originals)[:3])} ...")

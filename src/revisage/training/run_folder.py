@@ -115,7 +115,7 @@ class RunFolder:
                         shutil.copyfile(self._run / name, temporary)
         self.save()
         where = f", in the middle of a step: {', '.join(state.updated)} updated" if state.updated else ""
-        log.note(f"the state of {state.images} images is saved in {self._run}{where}")
+        log.note(f"the state of {state.images} images is saved in {self._run}{where}; rerun the command to resume")
 
     def _save_average(self, name: str) -> None:
         notes = {"recipe": self._recipe.name, "images": self._state.images}
