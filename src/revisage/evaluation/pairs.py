@@ -60,7 +60,7 @@ class Sample:
 
 
 def find_pairs(gt: Path, lq: Path | None, restored: Path | None = None, limit: int | None = None) -> list[Pair]:
-    """Pair images of one name below their folders; a restoration may be called ``STEM_00``, as tools call the first face of a photo.
+    """Pair images of one name; a restoration may be ``STEM_00``, as tools call the first face of a photo.
 
     Args:
         gt: folder of originals.

@@ -51,19 +51,9 @@ SEVERITIES: Mapping[str, Degradation] = {
 def degrade_files(
     degradation: Degradation, crops: Sequence[Path], output: Path, *, size: int, seed: int
 ) -> Iterator[Pair]:
-    """Write ``output/lq/STEM.png`` and ``output/gt/STEM.png`` for each crop.
+    """Write ``output/lq/STEM.png`` and ``output/gt/STEM.png`` of side ``size`` for each crop; yield each pair.
 
-    Pair i depends on its crop and on (seed, i), on nothing else. Both images have 8 bits and are lossless.
-
-    Args:
-        degradation: original -> (lq, gt).
-        crops: files of aligned, square faces, at least one.
-        output: folder of the pairs.
-        size: side of the pairs; other crops are resize_crop as for training.
-        seed: of all that is random.
-
-    Yields:
-        Each pair, once it is written.
+    Pair i depends on its crop and on (seed, i), on nothing else.
 
     Raises:
         InputError: two crops have the same stem, before the first is written; or a crop is not square.
@@ -90,11 +80,7 @@ def _write_pair(degradation: Degradation, crop: Path, output: Path, size: int, r
 
 
 def contact_sheet(pairs: Sequence[Pair]) -> Pixels:
-    """Pairs side by side, lq above gt, each with its name: (H, W, 3) uint8 RGB.
-
-    Args:
-        pairs: at least one.
-    """
+    """Pairs, at least one, side by side, lq above gt, each with its name: (H, W, 3) uint8 RGB."""
     columns = min(len(pairs), COLUMNS)
     high = 2 * CELL + STRIP
     sheet = PIL.Image.new("RGB", (columns * CELL, math.ceil(len(pairs) / columns) * high), "white")

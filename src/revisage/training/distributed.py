@@ -13,7 +13,6 @@ import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -84,11 +83,7 @@ def current_world() -> World:
 def join(device: torch.device) -> Generator[tuple[World, torch.device]]:
     """Enter the world that ``torchrun`` has set up, if it has: NCCL on CUDA devices, gloo elsewhere.
 
-    Yields:
-        (the world; this process's device: with CUDA the one of its local rank)
-
-    Raises:
-        TrainingError: the processes cannot connect.
+    Yields the world and this process's device, with CUDA the one of its local rank (TrainingError: no connection).
     """
     if "WORLD_SIZE" not in os.environ:
         yield World(), device
@@ -107,33 +102,28 @@ def join(device: torch.device) -> Generator[tuple[World, torch.device]]:
 
 
 class Interruption:
-    """A context in which the first Ctrl-C or SIGTERM is only noted, and obeyed between two steps; a second one raises.
+    """A context in which the first Ctrl-C or SIGTERM is noted in ``requested``, to be obeyed after a step.
 
-    In the middle of a step some networks are updated and others are not: a state saved there would be none that an
-    uninterrupted run passes through.
-
-    Attributes:
-        requested: whether a signal has come.
+    A second one raises. In the middle of a step some networks are updated and others are not: a state saved there would
+    be none that an uninterrupted run passes through.
     """
 
     SIGNALS = signal.SIGINT, signal.SIGTERM
 
     def __init__(self) -> None:
         self.requested = False
-        self._before: list[object] = []
+        self._before: list[Any] = []
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():  # others may not handle signals
             self._before = [signal.signal(number, self._note) for number in self.SIGNALS]
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, before in zip(self.SIGNALS, self._before, strict=False):
-            signal.signal(number, before)  # pyright: ignore[reportArgumentType]
+            signal.signal(number, before)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _note(self, *_: object) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from types import TracebackType
 from typing import TypeVar, cast
 
 from revisage.errors import RecipeError, RevisageError
@@ -45,9 +44,7 @@ class Problems:
     def __enter__(self) -> Problems:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None and len(self._errors) == 1:
             raise self._errors[0]
         if error is None and self._errors:

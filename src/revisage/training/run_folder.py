@@ -25,16 +25,7 @@ BEST = "best.safetensors"
 
 
 class RunFolder:
-    """Reads and writes the files of one run.
-
-    Args:
-        run: the folder.
-        recipe: of the run.
-        identity: see :func:`.identity.identify`.
-        task: says what the header of the weights is.
-        state: what is read and written.
-        writes: whether this process writes; of several, one does.
-    """
+    """Reads and writes the files of one run; of several processes, one writes."""
 
     def __init__(
         self, run: Path, recipe: Recipe, identity: dict[str, Any], task: Task, state: State, *, writes: bool

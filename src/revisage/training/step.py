@@ -36,14 +36,6 @@ def step(
     Random numbers depend on the seed, a micro-batch's first image and the index of the optimizer step, neither on the
     process nor on earlier ones: so a resumed run needs no generator's state, and two processes do what one does.
 
-    Args:
-        task: yields the networks to optimize, with their loss terms.
-        state: networks and optimizers, updated in place.
-        micro_batches: this process's part of the batch, on the networks' device.
-        seed: of the recipe.
-        training: precision, clipping, schedule.
-        world: the processes.
-
     Returns:
         name -> weighted loss term, mean over this process's micro-batches; and the norm of each network's gradient.
 

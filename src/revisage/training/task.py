@@ -20,12 +20,7 @@ OptimizerStep = tuple[str, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """Metrics and samples of a validation.
-
-    Attributes:
-        metrics: name -> value.
-        image_grid: (H, W, 3) uint8 RGB, samples to look at; None if there are none.
-    """
+    """Metrics of a validation by name, and samples to look at, (H, W, 3) uint8 RGB or None."""
 
     metrics: dict[str, float]
     image_grid: NDArray[np.uint8] | None = None

@@ -44,7 +44,6 @@ class Mirror:
     def __call__(
         self, image: FloatImage, components: Components | None, rng: np.random.Generator
     ) -> tuple[FloatImage, Components | None]:
-        """Apply the augmentation."""
         if rng.random() >= self.probability:
             return image, components
         mirrored = cv2.flip(image, 1).astype(np.float32, copy=False)
@@ -61,7 +60,6 @@ class Translate:
     def __call__(
         self, image: FloatImage, components: Components | None, rng: np.random.Generator
     ) -> tuple[FloatImage, Components | None]:
-        """Apply the augmentation."""
         if rng.random() >= self.probability:
             return image, components
         x, y = (int(value) for value in rng.integers(0, 2 * self.reach + 1, 2))
@@ -82,7 +80,6 @@ class ExtendedAugmentation:
     def __call__(
         self, image: FloatImage, components: Components | None, rng: np.random.Generator
     ) -> tuple[FloatImage, Components | None]:
-        """Apply the augmentation."""
         image, components = self.mirror(image, components, rng)
         if self.exposure is not None:
             image = self.exposure(image, rng)
@@ -92,14 +89,9 @@ class ExtendedAugmentation:
 def read_components(path: Path) -> dict[str, Components]:
     """Read a classic landmarks file (``FFHQ_eye_mouth_landmarks_512.pth``), without running any code of it.
 
-    The file is a dictionary ``{"00000000": {"left_eye": [x, y, half], "right_eye": ..., "mouth": ...}, ...}`` that
-    ``torch.save`` wrote, its numbers NumPy scalars or plain ones.
-
-    Returns:
-        Key -> components. Keys of the published file are indices into the sorted dataset, with 8 digits.
-
-    Raises:
-        RecipeError: no such file, not one of this form, or a pickle that holds anything else.
+    A dictionary ``{"00000000": {"left_eye": [x, y, half], "right_eye": ..., "mouth": ...}, ...}`` that ``torch.save``
+    wrote, its numbers NumPy scalars or plain ones. Keys of the published file are indices into the sorted dataset, with
+    8 digits (RecipeError: no such file, not one of this form, or a pickle that holds anything else).
     """
     if not path.is_file():
         raise RecipeError(f"no landmarks file at {path}")
@@ -113,11 +105,7 @@ def read_components(path: Path) -> dict[str, Components]:
 
 
 def write_components(path: Path, components: Mapping[str, Components]) -> None:
-    """Write a classic landmarks file, atomically; the numbers are NumPy scalars, which the classic tools insist on.
-
-    Raises:
-        OutputError: the file cannot be written; an earlier one is intact.
-    """
+    """Write a classic landmarks file, atomically; the numbers are NumPy scalars, which the classic tools insist on."""
     content = {
         key: {name: list(row) for name, row in zip(NAMES, part, strict=True)} for key, part in components.items()
     }
@@ -135,11 +123,7 @@ def check_components(components: Mapping[str, Components], names: Sequence[str])
 
 
 def find_components(components: Mapping[str, Components], key: str, index: int) -> Components:
-    """The entry of the image ``key``, or else of the one at ``index`` of a dataset sorted by name.
-
-    Raises:
-        RecipeError: there is neither.
-    """
+    """The entry of the image ``key``, or of that at ``index`` of a sorted dataset (RecipeError: there is neither)."""
     for name in (key, f"{index:08d}"):
         if name in components:
             return components[name]

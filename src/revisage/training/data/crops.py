@@ -39,17 +39,10 @@ class Crop:
 
 
 def list_crops(path: Path, name_prefixes: Sequence[str] = ("",)) -> list[Source]:
-    """List the images of a folder, at any depth, by the rules for photos (:func:`revisage.jobs.collector.collect`).
+    """List the images below a folder, of a pattern or path, whose names begin with one of ``name_prefixes``.
 
-    Args:
-        path: a folder, a pattern, or an image file.
-        name_prefixes: beginnings of the file names to use.
-
-    Returns:
-        Files sorted by name within each folder, files before folders.
-
-    Raises:
-        RecipeError: there is no such path, a folder cannot be read, or no image is left.
+    They are found and sorted by the rules for photos (RecipeError: no such path, a folder cannot be read, or none is
+    left).
     """
     try:
         sources = list(collect([path]))
@@ -64,11 +57,7 @@ def list_crops(path: Path, name_prefixes: Sequence[str] = ("",)) -> list[Source]
 
 
 def read_crop(path: Path) -> Crop:
-    """Decode a square image file.
-
-    Raises:
-        RecipeError: the file cannot be read, or is not a square image.
-    """
+    """Decode a square image file (RecipeError: it cannot be read, or is not a square image)."""
     try:
         if FORMATS.get(path.suffix.lower()) is HEIF:  # OpenCV does not read it
             pixels = np.asarray(from_float(to_float(read_image(path)), np.uint8), np.uint8)
@@ -81,28 +70,14 @@ def read_crop(path: Path) -> Crop:
 
 
 def decode_crop(key: str, data: bytes, origin: str) -> Crop:
-    """Bytes of an image file -> crop.
-
-    Args:
-        key: of the crop.
-        data: the bytes.
-        origin: name of the file for messages.
-
-    Raises:
-        RecipeError: not a square image.
-    """
+    """Bytes of an image file -> crop; ``origin``: name of the file for messages (RecipeError: not a square image)."""
     return _square(key, decode_image(data, origin), origin)
 
 
 def decode_image(data: bytes, origin: str) -> NDArray[np.uint8]:
     """Bytes of an image file -> (H, W, 3) uint8 RGB.
 
-    Args:
-        data: the bytes.
-        origin: name of the file for messages.
-
-    Raises:
-        RecipeError: no image, a damaged one, or one with a side over ``MAX_SIDE``.
+    RecipeError: no image, a damaged one, or one with a side over ``MAX_SIDE``.
     """
     side = _longer_side(data)
     if side > MAX_SIDE:

@@ -34,12 +34,10 @@ FACE_POSITION = 0.85, 0.525
 
 
 class CropSample(TypedDict):
-    """A patch.
+    """A patch: ``lq``, ``gt`` (3, P, P) float32 RGB in [-1, 1]; ``lq`` may be (3, S, S), of the whole face.
 
-    Keys:
-        lq, gt: (3, P, P) float32 RGB in [-1, 1]; or ``lq`` (3, S, S), of the whole face.
-        detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged from half of it.
-        corner: (2,) float32, left and top of the patch in the whole face, in pixels.
+    ``detail`` () is 1 if ``gt`` has real detail at this size, 0 if it was enlarged from half of it; ``corner`` (2,) is
+    left and top of the patch in the whole face, in pixels.
     """
 
     lq: torch.Tensor
@@ -49,12 +47,9 @@ class CropSample(TypedDict):
 
 
 class FaceSample(TypedDict):
-    """A whole face.
+    """A whole face: ``lq``, ``gt`` (3, S, S) float32 RGB in [-1, 1]; ``detail`` as of a :class:`CropSample`.
 
-    Keys:
-        lq, gt: (3, S, S) float32 RGB in [-1, 1].
-        detail: () float32, 1 if ``gt`` has real detail at this size, 0 if it was enlarged.
-        left_eye, right_eye, mouth: (4,) float32 x1, y1, x2, y2 in pixels of ``gt``; only where landmarks were given.
+    ``left_eye``, ``right_eye``, ``mouth``, only where landmarks were given: (4,) x1, y1, x2, y2 in pixels of ``gt``.
     """
 
     lq: torch.Tensor
@@ -72,10 +67,10 @@ class CropPatches(Dataset[CropSample]):
     than ``size`` are enlarged; their samples are marked as lacking detail.
 
     Args:
-        crops: aligned square faces.
+        crops: aligned square faces, or pairs.
         size: of a restored face in pixels.
         patch: size of a sample, at most ``size``.
-        degradation: makes (lq, gt) from an image.
+        degradation: makes (lq, gt) from an image, and the degraded image of a pair worse.
         seed: of everything random.
         p_face_patch: probability that a patch lies over the face; the others lie anywhere.
         whole: ``lq`` is all of the face, though ``gt`` is a patch.
@@ -152,16 +147,13 @@ class FFHQDegradationDataset(Dataset[FaceSample]):
     Each pass over the source, an epoch, has an order of its own: index = epoch * len(source) + position in that order.
 
     Args:
-        source: aligned square faces, sorted by name.
+        source: aligned square faces, sorted by name, or pairs.
         size: of a sample; other faces are resized.
-        degradation: makes (lq, gt).
+        degradation: makes (lq, gt), and the degraded image of a pair worse.
         augmentation: of the original, before it is degraded.
         landmarks: key -> (3, 3) in pixels of 512, see :mod:`.components`; None: samples have no boxes.
         eye_enlarge_ratio: of the eyes' boxes.
         seed: of everything random.
-
-    Raises:
-        RecipeError: (of a sample) its image has no entry in ``landmarks``.
     """
 
     def __init__(

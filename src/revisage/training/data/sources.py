@@ -1,7 +1,7 @@
 """Where aligned faces are read from: folders, the classic LMDB, tar shards. One contract: a sequence of :class:`Crop`.
 
-A source knows its length and gives the crop at any index, always the same one. This makes samples reproducible and an
-interrupted run resumable. A source may be used in several processes at once; each opens its own files.
+A source gives the same crop at an index always: so samples are reproducible and runs resume. It may be used in several
+processes at once; each opens its own files.
 """
 
 from __future__ import annotations
@@ -52,14 +52,9 @@ class Source(Protocol):
 
 
 def open_source(names: str | Path | Iterable[str | Path], name_prefixes: Sequence[str] = ("",)) -> Source:
-    """Open one source, or several one after the other.
+    """Open one source, or several one after the other (RecipeError: one cannot be read, or holds no such image).
 
-    Args:
-        names: folders, image files or patterns; ``.lmdb`` folders; ``.tar`` shards, paths or URLs.
-        name_prefixes: beginnings of the image names to use.
-
-    Raises:
-        RecipeError: one of them cannot be read, or holds no such image.
+    ``name_prefixes`` are beginnings of the image names to use.
     """
     names = [names] if isinstance(names, str | Path) else names
     sources = [_open(os.fspath(name), name_prefixes) for name in names]
@@ -89,11 +84,7 @@ def _open(name: str, name_prefixes: Sequence[str]) -> Source:
 
 
 def read_crops(names: str | Path | Iterable[str | Path], name_prefixes: Sequence[str] = ("",)) -> list[Crop]:
-    """Decode all images of :func:`open_source`.
-
-    Raises:
-        RecipeError: a source is missing or holds no such image, or an image is not square or cannot be read.
-    """
+    """Decode all images of :func:`open_source` (RecipeError: also if one is not square or cannot be read)."""
     source = open_source(names, name_prefixes)
     return [source[index] for index in range(len(source))]
 
@@ -113,15 +104,7 @@ class FileSource:
 
 
 class FolderSource(FileSource):
-    """Images in folders and below them.
-
-    Args:
-        folders: where to look; files and patterns as well, see :func:`list_crops`.
-        name_prefixes: beginnings of the file names to use.
-
-    Raises:
-        RecipeError: a folder is missing or holds no such image.
-    """
+    """Images in folders and below them; files and patterns as well, see :func:`list_crops`."""
 
     def __init__(self, folders: Iterable[Path], name_prefixes: Sequence[str] = ("",)) -> None:
         found = [source for folder in folders for source in list_crops(folder, name_prefixes)]
@@ -140,18 +123,11 @@ class _Member:
 
 
 class TarSource:
-    """Images in tar shards as WebDataset names them, ``key.png`` or ``key.jpg`` beside ``key.json`` and others.
+    """Images in uncompressed tar shards as WebDataset names them, ``key.png`` or ``key.jpg`` beside other files.
 
     A shard is not streamed: its table of contents is read once, and each image by its offset. So any sample can be made
     alone, every epoch has an order of its own over all shards, and a run resumes exactly. From a bucket (any URL that
     fsspec understands: ``s3://``, ``gs://``, ``https://``) each image is one request for a range of bytes.
-
-    Args:
-        shards: paths or URLs of uncompressed tar files; images come in their order and that of the files.
-        name_prefixes: beginnings of the keys to use.
-
-    Raises:
-        RecipeError: a shard cannot be read, is no tar file, is compressed, or holds no such image.
     """
 
     def __init__(self, shards: Sequence[str | os.PathLike[str]], name_prefixes: Sequence[str] = ("",)) -> None:
@@ -219,16 +195,9 @@ def _open_shard(shard: str) -> IO[bytes]:
 class LmdbSource:
     """Images in a classic LMDB, sorted by name; each process opens it when it first reads.
 
-    The database is a folder: ``data.mdb`` maps the name of an image without extension, in ASCII, to the bytes of its
-    PNG; ``meta_info.txt`` has a line ``name.png (height,width,channels) level`` for each, level being the PNG's
-    compression.
-
-    Args:
-        path: a folder ending in ``.lmdb``.
-        name_prefixes: beginnings of the names to use.
-
-    Raises:
-        RecipeError: the path does not end in ``.lmdb``, or there is no such database with a list of such names.
+    The database is a folder that ends in ``.lmdb``: ``data.mdb`` maps the name of an image without extension, in ASCII,
+    to the bytes of its PNG; ``meta_info.txt`` has a line ``name.png (height,width,channels) level`` for each, level
+    being the PNG's compression.
     """
 
     def __init__(self, path: Path, name_prefixes: Sequence[str] = ("",)) -> None:
@@ -283,14 +252,9 @@ def _environment(path: Path) -> Any:
 
 
 def write_lmdb(path: Path, crops: Iterable[Crop]) -> None:
-    """Write a classic LMDB under a temporary name; it gets its own when it is complete.
+    """Write a classic LMDB, a new folder ending in ``.lmdb``, under a temporary name until it is complete.
 
-    Args:
-        path: a folder ending in ``.lmdb`` that does not exist yet.
-        crops: with keys in ASCII, without dots.
-
-    Raises:
-        OutputError: the folder exists, a key is impossible or comes twice, or the disk is full.
+    OutputError: the folder exists, a key is not ASCII without dots or comes twice, or the disk is full.
     """
     if path.suffix != ".lmdb" or path.exists():
         raise OutputError(f"cannot write {path}: an LMDB is a new folder whose name ends in .lmdb")

@@ -13,14 +13,7 @@ from revisage.training.embedded.labeled_photos import Floats, LabeledPhoto, Pixe
 
 
 class SceneBackgrounds:
-    """Backgrounds without faces.
-
-    Args:
-        photos: what they are made of, beside drawn textures.
-        side: in pixels of those made in advance.
-        count: how many are made in advance.
-        rng: of those.
-    """
+    """Backgrounds without faces, made of ``photos`` beside drawn textures; ``count`` of ``side`` pixels in advance."""
 
     def __init__(self, photos: Sequence[LabeledPhoto], side: int, count: int, rng: np.random.Generator) -> None:
         self._photos = photos
@@ -124,10 +117,7 @@ def draw_pattern(side: int, rng: np.random.Generator) -> Pixels:
 
 
 def shuffle_tiles(pixels: Pixels, step: int, rng: np.random.Generator) -> Pixels:
-    """An image cut into squares of ``step`` pixels that change places and are mirrored at random.
-
-    All that a photo consists of stays in it, except anything larger than a square.
-    """
+    """An image cut into squares of ``step`` pixels that change places and are mirrored; nothing larger stays."""
     side = pixels.shape[0]
     count = -(-side // step)
     padded = cv2.copyMakeBorder(pixels, 0, count * step - side, 0, count * step - side, cv2.BORDER_REFLECT_101)

@@ -22,10 +22,9 @@ FINEST = 6.5
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A square image and its faces.
+    """A square image (S, S, 3) uint8 RGB and its F faces.
 
     Attributes:
-        pixels: (S, S, 3) uint8 RGB.
         boxes: (F, 4) float32 x1, y1, x2, y2; may reach beyond the image.
         landmarks: (F, 5, 2) float32.
         certain: (F,) bool; the others count neither as faces nor as background.
@@ -167,10 +166,7 @@ def transform_points(points: NDArray[np.floating], matrix: Matrix) -> NDArray[np
 
 
 def transform_boxes(boxes: Floats, matrix: Matrix) -> Floats:
-    """Boxes after a similarity: upright boxes of the ellipses that the old boxes enclose.
-
-    Unlike the box of the four corners it stays as tight as a box drawn by hand around a tilted face.
-    """
+    """Upright boxes of the ellipses that boxes enclose, after a similarity; as tight as drawn around tilted faces."""
     centers = transform_points((boxes[:, :2] + boxes[:, 2:]) / 2, matrix)
     half = (boxes[:, 2:] - boxes[:, :2]) / 2
     reach = np.sqrt(half**2 @ (matrix[:, :2] ** 2).T)

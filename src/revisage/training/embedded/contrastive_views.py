@@ -1,7 +1,6 @@
 """Samples for the identity embedder: views of a face, and of the same face changed into another person's.
 
-With one photo a person, changed faces are the hardest negatives there are: features moved, or exchanged for somebody
-else's.
+With one photo a person, changed faces, with features moved or exchanged, are the hardest negatives there are.
 """
 
 from __future__ import annotations
@@ -29,11 +28,7 @@ P_ERASE = 0.15
 
 
 class ViewsSample(TypedDict):
-    """One face and one that is nearly the same.
-
-    Keys:
-        views: (4, 3, S, S) float32 RGB in [-1, 1]; two of the face, two of the other.
-    """
+    """``views`` (4, 3, S, S) float32 RGB in [-1, 1]: two of a face, two of one that is nearly the same."""
 
     views: torch.Tensor
 
@@ -146,14 +141,9 @@ FEATURES = {
 
 
 def draw_identity_change(other: FloatImage, rng: np.random.Generator) -> Change:
-    """Draw how a face becomes another one.
+    """Draw how a face becomes another one: features are displaced, some exchanged for those of ``other``, or both.
 
-    Args:
-        other: (S, S, 3) another person's aligned face, of which features may come.
-        rng: source of all choices.
-
-    Returns:
-        As often a displacement of the features, an exchange of some, or both; for faces of the same side S.
+    The three are equally likely; the change is for faces of the same side S as ``other`` (S, S, 3).
     """
     kind = int(rng.integers(3))
     shift = displace_features(other.shape[0], rng.uniform(*SHIFT), rng) if kind != 1 else None
@@ -167,13 +157,7 @@ def draw_identity_change(other: FloatImage, rng: np.random.Generator) -> Change:
 
 
 def displace_features(side: int, deviation: float, rng: np.random.Generator) -> Change:
-    """Draw a smooth random displacement of everything in a face.
-
-    Args:
-        side: of the faces, in pixels.
-        deviation: standard deviation of the displacement in x and in y, in pixels of a crop of 512.
-        rng: source of the displacements.
-    """
+    """Draw a smooth random displacement of everything in a face, of a ``deviation`` in pixels of a crop of 512."""
     coarse = rng.standard_normal((GRID, GRID, 2), np.float32) * np.float32(deviation * side / 512)
     field = np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
     grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).astype(np.float32) + field

@@ -41,18 +41,15 @@ class DetectorConfig(Strict):
     """A detector training.
 
     Attributes:
-        photos: JSON file with boxes and landmarks of whole photos.
-        crops: CSV file with landmarks of aligned crops.
+        photos, crops: JSON file with boxes and landmarks of whole photos, CSV file with landmarks of aligned crops.
         name_prefixes: beginnings of the paths to use, photos and crops, such as sources with a suitable licence.
         size: of a training scene in pixels.
         network_name: body of the network.
-        false_positives: detections of an earlier network in the photos, ``{"name.jpg": [{"box"}]}``; those that
-            are no true face are shown often (hard negatives).
-        initial_weights: a weights file.
+        false_positives: detections of an earlier network in the photos, ``{"name.jpg": [{"box"}]}``; those that are no
+            true face are shown often (hard negatives).
         box, landmark: weights of these losses, that of the score being 1.
         negatives: hardest background anchors for each face anchor.
         folds: one person in so many is kept out of the training, for validation.
-        validation_scenes: number of scenes in a validation.
         backgrounds: made in advance, see :class:`FaceScenes`.
     """
 
@@ -72,12 +69,10 @@ class DetectorConfig(Strict):
     backgrounds: NonNegativeInt = 1000
 
     def metrics_of_validation(self) -> dict[str, str]:
-        """Name of each metric of a validation -> the better direction."""
         names = DetectionEvaluator().metrics()
         return {name: "higher" if name.partition("/")[0] in ("recall", "precision") else "lower" for name in names}
 
     def build(self, seed: int, missing: Collection[str] = ()) -> DetectorTask:
-        """The task, with its data read (RecipeError if something is missing)."""
         return DetectorTask(self, seed, missing)
 
 
@@ -117,12 +112,10 @@ class DetectorTask:
         return [photo for photo, out in pairs if not out], [photo for photo, out in pairs if out]
 
     def collate(self, samples: list[SceneSample]) -> dict[str, Tensor]:
-        """Stack the scenes; fewer faces are filled up."""
         return collate(samples)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The detector, alone."""
         return {"detector": self.network}
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:  # noqa: ARG002
@@ -157,13 +150,11 @@ class DetectorTask:
         return ValidationResult(evaluator.metrics(), _grid(shown) if shown else None)
 
     def image_grid(self, batch: dict[str, Tensor]) -> NDArray[np.uint8]:
-        """Scenes with their true faces."""
         scenes = zip(batch["images"], _truth(batch), strict=True)
         shown = [draw_faces(pixels.permute(1, 2, 0).numpy(), boxes, points) for pixels, (boxes, points, _) in scenes]
         return _grid(shown[:12])
 
     def header(self) -> Header:
-        """The network's class and constructor arguments."""
         return Header("RetinaFace", {"network_name": self.config.network_name})
 
 
@@ -222,13 +213,7 @@ COVERED = 0.3
 
 
 class Matches(NamedTuple):
-    """What each of A anchors of N images has to say.
-
-    Attributes:
-        face: (N, A) index of the face that the anchor stands for; any value where it stands for none.
-        positive: (N, A) bool, stands for a face.
-        negative: (N, A) bool, stands for background.
-    """
+    """What each of A anchors of N images stands for: (N, A) index of a face, bool for a face, bool for background."""
 
     face: Tensor
     positive: Tensor
@@ -241,12 +226,10 @@ def corners(priors: Tensor) -> Tensor:
 
 
 def match(boxes: Tensor, kinds: Tensor, priors: Tensor) -> Matches:
-    """Divide the anchors among faces and background; every face gets at least its best anchor.
+    """Divide the anchors (A, 4), center and size, among faces and background; every face gets at least its best anchor.
 
-    Args:
-        boxes: (N, F, 4) x1, y1, x2, y2 in the units of ``priors``.
-        kinds: (N, F) 1 a face, 0 uncertain, -1 no entry.
-        priors: (A, 4) anchors, center and size.
+    ``boxes`` (N, F, 4) are x1, y1, x2, y2 in the units of ``priors``, ``kinds`` (N, F) 1 a face, 0 uncertain, -1 no
+    entry.
     """
     cells = corners(priors)
     overlap = torch.minimum(boxes[:, :, None, 2:], cells[:, 2:]) - torch.maximum(boxes[:, :, None, :2], cells[:, :2])

@@ -1,9 +1,8 @@
 """Scenes with known faces for training a detector: photos and crops placed, turned and scattered on backgrounds.
 
-A scene is composed in three steps: a background without faces, placements of labelled photos on it (each an affine map
-and a mask), and degradation. Faces that are largely hidden, cut off, or too small or too blurred to be told from
-anything else
-stay in the scene but are marked as uncertain: neither face nor background.
+A scene is a background without faces, placements of labeled photos on it (each an affine map and a mask), and
+degradation. Faces that are largely hidden, cut off, too small or too blurred to be told from anything else are marked
+as uncertain: neither face nor background.
 """
 
 from __future__ import annotations
@@ -35,12 +34,7 @@ from revisage.training.embedded.labeled_photos import Floats, HardNegatives, Lab
 
 
 class SceneSample(TypedDict):
-    """A scene as tensors.
-
-    Keys:
-        image: (3, S, S) uint8 R, G, B.
-        boxes: (F, 4) float32; landmarks: (F, 10) float32; certain: (F,) bool.
-    """
+    """A scene: ``image`` (3, S, S) uint8 RGB, ``boxes`` (F, 4), ``landmarks`` (F, 10), ``certain`` (F,) bool."""
 
     image: torch.Tensor
     boxes: torch.Tensor
@@ -57,10 +51,9 @@ class FaceScenes(Dataset[SceneSample]):
         side: of a scene in pixels, a multiple of 4.
         seed: of everything random.
         false_positives: name of a photo -> (K, 4) boxes in it that a network wrongly took for faces: shown as often as
-        all
-            other small things together.
-        backgrounds: how many are made in advance. Most scenes use a part of one of them, turned and in other colors:
-            a new one takes longer than all the rest of a scene.
+            all other small things together.
+        backgrounds: how many are made in advance. Most scenes use a part of one of them, turned and in other colors: a
+            new one takes longer than all the rest of a scene.
     """
 
     def __init__(
@@ -223,11 +216,9 @@ class FaceScenes(Dataset[SceneSample]):
 
 
 def collate(samples: Sequence[SceneSample]) -> dict[str, torch.Tensor]:
-    """Scenes -> batch, F being the largest number of faces.
+    """Scenes -> ``images`` (N, 3, S, S) uint8, ``boxes`` (N, F, 4), ``landmarks`` (N, F, 10), ``kinds`` (N, F) int64.
 
-    Returns:
-        ``images`` (N, 3, S, S) uint8, ``boxes`` (N, F, 4), ``landmarks`` (N, F, 10), ``kinds`` (N, F) int64: 1 a
-        face, 0 uncertain, -1 no entry.
+    F is the largest number of faces; kinds are 1 a face, 0 uncertain, -1 no entry.
     """
     count = max(max(len(sample["boxes"]) for sample in samples), 1)
     boxes = torch.zeros(len(samples), count, 4)

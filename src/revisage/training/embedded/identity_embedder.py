@@ -1,7 +1,7 @@
-"""Training the network that judges whether a face is still the same: views of faces, a contrastive loss.
+"""Training the identity embedder: views of faces, a contrastive loss.
 
-There is one photo a person, so what is learnt is likeness: a degraded or restored view of a photo is the same face,
-other people's photos are not, and neither is the photo with its features moved or exchanged.
+There is one photo a person, so similarity is learnt: a degraded or restored view of a photo is the same face, other
+people's photos are not, and neither is the photo with its features moved or exchanged.
 """
 
 from __future__ import annotations
@@ -30,25 +30,22 @@ from revisage.training.embedded.contrastive_views import ContrastiveViews, group
 from revisage.training.losses.features import supervised_contrastive_loss
 from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
-from revisage.training.tasks.networks import constructor_arguments, initial_network
+from revisage.training.tasks.networks import NetworkConfig, initial_network
 from revisage.training.tasks.samples import PairsConfig, image_grid, read_pairs
 
 
-class FaceEmbedderConfig(Strict):
-    """Constructor arguments of :class:`FaceEmbedder`."""
+class FaceEmbedderConfig(NetworkConfig):
+    """Of :class:`FaceEmbedder`."""
 
+    network = FaceEmbedder
     type: Literal["FaceEmbedder"] = "FaceEmbedder"
     widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 32, 80, 112)
     blocks: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt] = (1, 1, 2, 1)
     size: PositiveInt = 128
 
-    def build(self) -> FaceEmbedder:
-        """The network, freshly initialised."""
-        return FaceEmbedder(self.widths, self.blocks, self.size)
-
 
 class IdentityEmbedderConfig(Strict):
-    """A training of the identity network.
+    """A training of the identity embedder.
 
     Attributes:
         crops: folders of aligned square crops, one a person.
@@ -56,8 +53,6 @@ class IdentityEmbedderConfig(Strict):
         restored: folders of what a restorer made of them when they were degraded, under the same names.
         color_steps: done to every view.
         degradation: of these each view meets one; in pixels of a face of ``CANVAS`` (136).
-        network: what is trained.
-        initial_weights: initial weights.
         temperature: of the loss.
         validation: name -> pairs of images of the same people.
     """
@@ -74,12 +69,10 @@ class IdentityEmbedderConfig(Strict):
     validation: dict[str, PairsConfig] = Field(default_factory=dict)
 
     def metrics_of_validation(self) -> dict[str, str]:
-        """Name of each metric of a validation -> the better direction."""
         better = {"auc": "higher", "eer": "lower", "threshold_1": "lower", "same": "higher", "different": "lower"}
         return {f"{name}/{key}": value for name in self.validation for key, value in better.items()}
 
     def build(self, seed: int, missing: Collection[str] = ()) -> IdentityEmbedderTask:
-        """The task, with its data read (RecipeError if something is missing)."""
         return IdentityEmbedderTask(self, seed, missing)
 
 
@@ -122,11 +115,10 @@ class IdentityEmbedderTask:
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The network, alone."""
         return {"embedder": self.network}
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:  # noqa: ARG002
-        """Its turn. Of each sample's four views the first two show one face, the others another."""
+        """The contrastive loss; of each sample's four views the first two show one face, the others another."""
         views = batch["views"].flatten(0, 1).contiguous(memory_format=torch.channels_last)
         labels = torch.arange(len(views) // 2, device=views.device).repeat_interleave(2)
         embeddings = self.network(views)
@@ -144,11 +136,9 @@ class IdentityEmbedderTask:
         return ValidationResult(metrics)
 
     def header(self) -> Header:
-        """The network's class and constructor arguments."""
-        return Header(self.config.network.type, constructor_arguments(self.config.network))
+        return self.config.network.header()
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
-        """A column for each sample: two views of a face, two of another."""
         return image_grid(*batch["views"].unbind(1))
 
 

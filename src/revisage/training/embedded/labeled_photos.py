@@ -36,7 +36,7 @@ _MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 
 @dataclass(frozen=True, eq=False)
 class LabeledPhoto:
-    """An image and its faces.
+    """An image and its F faces.
 
     Attributes:
         name: of the person or motif; the same in photos and crops of it.
@@ -96,8 +96,7 @@ def read_photos(
 ) -> list[LabeledPhoto]:
     """Read the photos of ``labels`` whose path begins with one of ``name_prefixes`` and whose name ``keep`` accepts.
 
-    Raises:
-        RecipeError: the file or an image cannot be read, or nothing is left.
+    RecipeError: the file or an image cannot be read, or nothing is left.
     """
     entries = _entries(labels, "labels")
     try:
@@ -116,11 +115,7 @@ def read_photos(
 def read_crops(
     index: Path, name_prefixes: Sequence[str], box: BoxFromLandmarks, keep: Callable[[str], bool] = lambda _: True
 ) -> list[LabeledPhoto]:
-    """Read the crops of ``index`` whose path begins with one of ``name_prefixes``, as photos of one face each.
-
-    Raises:
-        RecipeError: the file or an image cannot be read.
-    """
+    """Read the crops of ``index`` whose path begins with one of ``name_prefixes``, as photos of one face each."""
     try:
         text = safe_read(index).decode("utf-8")
         rows = [row for row in csv.DictReader(text.splitlines()) if row["file"].startswith(tuple(name_prefixes))]
@@ -136,11 +131,7 @@ def read_crops(
 
 
 def read_false_positives(detections: Path, photos: Iterable[LabeledPhoto]) -> dict[str, Floats]:
-    """Boxes in a file of detections, ``{"name.jpg": [{"box"}]}``, that touch no true face: name of the photo -> (K, 4).
-
-    Raises:
-        RecipeError: the file cannot be read.
-    """
+    """Boxes of a file of detections, ``{"name.jpg": [{"box"}]}``, that touch no true face: photo -> (K, 4)."""
     entries = _entries(detections, "detections")
     try:
         found = {Path(file).stem: _numbers([face["box"] for face in faces], 4) for file, faces in entries.items()}
@@ -213,12 +204,7 @@ Spot = tuple[LabeledPhoto, float, float, float]
 
 
 class HardNegatives:
-    """Blobs in photos and, as often as all of them together, known false positives.
-
-    Args:
-        photos: where to look.
-        false_positives: name of a photo -> (K, 4) boxes in it that a network wrongly took for faces.
-    """
+    """Blobs in photos and, as often as all of them together, known false positives: name of a photo -> (K, 4) boxes."""
 
     def __init__(self, photos: Sequence[LabeledPhoto], false_positives: Mapping[str, Floats]) -> None:
         self._blobs: list[Spot] = [(photo, *spot) for photo in photos for spot in find_blobs(photo).tolist()]

@@ -16,21 +16,14 @@ from revisage.training.losses.features import gram_distance
 
 
 def roi_align(images: Tensor, boxes: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Cut boxes out of images and resample them to one size; differentiable, any number of times, in the images.
+    """Cut B boxes (N, B, 4) out of each image (N, C, H, W) and resample them to ``size``: (N, B, C, height, width).
 
     A box is divided into ``size`` bins. Of each, the mean is taken over a grid of ceil(box side / size) samples an
-    axis, interpolated bilinearly. Samples up to one pixel beyond the image take the border's value, others are 0.
-    Sides shorter than a pixel count as one. (torchvision's, with ``aligned=False`` and ``sampling_ratio=-1``.)
+    axis, interpolated bilinearly. Samples up to one pixel beyond the image take the border's value, others are 0. Sides
+    shorter than a pixel count as one. (torchvision's, with ``aligned=False`` and ``sampling_ratio=-1``.)
+    Differentiable, any number of times, in the images; the result is float32 at least.
 
     The weight of a pixel in a bin is the product of its row's and its column's, so two matrix products do it all.
-
-    Args:
-        images: (N, C, H, W).
-        boxes: (N, B, 4) B boxes of each image, x1, y1, x2, y2 in its pixels, pixel centres at integers; no gradient.
-        size: side of the result, or (height, width).
-
-    Returns:
-        (N, B, C, height, width), at least float32.
     """
     height, width = (size, size) if isinstance(size, int) else size
     with without_autocast(images), torch.no_grad():
@@ -66,13 +59,7 @@ STYLE_WEIGHTS = 0.5, 1.0
 
 
 class ComponentCrops(NamedTuple):
-    """Parts of N faces.
-
-    Attributes:
-        left_eye: (N, 3, E, E), on the left of the image.
-        right_eye: (N, 3, E, E).
-        mouth: (N, 3, M, M).
-    """
+    """Parts of N faces: eyes (N, 3, E, E), the left one on the left of the image, and mouths (N, 3, M, M)."""
 
     left_eye: Tensor
     right_eye: Tensor
@@ -80,16 +67,10 @@ class ComponentCrops(NamedTuple):
 
 
 def component_crops(images: Tensor, boxes: Tensor, boxes_size: int = SIDE) -> ComponentCrops:
-    """Cut eyes and mouth out of aligned faces.
+    """Cut eyes and mouth out of aligned faces (N, 3, S, S), of 80 and 120 pixels for S = 512.
 
-    Args:
-        images: (N, 3, S, S); the crops have the same range.
-        boxes: (N, 3, 4) left eye, right eye, mouth; x1, y1, x2, y2 in pixels of a face of side ``boxes_size``.
-        boxes_size: see there; the boxes are brought to the size of the images.
-
-    Returns:
-        crops of 80 (eyes) and 120 pixels (mouth) for S = 512; for others in proportion, rounded to multiples of 4, as
-        the discriminators need them.
+    For other S in proportion, rounded to multiples of 4, as the discriminators need them. ``boxes`` (N, 3, 4): left
+    eye, right eye, mouth, x1, y1, x2, y2 in pixels of a face of side ``boxes_size``.
     """
     side = images.shape[-1]
     scaled = (boxes + 0.5) * (side / boxes_size) - 0.5  # pixel centres are at integers
@@ -99,18 +80,15 @@ def component_crops(images: Tensor, boxes: Tensor, boxes_size: int = SIDE) -> Co
 
 
 def component_size(side: int, image: int) -> int:
-    """A crop's side in a image of 512 pixels -> in another, the nearest multiple of 4, at least 4."""
+    """Side of a crop in an image of 512 pixels -> in one of side ``image``, the nearest multiple of 4, at least 4."""
     return 4 * max(round(side * image / SIDE / 4), 1)
 
 
 def component_style_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """How much the style of one component differs, a scalar; sum it over the components.
 
-    0.5 |gram f0 - gram t0| + |gram f1 - gram t1|, means over all entries.
-
-    Args:
-        features: the component discriminator's of restored crops, (N, 128, H/2, W/2) and (N, 256, H/4, W/4).
-        targets: likewise, of the originals; no gradient is taken.
+    0.5 |gram f0 - gram t0| + |gram f1 - gram t1|, means over all entries, of the component discriminator's features (N,
+    128, H/2, W/2) and (N, 256, H/4, W/4); no gradient is taken of ``targets``, those of the originals.
     """
     stages = zip(features, targets, STYLE_WEIGHTS, strict=True)
     return torch.stack([weight * gram_distance(mine, theirs.detach()).mean() for mine, theirs, weight in stages]).sum()

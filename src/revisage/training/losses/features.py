@@ -44,16 +44,10 @@ IdentityDistance: TypeAlias = Literal["l1", "cosine", "euclidean"]
 
 
 def identity_distance(embeddings: Tensor, targets: Tensor, kind: IdentityDistance) -> Tensor:
-    """How far faces are from being the same person's.
+    """How far faces (N, C) are from being the same person's, (N,); no gradient is taken of ``targets``, the originals'.
 
-    Args:
-        embeddings: (N, C), of restored faces.
-        targets: (N, C), of the originals; no gradient is taken.
-        kind: l1, mean |difference|: GFP-GAN's, for ArcFace; cosine, 1 - cosine: for ArcFace, where directions count;
-            euclidean, sqrt(|difference|² + 0.01²): for DlibFaceNet, smooth where the faces agree.
-
-    Returns:
-        (N,).
+    l1, mean |difference|: GFP-GAN's, for ArcFace; cosine, 1 - cosine: for ArcFace, where directions count; euclidean,
+    sqrt(|difference|² + 0.01²): for DlibFaceNet, smooth where the faces agree.
     """
     mine, theirs = embeddings.to(accurate(embeddings.dtype)), targets.detach().to(accurate(targets.dtype))
     match kind:
@@ -66,18 +60,10 @@ def identity_distance(embeddings: Tensor, targets: Tensor, kind: IdentityDistanc
 
 
 def supervised_contrastive_loss(embeddings: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
-    """How much less each vector is like those of its own label than like the rest, L_out of Khosla et al. 2020.
+    """How much less each vector (N, D) of length 1 is like those of its own label than like the rest, L_out, a scalar.
 
-    Args:
-        embeddings: (N, D) of length 1.
-        labels: (N,) integers; a vector whose label no other has counts as another only.
-        temperature: of the softmax over the others; the lower, the more the likest of them count.
-
-    Returns:
-        Mean over the vectors that have a partner (arXiv 2004.11362, equation 2).
-
-    Raises:
-        ValueError: no two vectors share a label.
+    Khosla et al. 2020, arXiv 2004.11362, equation 2: the mean over vectors that have a partner; others count as another
+    only. The lower the ``temperature``, the more the likest others count (ValueError: no two vectors share a label).
     """
     x = embeddings.to(accurate(embeddings.dtype))
     itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
@@ -105,13 +91,7 @@ VGG19_WEIGHTS: Mapping[str, float] = {
 def features_of_both(
     extract: Callable[[Tensor], Sequence[Tensor]], restored: Tensor, gt: Tensor
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """Features of restored images, and of the originals without a gradient.
-
-    Args:
-        extract: images -> feature maps, such as :class:`revisage.models.nets.vgg.VGG19Features`.
-        restored: (N, 3, H, W).
-        gt: likewise.
-    """
+    """Feature maps of restored images (N, 3, H, W), and of the originals without a gradient."""
     with torch.no_grad():
         targets = extract(gt)
     return extract(restored), targets
@@ -123,14 +103,7 @@ def perceptual_loss(
     weights: Sequence[float] = tuple(VGG19_WEIGHTS.values()),
     distance: Distance = l1,
 ) -> Tensor:
-    """Sum over layers of weight * mean distance, a scalar (Johnson et al. 2016, arXiv 1603.08155).
-
-    Args:
-        features: (N, C, H, W) a layer, of the restored images.
-        targets: likewise, of the originals.
-        weights: one a layer.
-        distance: between two maps.
-    """
+    """Sum over layers of weight * mean distance of maps (N, C, H, W), a scalar (Johnson 2016, arXiv 1603.08155)."""
     layers = zip(features, targets, weights, strict=True)
     return torch.stack([weight * distance(mine, theirs).mean() for mine, theirs, weight in layers]).sum()
 
@@ -138,7 +111,7 @@ def perceptual_loss(
 def style_loss(
     features: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[float] = tuple(VGG19_WEIGHTS.values())
 ) -> Tensor:
-    """Sum over layers of weight * mean absolute difference of Gram matrices, a scalar; arguments as above."""
+    """Sum over layers of weight * mean absolute difference of Gram matrices, a scalar."""
     return perceptual_loss(features, targets, weights, gram_distance)
 
 
@@ -146,17 +119,17 @@ Weights = TypeVar("Weights", bound=nn.Module | list[Tensor])
 
 
 def read_vgg16(path: Path | None, setting: str, stages: int = 5) -> VGG16Features:
-    """The first stages of VGG16, see :func:`revisage.evaluation.metrics.networks.read_vgg16`."""
+    """The first stages of VGG16, by :func:`revisage.evaluation.metrics.networks.read_vgg16`."""
     return _read(lambda file: networks.read_vgg16(file, stages), path, setting, "VGG16")
 
 
 def read_lpips_channels(path: Path | None, setting: str) -> list[Tensor]:
-    """LPIPS's weights of VGG16's channels, see :func:`revisage.evaluation.metrics.networks.read_channel_weights`."""
+    """LPIPS's weights of VGG16's channels, by :func:`revisage.evaluation.metrics.networks.read_channel_weights`."""
     return _read(networks.read_channel_weights, path, setting, "LPIPS (vgg.pth)")
 
 
 def read_vgg19(path: Path | None, setting: str, layers: Sequence[str] = tuple(VGG19_WEIGHTS)) -> VGG19Features:
-    """VGG19 from torchvision's file for ImageNet; its classifier, and what is beyond ``layers``, is not looked at."""
+    """VGG19 from torchvision's file for ImageNet; its classifier, and all beyond ``layers``, is ignored."""
 
     def read(file: Path) -> VGG19Features:
         network = VGG19Features(layers)
@@ -168,12 +141,12 @@ def read_vgg19(path: Path | None, setting: str, layers: Sequence[str] = tuple(VG
 
 
 def read_arcface(path: Path | None, setting: str) -> ResNetArcFace:
-    """GFP-GAN's identity network, see :func:`revisage.evaluation.metrics.networks.read_arcface`."""
+    """GFP-GAN's identity network."""
     return _read(networks.read_arcface, path, setting, "ArcFace (arcface_resnet18.pth)")
 
 
 def read_face_descriptor(path: Path | None, setting: str) -> DlibFaceNet:
-    """The descriptor, see :func:`revisage.evaluation.metrics.networks.read_descriptor`."""
+    """Dlib's face descriptor."""
     return _read(networks.read_descriptor, path, setting, "DlibFaceNet")
 
 

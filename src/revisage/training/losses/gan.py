@@ -25,11 +25,9 @@ GanLoss: TypeAlias = Literal["vanilla", "wgan_softplus", "lsgan", "wgan", "hinge
 
 
 def generator_loss(fake: Tensor, kind: GanLoss) -> Tensor:
-    """How little a discriminator is taken in, a scalar.
+    """How little a discriminator is taken in, a scalar; ``fake``: logits of generated images, large for real.
 
-    Args:
-        fake: logits of generated images, any shape; large means "looks real".
-        kind: vanilla and wgan_softplus: mean softplus(-fake); lsgan: mean (fake - 1)²; wgan and hinge: -mean fake.
+    vanilla and wgan_softplus: mean softplus(-fake); lsgan: mean (fake - 1)²; wgan and hinge: -mean fake.
     """
     fake = fake.to(accurate(fake.dtype))
     match kind:
@@ -43,13 +41,10 @@ def generator_loss(fake: Tensor, kind: GanLoss) -> Tensor:
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: GanLoss) -> Tensor:
-    """How badly the discriminator tells originals from generated images, a scalar.
+    """How badly a discriminator tells originals from generated images (detached), a scalar; logits of any shape.
 
-    Args:
-        real: logits of originals, any shape; large means "looks real".
-        fake: logits of generated images, of whose generator nothing is to be learnt (detach them).
-        kind: vanilla and wgan_softplus: mean softplus(-real) + mean softplus(fake); lsgan: mean (real - 1)² +
-            mean fake²; wgan: mean fake - mean real; hinge: mean relu(1 - real) + mean relu(1 + fake).
+    vanilla and wgan_softplus: mean softplus(-real) + mean softplus(fake); lsgan: mean (real - 1)² + mean fake²; wgan:
+    mean fake - mean real; hinge: mean relu(1 - real) + mean relu(1 + fake).
     """
     real, fake = real.to(accurate(real.dtype)), fake.to(accurate(fake.dtype))
     match kind:
@@ -66,17 +61,9 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: GanLoss) -> Tensor:
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor, largest: float = 1e4) -> Tensor:
     """The weight that lets the adversarial loss pull as hard as the reconstruction does, a constant to the gradient.
 
-    |gradient of reconstruction| / (|gradient of adversarial| + 1e-4), at most ``largest``; Esser et al. 2021 (arXiv
-    2012.09841), equation 7. RestoreFormer multiplies it by 0.8.
-
-    Args:
-        reconstruction: scalar loss, pixel and perceptual terms together.
-        adversarial: scalar loss of the generator, not weighted yet.
-        last_layer: the weight of the generator's last layer, on which both depend.
-        largest: limit.
-
-    Returns:
-        a scalar; the graphs of both losses are kept.
+    |gradient of reconstruction| / (|gradient of adversarial| + 1e-4), at most ``largest`` (Esser et al. 2021, arXiv
+    2012.09841, equation 7). Both scalars depend on ``last_layer``, the weight of the generator's last layer; their
+    graphs are kept.
     """
     slopes = (torch.autograd.grad(loss, last_layer, retain_graph=True)[0] for loss in (reconstruction, adversarial))
     pull, push = (torch.linalg.vector_norm(slope.to(accurate(slope.dtype))) for slope in slopes)
@@ -86,19 +73,11 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Ten
 def r1_penalty(
     discriminate: Callable[[Tensor], Tensor], real: Tensor, weight: float = 10.0, every: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """How steep the discriminator is at originals (Mescheder et al. 2018, arXiv 1801.04406, equation 9).
+    """How steep a discriminator is at originals (N, 3, H, W) (Mescheder et al. 2018, arXiv 1801.04406, equation 9).
 
-    weight / 2 * every * mean over images of |d discriminate / d image|².
-
-    Args:
-        discriminate: images -> logits of any shape; twice differentiable.
-        real: (N, 3, H, W) originals.
-        weight: gamma in the paper.
-        every: steps between two uses of the penalty, which stands for all of them.
-
-    Returns:
-        the penalty, a scalar; the logits. Biases of the last layers have no part in the penalty: where every parameter
-        needs a gradient (as in distributed training), add ``0 * logits.sum()``.
+    weight / 2 * every * mean over images of |d discriminate / d image|²; ``every``: steps between two uses, each of
+    which stands for all. Returns the penalty, a scalar, and the logits. Biases of the last layers have no part in the
+    penalty: where every parameter needs a gradient, add ``0 * logits.sum()``.
     """
     with without_autocast(real):
         images = real.detach().to(accurate(real.dtype)).requires_grad_()
@@ -116,18 +95,18 @@ def path_length_penalty(
 ) -> tuple[Tensor, Tensor]:
     """How unevenly the generator answers steps of one size (Karras et al. 2020, arXiv 1912.04958, equation 4).
 
-    The length of a path is sqrt(mean over layers of |d (images · noise / sqrt(H W)) / d latents|²); the penalty is
-    the mean squared deviation from its running mean.
+    The length of a path is sqrt(mean over layers of |d (images · noise / sqrt(H W)) / d latents|²), the penalty the
+    mean squared deviation from its running mean.
 
     Args:
         synthesize: latents -> images (N, 3, H, W); twice differentiable.
-        latents: (N, L, C) styles of the L layers, which require gradients (of the mapping network, say).
+        latents: (N, L, C) styles of the L layers, which require gradients.
         noise: (N, 3, H, W) standard normal.
-        mean: () running mean of lengths, 0 at the start: state to be kept between calls (and averaged over processes).
+        mean: () running mean of lengths, 0 at the start; the caller keeps it, and averages it over processes.
         decay: share of the new lengths in the new mean.
 
     Returns:
-        the penalty, a scalar, not weighted (the paper's weight is 2, times the steps between uses); the new mean.
+        The penalty, a scalar, not weighted; the new mean.
     """
     with without_autocast(latents):
         latents = latents.to(accurate(latents.dtype))

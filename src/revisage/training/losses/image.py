@@ -39,13 +39,9 @@ DISTANCES: Mapping[PixelDistance, Distance] = {"l1": l1, "l2": l2, "charbonnier"
 
 
 def pixel_loss(restored: Tensor, gt: Tensor, detail: Tensor, distance: Distance = l1) -> Tensor:
-    """Mean distance of images, at the resolution that each original really has.
+    """Mean distance of images (N, 3, H, W), at the resolution that each original really has.
 
-    Args:
-        restored: (N, 3, H, W).
-        gt: likewise.
-        detail: (N,) 1 where ``gt`` has detail at full size; 0 where it was enlarged from half, and is compared there.
-        distance: between two images.
+    ``detail`` (N,) is 1 where ``gt`` has detail at full size, 0 where it was enlarged from half, and is compared there.
     """
     coarse = distance(F.avg_pool2d(restored, 2), F.avg_pool2d(gt, 2))
     return (detail * distance(restored, gt) + (1 - detail) * coarse).mean()
@@ -58,20 +54,10 @@ def _difference(x: Tensor, y: Tensor) -> Tensor:
 
 
 def image_pyramid(image: Tensor, levels: int) -> list[Tensor]:
-    """A image at falling sizes, the coarsest first.
+    """An image (N, 3, H, W) at ``levels`` falling sizes, the coarsest first, itself last.
 
-    Each level is the next finer one halved bilinearly (pixel centres at half integers, no anti-aliasing), which is the
-    mean of 2x2 pixels.
-
-    Args:
-        image: (N, 3, H, W), H and W multiples of 2^(levels - 1).
-        levels: how many, the image itself included.
-
-    Returns:
-        [(N, 3, H / 2^(levels - 1), W / 2^(levels - 1)), ..., image].
-
-    Raises:
-        ValueError: the image cannot be halved so often.
+    Each is the next finer one halved bilinearly (pixel centers at half integers, no antialias), which is the mean of
+    2x2 pixels (ValueError: the sides are no multiples of 2^(levels - 1)).
     """
     if levels < 1 or any(side % 2 ** (levels - 1) for side in image.shape[-2:]):
         raise ValueError(f"{tuple(image.shape)} cannot be halved into a pyramid of {levels} levels")
@@ -82,41 +68,26 @@ def image_pyramid(image: Tensor, levels: int) -> list[Tensor]:
 
 
 def pyramid_loss(drawn: Sequence[Tensor], gt: Tensor, distance: Distance = l1) -> Tensor:
-    """Sum over levels of the mean distance, a scalar.
+    """Sum over levels of the mean distance, a scalar (ValueError: the sizes do not double up to that of ``gt``).
 
-    Args:
-        drawn: what each level draws, the coarsest first, (N, 3, S, S) for S = 8, 16, ... up to ``gt``'s side; the
-            second output of :class:`revisage.models.nets.gfpgan.GFPGANv1Clean`.
-        gt: (N, 3, H, W).
-        distance: between two images.
-
-    Raises:
-        ValueError: the sizes do not double up to that of ``gt``.
+    ``drawn`` is what each level draws, the coarsest first, (N, 3, S, S) for S = 8, 16, ...: the second output of
+    :class:`revisage.models.nets.gfpgan.GFPGANv1Clean`.
     """
     pairs = zip(drawn, image_pyramid(gt, len(drawn)), strict=True)
     return torch.stack([distance(mine, theirs).mean() for mine, theirs in pairs]).sum()
 
 
 def fft_loss(restored: Tensor, gt: Tensor) -> Tensor:
-    """Mean magnitude of the difference of spectra, a scalar: mean |FFT(restored) - FFT(gt)|, the FFT orthonormal.
-
-    Args:
-        restored: (N, C, H, W).
-        gt: likewise.
-    """
+    """Mean magnitude of the difference of orthonormal spectra of images (N, C, H, W), a scalar."""
     return _spectrum(restored, gt).abs().mean()
 
 
 def focal_frequency_loss(restored: Tensor, gt: Tensor, alpha: float = 1.0) -> Tensor:
-    """Mean squared difference of spectra in which badly missed frequencies count more.
+    """Mean squared difference of spectra in which badly missed frequencies count more, a scalar.
 
     mean w |D|² with D = FFT(restored) - FFT(gt), orthonormal, and w = (|D| / max |D|)^alpha, the maximum of each
-    channel of each image; w is a constant to the gradient (Jiang et al. 2021, arXiv 2012.12821).
-
-    Args:
-        restored: (N, C, H, W).
-        gt: likewise.
-        alpha: how much they count more; 0: all alike, which is the mean squared difference of pixels.
+    channel of each image; w is a constant to the gradient (Jiang et al. 2021, arXiv 2012.12821). ``alpha`` 0 is the
+    mean squared difference of pixels.
     """
     difference = torch.view_as_real(_spectrum(restored, gt)).square().sum(-1)  # |D|², smooth at 0 as |D| is not
     size = difference.detach().sqrt()
@@ -127,13 +98,8 @@ def focal_frequency_loss(restored: Tensor, gt: Tensor, alpha: float = 1.0) -> Te
 def wavelet_loss(restored: Tensor, gt: Tensor, levels: int = 3) -> Tensor:
     """Mean absolute difference of wavelet details, a scalar; flat differences cost nothing, leave them to a pixel loss.
 
-    On the stationary transform, as in Korkmaz et al. 2024 (arXiv 2402.19215), with Haar's wavelet; all levels and
-    orientations count alike.
-
-    Args:
-        restored: (N, C, H, W).
-        gt: likewise.
-        levels: scales to look at: 2, 4, 8, ... pixels.
+    On the stationary Haar transform (Korkmaz et al. 2024, arXiv 2402.19215, with another wavelet) at scales of 2, 4,
+    ... 2^``levels`` pixels; all levels and orientations count alike.
     """
     difference = restored.to(accurate(restored.dtype)) - gt.to(accurate(gt.dtype))
     details, _ = stationary_haar(difference, levels)
@@ -141,17 +107,10 @@ def wavelet_loss(restored: Tensor, gt: Tensor, levels: int = 3) -> Tensor:
 
 
 def stationary_haar(x: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
-    """The stationary (undecimated, "à trous") Haar transform: means and half differences of pixels 1, 2, 4, ... apart.
+    """The stationary (undecimated) Haar transform of (N, C, H, W): means and half differences 1, 2, 4, ... apart.
 
-    Pixels beyond the right and lower border are those of the border.
-
-    Args:
-        x: (N, C, H, W).
-        levels: how many scales.
-
-    Returns:
-        details [(N, 3, C, H, W) ...], finest first: horizontal, vertical, diagonal differences; what is left, like x.
-        The sum of all details and the rest is x.
+    Pixels beyond the right and lower border are those of the border. Returns details [(N, 3, C, H, W) ...], finest
+    first: horizontal, vertical, diagonal differences; and what is left, like x. Their sum is x.
     """
     details: list[Tensor] = []
     for level in range(levels):

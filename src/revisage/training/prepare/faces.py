@@ -44,7 +44,7 @@ class ExtractedFaces:
     Attributes:
         sha256: of the file, "" if it cannot be read.
         faces: records that name no file yet.
-        crops: for each face the bytes of its crop, b"" if it is rejected.
+        crops: bytes of each face's crop, b"" if it is rejected.
         error: one line that names the photo if something went wrong, else "".
     """
 
@@ -57,11 +57,7 @@ class ExtractedFaces:
 def extract_faces(detect: Detect, photo: Path, options: Options, known: Callable[[str], bool]) -> ExtractedFaces:
     """Find, measure and cut out the faces of a photo; an error is in the result.
 
-    Args:
-        detect: finds faces.
-        photo: a file.
-        options: sizes, format and limits.
-        known: SHA-256 -> whether a photo of the same bytes is settled; its faces are not looked for again.
+    ``known`` says of a SHA-256 whether a photo of the same bytes is settled; its faces are not looked for again.
     """
     try:
         sha256 = _hash(photo)
@@ -108,10 +104,7 @@ def _extract_face(image: Image, face: Face, index: int, options: Options) -> tup
 
 
 def align_mirrored(image: Image, landmarks: Floats, size: int) -> AlignedFace:
-    """Like :func:`revisage.restore.align.align`, but what lies outside of the image is its mirror image.
-
-    Gray would be taken for something that faces have around them. FFHQ's crops are mirrored, too.
-    """
+    """Like :func:`revisage.restore.align.align`, but beyond the image is its mirror image, as in FFHQ."""
     image_from_crop = invert(similarity_from_landmarks(landmarks, size))
     corners = transform_points(np.array([[0, 0], [size, 0], [size, size], [0, size]]) - 0.5, image_from_crop)
     margin = 2 * max(magnification(image_from_crop), 1)  # interpolation and averaging reach a little further
@@ -165,13 +158,7 @@ def native_size(crop_from_image: Affine, size: int) -> float:
 
 
 def fraction_inside(crop_from_image: Affine, size: int, shape: tuple[int, ...]) -> float:
-    """Share of the area of a crop that lies inside the photo, 0..1.
-
-    Args:
-        crop_from_image: (2, 3).
-        size: side of the crop.
-        shape: (height, width, ...) of the photo.
-    """
+    """Share of the area of a crop of side ``size`` that lies inside a photo of (height, width, ...), 0..1."""
     height, width = shape[:2]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
     photo = corners @ crop_from_image[:, :2].T + crop_from_image[:, 2]
@@ -183,10 +170,8 @@ def fraction_inside(crop_from_image: Affine, size: int, shape: tuple[int, ...]) 
 def estimate_yaw(landmarks: Floats) -> float:
     """How far a face is turned: offset of the nose from the middle of the eyes, along them, in eye distances.
 
-    0 from the front, positive where the nose points to the right of the image; beyond 0.3 a face is clearly turned.
-
-    Args:
-        landmarks: (5, 2) points; NaN comes back for eyes in one place.
+    0 from the front, positive where the nose points to the right of the image; beyond 0.3 a face is clearly turned. NaN
+    where the eyes of the (5, 2) landmarks are in one place.
     """
     eyes = landmarks[1].astype(np.float64) - landmarks[0]
     distance = float(eyes @ eyes)
@@ -202,10 +187,8 @@ def to_luma(crop: FloatImage) -> Floats:
 def measure_sharpness(gray: Floats) -> float:
     """Variance of the Laplacian (Pech-Pacheco et al. 2000) in squared levels of 255, at a fixed width of the face.
 
-    Portraits have some hundreds, a Gaussian blur of sigma 2 at 512 pixels leaves about 40, one of sigma 4 less than 12.
-
-    Args:
-        gray: (S, S) in [0, 1], see :func:`to_luma`.
+    ``gray`` is (S, S) in [0, 1]. Portraits have some hundreds, a Gaussian blur of sigma 2 at 512 pixels leaves about
+    40, one of sigma 4 less than 12.
     """
     fixed = cv2.resize(gray, (SHARPNESS_SIZE, SHARPNESS_SIZE), interpolation=cv2.INTER_AREA)
     return float(cv2.Laplacian(fixed * np.float32(255), cv2.CV_32F).var())
@@ -220,14 +203,13 @@ def measure_exposure(gray: Floats) -> tuple[float, float]:
 
 
 def compute_fingerprint(gray: Floats) -> Fingerprint:
-    """256 bits that survive scaling and compression: signs of the lowest waves (DCT) against their median.
+    """256 bits of (S, S) gray that survive scaling and compression: signs of its lowest waves (DCT).
+
+    A wave counts against the median.
 
     Aligned faces share their coarsest pattern, so the constant waves are left out, and 64 bits would be too few: among
     1.7 million pairs of different faces the closest two differed in 54 of the 256 bits. The same image at a third of
     its size as a JPEG of quality 60 differs in 8 at most; aligned a little differently, in 46 at most, 28 typically.
-
-    Args:
-        gray: (S, S) in [0, 1], see :func:`to_luma`.
     """
     small = cv2.resize(gray, (FINGERPRINT_SIZE, FINGERPRINT_SIZE), interpolation=cv2.INTER_AREA)
     waves: Array = cv2.dct(small)[1 : FINGERPRINT_WAVES + 1, 1 : FINGERPRINT_WAVES + 1]

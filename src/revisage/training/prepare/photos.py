@@ -1,8 +1,7 @@
 """Many photos -> a folder of aligned faces with its lists, in parallel; resumable.
 
-Photos are processed side by side but settled one after the other, in their order. Crops are therefore numbered and
-duplicates found the same way whatever the number of workers, and a run that was interrupted and resumed ends like
-one that never stopped.
+Photos are processed side by side but settled in their order. So crops are numbered and duplicates found the same way
+whatever the number of workers, and an interrupted run ends like one that never stopped.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class Outcome:
     Attributes:
         path: the photo.
         record: its record in the job store; None if it could not be settled.
-        before: it had been settled by an earlier call.
+        before: an earlier call settled it.
         error: one line that names it if something went wrong, else "". The next call tries again.
     """
 
@@ -62,22 +61,13 @@ class Outcome:
 
 
 def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) -> Generator[Outcome]:
-    """Cut the faces out of photos; whatever goes wrong with one, the rest goes on.
+    """Cut the faces out of photos; one outcome a photo, in order, those of earlier calls first.
 
     Crops are ``output/SIZE/NUMBER.png``, numbered from 00000000 in the order of the photos. Photos that an earlier call
     settled are not looked at again. The lists ``manifest.csv`` and ``rejected.csv`` are written when the iterator ends,
-    or is closed.
-
-    With ``options.validation`` = N photos are taken in the order of a hash of their names, and all crops of the first N
-    photos that have any go to ``output/val``. Later calls leave these as they are.
-
-    Args:
-        detect: image -> faces; safe to call from several threads.
-        sources: what ``collect`` returns.
-        options: how, and where to.
-
-    Yields:
-        One outcome a photo, in order, those of earlier calls first.
+    or is closed. With ``options.validation`` = N photos are taken in the order of a hash of their names, and all crops
+    of the first N photos that have any go to ``output/val``; later calls leave these as they are. ``detect`` is called
+    from several threads.
 
     Raises:
         InputError: the output folder was made with other settings, its job store is damaged, or no photo is left beside
@@ -118,12 +108,7 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
 
 @contextmanager
 def open_settled(options: Options) -> Generator[SettledPhotos]:
-    """Open the job store of an output folder; wait while another process works on that folder.
-
-    Raises:
-        InputError: the folder was made with other settings, or the store is damaged.
-        OutputError: the folder cannot be written to.
-    """
+    """Open the job store of an output folder; wait while another process works there (InputError, OutputError)."""
     try:
         with open_store(options.output, "prepare", options.settings(), wait=True, strict=True) as store:
             yield SettledPhotos(store, options)
@@ -205,10 +190,7 @@ def _is_held_out(record: PhotoRecord) -> bool:
 
 
 class KeptFaces:
-    """Fingerprints of the kept faces with the files of their crops.
-
-    A search looks at all of them: 3 ms for 100,000, far less than finding a face takes.
-    """
+    """Fingerprints of kept faces, and their files; all are searched: 3 ms for 100,000, far less than detection."""
 
     def __init__(self) -> None:
         self._words = array("Q")

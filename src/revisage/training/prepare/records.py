@@ -47,8 +47,7 @@ class Measures:
         score: the detector's, 0..1.
         native_size: of the crop in pixels of the photo; a larger crop was enlarged.
         inside: share of the crop that lies inside the photo, 0..1.
-        yaw: see :func:`.faces.estimate_yaw`.
-        sharpness: see :func:`.faces.measure_sharpness`.
+        yaw, sharpness: see :func:`.faces.estimate_yaw` and :func:`.faces.measure_sharpness`.
         brightness: median luma of the face, 0..1.
         overexposed: share of the face that is nearly white, 0..1.
     """
@@ -101,8 +100,7 @@ class Options:
         size: of the crops in pixels; None for 512 where the photo has as many for the face, else 256.
         format: "png", or "jpg" (quality 95).
         limits: what a face must have.
-        duplicate_bits: a face is a duplicate if its fingerprint differs from a kept one's in so many of 256 bits or
-            fewer.
+        duplicate_bits: most bits, of 256, that fingerprints of duplicates differ in.
         validation: number of photos whose crops go to the folder ``val``, to validate on.
         workers: photos that are looked at together.
         landmarks: a classic landmarks file to put eyes and mouths into; None for none.
@@ -135,7 +133,7 @@ class FaceRecord:
     """A face and what became of it.
 
     Attributes:
-        index: in its photo, from 0, best score first.
+        index: in its photo, from 0, in the detector's order.
         size: of its crop in pixels; 0 if none was made.
         measures: of its image and position.
         landmarks: five (x, y) in pixels of the crop.
@@ -174,7 +172,7 @@ class PhotoRecord:
         sha256: of the file, hexadecimal.
         reason: why it has no faces here, else "".
         duplicate_of: the photo that it is a duplicate of, else "".
-        faces: best score first.
+        faces: in the detector's order.
     """
 
     photo: str
@@ -202,11 +200,7 @@ class PhotoRecord:
 
 
 def photo_from_json(text: str) -> PhotoRecord:
-    """The inverse of :meth:`PhotoRecord.as_json`.
-
-    Raises:
-        ValueError: it is not that.
-    """
+    """The inverse of :meth:`PhotoRecord.as_json` (ValueError: it is not that)."""
     record = _PHOTO.validate_json(text)
     for face in record.kept:
         if not (_FILE.fullmatch(face.file) and _FINGERPRINT.fullmatch(face.fingerprint) and len(face.landmarks) == 5):
@@ -223,16 +217,7 @@ REJECTED = "photo", "face", "reason", "duplicate_of", *MEASURES
 
 
 def write_tables(output: Path, records: Sequence[PhotoRecord], errors: Mapping[str, str]) -> None:
-    """Write both lists, atomically.
-
-    Args:
-        output: the folder.
-        records: the settled photos.
-        errors: photo -> why it could not be settled.
-
-    Raises:
-        OutputError: a list cannot be written.
-    """
+    """Write both lists, atomically; ``errors``: photo -> why it could not be settled."""
     points = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
     boxes = [f"{component}_{value}" for component in NAMES for value in ("x", "y", "half")]
     _write(output / "manifest.csv", [*KEPT, *points, *boxes], _kept(records))
@@ -280,11 +265,7 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[list[object]]) -> N
 def write_landmarks(path: Path, records: Iterable[PhotoRecord]) -> None:
     """Put the eyes and mouths of the kept faces into a classic landmarks file, under the names of their crops.
 
-    Entries that the file has under other names stay.
-
-    Raises:
-        RecipeError: there is a file, but not one of this form.
-        OutputError: it cannot be written.
+    Entries under other names stay (RecipeError: there is a file, but not one of this form).
     """
     known = read_components(path) if path.exists() else {}
     found = {Path(face.file).stem: components_at_512(face) for record in records for face in record.kept}
@@ -298,12 +279,7 @@ def components_at_512(face: FaceRecord) -> Components:
 
 
 def write_lmdbs(output: Path, records: Iterable[PhotoRecord]) -> None:
-    """Write ``output/FOLDER.lmdb`` for each folder of crops, unless it holds them all already.
-
-    Raises:
-        RecipeError: the package ``lmdb`` is missing.
-        OutputError: it cannot be written; an earlier one is intact.
-    """
+    """Write ``output/FOLDER.lmdb`` for each folder of crops, unless it holds them all (RecipeError: no lmdb)."""
     folders: dict[str, list[Path]] = {}
     for face in (face for record in records for face in record.kept):
         folders.setdefault(face.file.partition("/")[0], []).append(output / face.file)

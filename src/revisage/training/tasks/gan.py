@@ -28,14 +28,10 @@ class AdversarialConfig(Strict):
     """A discriminator of images.
 
     Attributes:
-        discriminator: its network.
         weight: of the generator's term.
-        loss: kind of GAN loss.
-        r1: weight of the gradient penalty; 0: none.
-        r1_every: steps between two of them.
+        r1, r1_every: weight of the gradient penalty (0: none), and steps between two of them.
         start_at: image count at which the adversarial loss starts.
-        generator_every: steps between two optimizer steps of the generator.
-        generator_start_at: image count at which the generator's optimizer steps start.
+        generator_every, generator_start_at: steps between optimizer steps of the generator, image count of the first.
     """
 
     discriminator: Annotated[PatchDiscriminatorConfig | StyleGAN2DiscriminatorConfig, Field(discriminator="type")] = (
@@ -151,10 +147,7 @@ def _sum(logits: Tensor | list[Tensor]) -> Tensor:
 
 
 def _at_scales(logits: Tensor | list[Tensor], detail: Tensor) -> list[Tensor]:
-    """Logits to train on: at full scale only of samples whose original has detail there.
-
-    An original that was enlarged would teach that smooth is real.
-    """
+    """Logits to train on: at full scale only of samples with detail there; others would teach that smooth is real."""
     scales = [logits] if isinstance(logits, Tensor) else logits
     usable = [scales[0][detail.bool()], *scales[1:]]
     return [scale for scale in usable if len(scale)]

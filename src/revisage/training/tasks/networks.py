@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -24,8 +24,25 @@ from revisage.training.config import Strict, weights_file
 
 Network = TypeVar("Network", bound=nn.Module)
 
-_NO_ARGUMENTS = {"type", "decoder_weights", "coarse_weights", "fine_weights"}
-"""Settings of networks that their constructors do not take."""
+
+class NetworkConfig(Strict):
+    """The arguments of the constructor ``network``; files of initial weights (``..._weights``) are none of them."""
+
+    network: ClassVar[type[nn.Module]]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments, which the header of a weights file holds as well."""
+        names = {name for name in type(self).model_fields if name != "type" and not name.endswith("_weights")}
+        return self.model_dump(include=names)
+
+    def build(self) -> Any:
+        """The network, freshly initialized but for initial weights."""
+        return type(self).network(**self.arguments)
+
+    def header(self, size: int | None = None) -> Header:
+        """The header of a weights file; ``size``: side of a restorer's images."""
+        return Header(type(self).network.__name__, self.model_dump(mode="json", include=set(self.arguments)), size)
 
 
 class LevelsConfig(Strict):
@@ -39,26 +56,24 @@ class LevelsConfig(Strict):
     normalized: tuple[bool, ...] = ()
 
 
-class RestorationUNetConfig(LevelsConfig):
-    """Constructor arguments of :class:`RestorationUNet`."""
+class RestorationUNetConfig(LevelsConfig, NetworkConfig):
+    """Of :class:`RestorationUNet`."""
 
+    network = RestorationUNet
     type: Literal["RestorationUNet"] = "RestorationUNet"
     widths: tuple[PositiveInt, ...] = (24, 48, 96, 160, 160)
     blocks: tuple[PositiveInt, ...] = (1, 2, 2, 2, 2)
 
-    def build(self) -> nn.Module:
-        """The network, freshly initialized."""
-        return RestorationUNet(**self.model_dump(exclude={"type"}))
 
-
-class CoarseToFineUNetConfig(Strict):
-    """Constructor arguments of :class:`CoarseToFineUNet`.
+class CoarseToFineUNetConfig(NetworkConfig):
+    """Of :class:`CoarseToFineUNet`.
 
     Attributes:
         coarse_weights, fine_weights: initial weights of one of the two networks, files of a :class:`RestorationUNet`.
             The fine one starts as if its input were the coarse one's result.
     """
 
+    network = CoarseToFineUNet
     type: Literal["CoarseToFineUNet"] = "CoarseToFineUNet"
     coarse: LevelsConfig = LevelsConfig(**COARSE)
     fine: LevelsConfig = LevelsConfig(**FINE)
@@ -67,9 +82,8 @@ class CoarseToFineUNetConfig(Strict):
     coarse_weights: Path | None = None
     fine_weights: Path | None = None
 
-    def build(self) -> nn.Module:
-        """The network, freshly initialized but for what it begins with."""
-        network = CoarseToFineUNet(**self.model_dump(exclude=_NO_ARGUMENTS))
+    def build(self) -> CoarseToFineUNet:
+        network: CoarseToFineUNet = super().build()
         load_initial_weights(network.coarse, self.coarse_weights, "task.network.coarse_weights")
         if self.fine_weights is not None:
             state = read_initial_weights(self.fine_weights, "task.network.fine_weights")
@@ -80,7 +94,7 @@ class CoarseToFineUNetConfig(Strict):
         return network
 
 
-class _GFPGANConfig(Strict):
+class _GFPGANConfig(NetworkConfig):
     """Arguments that all GFP-GANs share; the defaults are those of the released 512-pixel networks.
 
     Attributes:
@@ -97,41 +111,38 @@ class _GFPGANConfig(Strict):
     sft_half: bool = True
     decoder_weights: Path | None = None
 
-    def _with_prior(self, network: nn.Module) -> nn.Module:
+    def build(self) -> nn.Module:
+        network: nn.Module = super().build()
         if self.decoder_weights is not None:
             prior = network.get_submodule("stylegan_decoder")
-            state = dict(prior.state_dict()) | read_prior(self.decoder_weights)
-            load_strictly(prior, state, str(self.decoder_weights))
+            state = read_initial_weights(self.decoder_weights, "task.network.decoder_weights")
+            load_strictly(prior, dict(prior.state_dict()) | state, str(self.decoder_weights))
         return network
 
 
 class GFPGANv1CleanConfig(_GFPGANConfig):
-    """Constructor arguments of :class:`GFPGANv1Clean`."""
+    """Of :class:`GFPGANv1Clean`."""
 
+    network = GFPGANv1Clean
     type: Literal["GFPGANv1Clean"] = "GFPGANv1Clean"
     channel_multiplier: float = 2
 
-    def build(self) -> nn.Module:
-        """The network, freshly initialized but for the prior."""
-        return self._with_prior(GFPGANv1Clean(**self.model_dump(exclude=_NO_ARGUMENTS)))
-
 
 class GFPGANv1Config(_GFPGANConfig):
-    """Constructor arguments of :class:`GFPGANv1`."""
+    """Of :class:`GFPGANv1`."""
 
+    network = GFPGANv1
     type: Literal["GFPGANv1"] = "GFPGANv1"
     channel_multiplier: float = 1
     resample_kernel: tuple[float, ...] = (1, 3, 3, 1)
     lr_mlp: float = 0.01
 
-    def build(self) -> nn.Module:
-        """The network, freshly initialized but for the prior."""
-        return self._with_prior(GFPGANv1(**self.model_dump(exclude=_NO_ARGUMENTS)))
 
+class VQVAEGANConfig(NetworkConfig):
+    """Of :class:`VQVAEGAN`, which learns RestoreFormer's dictionary; the defaults are published."""
 
-class _AutoencoderConfig(Strict):
-    """Arguments that RestoreFormer shares with the network that learns its dictionary; the defaults are published."""
-
+    network = VQVAEGAN
+    type: Literal["VQVAEGAN"] = "VQVAEGAN"
     n_embed: PositiveInt = 1024
     embed_dim: PositiveInt = 256
     ch: PositiveInt = 64
@@ -148,125 +159,70 @@ class _AutoencoderConfig(Strict):
     fix_decoder: bool = False
     fix_encoder: bool = False
     head_size: PositiveInt = 8
-
-
-class VQVAEGANConfig(_AutoencoderConfig):
-    """Constructor arguments of :class:`VQVAEGAN`."""
-
-    type: Literal["VQVAEGAN"] = "VQVAEGAN"
     fix_codebook: bool = False
 
-    def build(self) -> VQVAEGAN:
-        """The network, freshly initialized."""
-        return VQVAEGAN(**self.model_dump(exclude={"type"}))
 
+class RestoreFormerConfig(VQVAEGANConfig):
+    """Of :class:`RestoreFormer`; RestoreFormer++ has 4 heads and one extra scale."""
 
-class RestoreFormerConfig(_AutoencoderConfig):
-    """Constructor arguments of :class:`RestoreFormer`; RestoreFormer++ has 4 heads and one extra scale."""
-
-    type: Literal["RestoreFormer"] = "RestoreFormer"
+    network = RestoreFormer
+    type: Literal["RestoreFormer"] = "RestoreFormer"  # pyright: ignore[reportIncompatibleVariableOverride]
     fix_codebook: bool = True
     ex_multi_scale_num: NonNegativeInt = 0
 
-    def build(self) -> RestoreFormer:
-        """The network, freshly initialized."""
-        return RestoreFormer(**self.model_dump(exclude={"type"}))
 
+class StyleGAN2GeneratorCleanConfig(NetworkConfig):
+    """Of :class:`StyleGAN2GeneratorClean`; the defaults are those of the released priors."""
 
-class _GeneratorConfig(Strict):
-    """Arguments that all StyleGAN2 generators share; the defaults are those of the released priors."""
-
+    network = StyleGAN2GeneratorClean
+    type: Literal["StyleGAN2GeneratorClean"] = "StyleGAN2GeneratorClean"
     out_size: PositiveInt = 512
     num_style_feat: PositiveInt = 512
     num_mlp: PositiveInt = 8
     narrow: float = 1
-
-
-class StyleGAN2GeneratorCleanConfig(_GeneratorConfig):
-    """Constructor arguments of :class:`StyleGAN2GeneratorClean`."""
-
-    type: Literal["StyleGAN2GeneratorClean"] = "StyleGAN2GeneratorClean"
     channel_multiplier: float = 2
 
-    def build(self) -> StyleGAN2GeneratorClean:
-        """The network, freshly initialized."""
-        return StyleGAN2GeneratorClean(**self.model_dump(exclude={"type"}))
 
+class StyleGAN2GeneratorConfig(StyleGAN2GeneratorCleanConfig):
+    """Of :class:`StyleGAN2Generator`; the defaults are those of the released priors."""
 
-class StyleGAN2GeneratorConfig(_GeneratorConfig):
-    """Constructor arguments of :class:`StyleGAN2Generator`."""
-
-    type: Literal["StyleGAN2Generator"] = "StyleGAN2Generator"
+    network = StyleGAN2Generator
+    type: Literal["StyleGAN2Generator"] = "StyleGAN2Generator"  # pyright: ignore[reportIncompatibleVariableOverride]
     channel_multiplier: float = 1
     resample_kernel: tuple[int, ...] = (1, 3, 3, 1)
     lr_mlp: float = 0.01
 
-    def build(self) -> StyleGAN2Generator:
-        """The network, freshly initialized."""
-        return StyleGAN2Generator(**self.model_dump(exclude={"type"}))
 
+class StyleGAN2DiscriminatorConfig(NetworkConfig):
+    """Of :class:`StyleGAN2Discriminator`."""
 
-class StyleGAN2DiscriminatorConfig(Strict):
-    """Constructor arguments of :class:`StyleGAN2Discriminator`."""
-
+    network = StyleGAN2Discriminator
     type: Literal["StyleGAN2Discriminator"] = "StyleGAN2Discriminator"
     out_size: PositiveInt = 512
     channel_multiplier: float = 1
     narrow: float = 1
 
-    def build(self) -> nn.Module:
-        """The network, freshly initialized."""
-        return StyleGAN2Discriminator(self.out_size, channel_multiplier=self.channel_multiplier, narrow=self.narrow)
 
+class PatchDiscriminatorConfig(NetworkConfig):
+    """Of :class:`PatchDiscriminator`."""
 
-class PatchDiscriminatorConfig(Strict):
-    """Constructor arguments of :class:`PatchDiscriminator`."""
-
+    network = PatchDiscriminator
     type: Literal["PatchDiscriminator"] = "PatchDiscriminator"
     width: PositiveInt = 32
     scales: PositiveInt = 2
 
-    def build(self) -> nn.Module:
-        """The network, freshly initialized."""
-        return PatchDiscriminator(self.width, self.scales)
 
+class NLayerDiscriminatorConfig(NetworkConfig):
+    """Of :class:`NLayerDiscriminator`."""
 
-class NLayerDiscriminatorConfig(Strict):
-    """Constructor arguments of :class:`NLayerDiscriminator`."""
-
+    network = NLayerDiscriminator
     type: Literal["NLayerDiscriminator"] = "NLayerDiscriminator"
     ndf: PositiveInt = 64
     n_layers: PositiveInt = 3
 
-    def build(self) -> nn.Module:
-        """The network, freshly initialized."""
-        return NLayerDiscriminator(ndf=self.ndf, n_layers=self.n_layers)
-
-
-def constructor_arguments(config: Strict) -> dict[str, Any]:
-    """What goes into the header of a weight file as ``arguments``."""
-    return config.model_dump(mode="json", exclude=_NO_ARGUMENTS)
-
-
-def restorer_header(
-    network: RestorationUNetConfig
-    | CoarseToFineUNetConfig
-    | GFPGANv1CleanConfig
-    | GFPGANv1Config
-    | VQVAEGANConfig
-    | RestoreFormerConfig,
-    size: int,
-) -> Header:
-    """The header of a restorer's weights file."""
-    return Header(network.type, constructor_arguments(network), size)
-
 
 def read_initial_weights(path: Path, setting: str) -> dict[str, Tensor]:
-    """Initial weights, from a file of any kind that the project reads.
-
-    Raises:
-        RecipeError: no such file, or no whole weight file.
-    """
+    """Weights from a file of any kind that the project reads (RecipeError: no such file, or no whole one)."""
     try:
         return read_state(weights_file(path))
     except WeightsError as error:
@@ -284,11 +240,6 @@ def initial_network(build: Callable[[], Network], start: Path | None) -> Network
     network = build()
     load_initial_weights(network, start)
     return network
-
-
-def read_prior(path: Path) -> dict[str, Tensor]:
-    """Weights of a StyleGAN2 generator."""
-    return read_initial_weights(path, "task.network.decoder_weights")
 
 
 def image_and_pyramid(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:

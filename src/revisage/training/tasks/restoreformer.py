@@ -35,7 +35,6 @@ from revisage.training.tasks.networks import (
     VQVAEGANConfig,
     initial_network,
     read_initial_weights,
-    restorer_header,
 )
 from revisage.training.tasks.samples import (
     SHOWN,
@@ -52,13 +51,7 @@ from revisage.training.tasks.terms import AnyIdentityTerm, AnyPerceptualTerm, Lo
 
 
 class AdaptiveAdversarialConfig(Strict):
-    """A discriminator of images whose gradient is scaled to that of the reconstruction.
-
-    Attributes:
-        discriminator: its network.
-        weight: of the generator's term, besides the adaptive weight.
-        loss: kind of GAN loss.
-    """
+    """A discriminator of images whose gradient is scaled to that of the reconstruction; ``weight`` counts besides."""
 
     discriminator: NLayerDiscriminatorConfig = NLayerDiscriminatorConfig()
     weight: PositiveFloat = 0.8
@@ -71,8 +64,7 @@ class VQGANLossConfig(Strict):
     Attributes:
         pixel, perceptual: the reconstruction.
         codebook: weight of the distance between vectors and entries of the codebook.
-        adversarial, components, identity: terms that start later.
-        start_at: image count at which they start.
+        adversarial, components, identity: terms that start at the image count ``start_at``.
     """
 
     pixel: PixelTerm = PixelTerm()
@@ -87,8 +79,8 @@ class VQGANLossConfig(Strict):
 class VQGANLoss:
     """VQGAN's objective, with discriminators of the image and of its components.
 
-    Two things differ between one process and several: batch normalization uses each process's share of the originals,
-    and the adversarial term is weighted by each share's own gradients (as in the published training).
+    Two things differ between one process and several: batch normalization uses each process's shard of the originals,
+    and the adversarial term is weighted by each shard's own gradients (as in the published training).
     """
 
     def __init__(self, losses: VQGANLossConfig) -> None:
@@ -109,14 +101,7 @@ class VQGANLoss:
     def optimizer_steps(
         self, network: VQVAEGAN | RestoreFormer, shown: Tensor, batch: Mapping[str, Tensor], progress: Progress
     ) -> Iterator[OptimizerStep]:
-        """One step of all networks.
-
-        Args:
-            network: the autoencoder.
-            shown: its input, (N, 3, S, S).
-            batch: ``gt``, and the inputs of the terms, see :class:`LossInputs`.
-            progress: how far the run has come.
-        """
+        """One step of all networks; ``shown`` (N, 3, S, S) is the autoencoder's input."""
         image, distance = network(shown.contiguous(memory_format=torch.channels_last), return_loss=True)
         whole = [(0.0, 0.0)] * len(shown)
         inputs = LossInputs(image.float(), batch["gt"], batch["detail"], whole, [], shown.shape[-1], progress.images)
@@ -165,11 +150,7 @@ class VQGANConfig(Strict):
     Attributes:
         data: good faces.
         size: side of a face in pixels.
-        network: the autoencoder.
-        initial_weights: initial weights.
-        losses: its loss terms.
-        validation: name -> folder of faces to examine on.
-        limit: faces of each folder that are.
+        validation, limit: name -> folder of faces to validate on, and how many of each are.
     """
 
     kind: Literal["vqgan"]
@@ -188,11 +169,9 @@ class VQGANConfig(Strict):
         return self
 
     def metrics_of_validation(self) -> dict[str, str]:
-        """Name of each metric of a validation -> the better direction."""
         return {f"{name}/{metric}": "higher" for name in self.validation for metric in ("psnr", "ssim", "perplexity")}
 
     def build(self, seed: int, missing: Collection[str] = ()) -> VQGANTask:
-        """The task, with its data read (RecipeError if something is missing)."""
         return VQGANTask(self, seed, missing)
 
 
@@ -217,7 +196,6 @@ class VQGANTask:
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The autoencoder, and its discriminators if there are any."""
         return {"generator": self.network, **self.loss.discriminators}
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
@@ -254,11 +232,9 @@ class VQGANTask:
         return [face for face, _ in read_pairs(pairs, self.config.size, name)]
 
     def header(self) -> Header:
-        """The network's class and constructor arguments, and the side of a face."""
-        return restorer_header(self.config.network, self.config.size)
+        return self.config.network.header(self.config.size)
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
-        """The originals."""
         return image_grid(batch["gt"])
 
 
@@ -270,10 +246,7 @@ class RestoreFormerTaskConfig(Strict):
         size: side of a face in pixels.
         vqgan_weights: weights of the first stage, or of an earlier RestoreFormer. Without ``network.fix_decoder`` the
             decoder is trained further, as in the published training; the codebook is not.
-        network: the restorer.
-        losses: its loss terms.
-        validation: name -> pairs.
-        metrics: files of the metrics taken of them.
+        validation, metrics: name -> pairs, and files of the metrics taken of them.
     """
 
     kind: Literal["restoreformer"]
@@ -292,11 +265,9 @@ class RestoreFormerTaskConfig(Strict):
         return self
 
     def metrics_of_validation(self) -> dict[str, str]:
-        """Name of each metric of a validation -> the better direction."""
         return paired_metrics(self.validation, self.metrics)
 
     def build(self, seed: int, missing: Collection[str] = ()) -> RestoreFormerTask:
-        """The task, with its data read (RecipeError if something is missing)."""
         return RestoreFormerTask(self, seed, missing)
 
 
@@ -323,7 +294,6 @@ class RestoreFormerTask:
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The restorer, and its discriminators if there are any."""
         return {"generator": self.network, **self.loss.discriminators}
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
@@ -335,21 +305,16 @@ class RestoreFormerTask:
         return self._validation.validate(network, world)
 
     def header(self) -> Header:
-        """The network's class and constructor arguments, and the side of a face."""
-        return restorer_header(self.config.network, self.config.size)
+        return self.config.network.header(self.config.size)
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
-        """Degraded above original."""
         return image_grid(batch["lq"], batch["gt"])
 
 
 def load_vqgan_weights(network: RestoreFormer, learnt: Mapping[str, Tensor], source: str) -> None:
-    """Copy the weights of a dictionary, or of another RestoreFormer.
+    """Copy the weights of a dictionary, or of another RestoreFormer (CheckpointError: keys are missing or left over).
 
     RestoreFormer++ looks at more scales than the dictionary does; what it has there besides stays as it is.
-
-    Raises:
-        CheckpointError: other keys are missing, or any is left over or of another shape.
     """
     own = network.state_dict()
     extra = {key: own[key] for key in own.keys() - learnt.keys() if re.match(r"decoder\.up\.\d+\.attn\.", key)}

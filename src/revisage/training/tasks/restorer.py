@@ -39,7 +39,6 @@ from revisage.training.tasks.networks import (
     StyleGAN2DiscriminatorConfig,
     image_and_pyramid,
     initial_network,
-    restorer_header,
 )
 from revisage.training.tasks.samples import (
     DegradedFacesConfig,
@@ -96,13 +95,9 @@ class RestorerConfig(Strict):
         patch: size of a training sample cut from it; if it is not given, at most ``size``.
         p_face_patch: probability that a patch lies over the face; the others lie anywhere.
         oversample: patches are degraded at this many times their size; for a network that is to see smaller images.
-        degradation: how patches become inputs (:mod:`revisage.training.data.degradations.recipes`); of several, each
-            sample draws one. Degraded images of ``pairs`` become worse by it, if it is given.
-        network: the restorer.
-        initial_weights: initial weights.
-        losses: its loss terms.
-        validation: name -> pairs.
-        metrics: files of the metrics taken of them.
+        degradation: (:mod:`revisage.training.data.degradations.recipes`) of several, each sample draws one. Degraded
+            images of ``pairs`` become worse by it, if it is given.
+        validation, metrics: name -> pairs, and files of the metrics taken of them.
     """
 
     kind: Literal["restorer"]
@@ -144,7 +139,6 @@ class RestorerConfig(Strict):
         return self
 
     def metrics_of_validation(self) -> dict[str, str]:
-        """Name of each metric of a validation -> the better direction."""
         return paired_metrics(self.validation, self.metrics)
 
     def samples(self, seed: int) -> Dataset[Any]:
@@ -163,7 +157,6 @@ class RestorerConfig(Strict):
         )
 
     def build(self, seed: int, missing: Collection[str] = ()) -> RestorerTask:
-        """The task, with its data read (RecipeError if something is missing)."""
         return RestorerTask(self, seed, missing)
 
 
@@ -190,7 +183,6 @@ class RestorerTask:
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The generator, and the discriminators if there are any."""
         networks: dict[str, nn.Module] = {"generator": self.network}
         if self.gan:
             networks["discriminator"] = self.gan.discriminator
@@ -231,11 +223,9 @@ class RestorerTask:
         return self._validation.validate(network, world)
 
     def header(self) -> Header:
-        """The network's class and constructor arguments, and the side of a face."""
-        return restorer_header(self.config.network, self.config.size)
+        return self.config.network.header(self.config.size)
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
-        """Degraded above original."""
         lq, side = batch["lq"], batch["gt"].shape[-1]
         return image_grid(lq if lq.shape[-1] == side else crop_parts(lq, _places(batch), side), batch["gt"])
 

@@ -56,7 +56,6 @@ class FacesConfig(Strict):
     gray: Probability = 0.0
 
     def build(self, size: int, seed: int) -> Dataset[Any]:
-        """Samples of side ``size`` by image count (RecipeError if something is missing)."""
         return FFHQDegradationDataset(
             open_source(self.source),
             size=size,
@@ -75,8 +74,8 @@ class DegradedFacesConfig(Strict):
         landmarks: classic file of the places of eyes and mouth; None: samples have no boxes of them.
         eye_enlarge_ratio: of the eyes' boxes.
         augmentation: of the original, before it is degraded; None: half of the faces are mirrored.
-        degradation: of the network's input (:mod:`revisage.training.data.degradations.recipes`); GFP-GAN's if none is
-            given, none for pairs, whose degraded images it makes worse.
+        degradation: (:mod:`revisage.training.data.degradations.recipes`) GFP-GAN's if none is given; none for pairs,
+            whose degraded images it makes worse.
     """
 
     source: Names | None = None
@@ -98,7 +97,6 @@ class DegradedFacesConfig(Strict):
         return self
 
     def build(self, size: int, seed: int) -> Dataset[Any]:
-        """Samples of side ``size`` by image count (RecipeError if something is missing)."""
         source = self.pairs.open() if self.pairs else open_source(self.source or ())
         landmarks = read_components(self.landmarks) if self.landmarks else None
         if landmarks is not None:
@@ -158,14 +156,7 @@ def paired_metrics(sets: Mapping[str, PairsConfig], metrics: MetricsConfig) -> d
 class PairedValidation:
     """Named sets of (lq, gt) and the evaluator of their metrics, read and tried once before the first step.
 
-    Args:
-        sets: name -> pairs.
-        size: of the network's images in pixels.
-        metrics: files.
-        missing: names of settings whose files are missing.
-
-    Raises:
-        RecipeError: pairs or files of metrics cannot be used: all that cannot.
+    ``missing`` names settings whose files are missing (RecipeError: what else of pairs and metrics cannot be used).
     """
 
     def __init__(
@@ -234,8 +225,7 @@ def restore(network: nn.Module, size: int, lq: Sequence[Image]) -> list[RGB8]:
 def read_samples(pairs: PairsConfig, size: int, name: str = "") -> list[Sample]:
     """The samples of a set, originals at ``size``; see :func:`revisage.evaluation.pairs.find_pairs`.
 
-    Raises:
-        RecipeError: a folder is missing, an image has no partner, cannot be read, or an original is not square.
+    RecipeError: a folder is missing, an image has no partner or cannot be read, or an original is not square.
     """
     setting = f"task.validation.{name}" if name else "task.validation"
     try:
@@ -250,11 +240,7 @@ def read_samples(pairs: PairsConfig, size: int, name: str = "") -> list[Sample]:
 
 
 def read_pairs(pairs: PairsConfig, size: int, name: str = "") -> list[tuple[RGB8, RGB8]]:
-    """(lq, gt) as (size, size, 3) uint8; smaller images are enlarged bilinearly, larger ones shrunk by area.
-
-    Raises:
-        RecipeError: see :func:`read_samples`.
-    """
+    """(lq, gt) as (size, size, 3) uint8; smaller images are enlarged bilinearly, larger ones shrunk by area."""
     samples = read_samples(pairs, size, name)
     return [(resize(sample.lq, size, size), sample.gt) for sample in samples if sample.lq is not None]
 

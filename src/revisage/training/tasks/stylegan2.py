@@ -28,7 +28,6 @@ from revisage.training.tasks.networks import (
     StyleGAN2DiscriminatorConfig,
     StyleGAN2GeneratorCleanConfig,
     StyleGAN2GeneratorConfig,
-    constructor_arguments,
     initial_network,
 )
 from revisage.training.tasks.samples import FacesConfig, image_grid
@@ -71,12 +70,9 @@ class StyleGAN2Config(Strict):
     """A training of StyleGAN2.
 
     Attributes:
-        data: good faces.
-        network: the generator.
-        discriminator: its discriminator_state, for images of the same size.
-        initial_weights: initial weights of the generator.
-        r1: weight of the discriminator's gradient penalty; 0: none.
-        r1_every: steps between two of them.
+        discriminator: for images of the generator's size.
+        initial_weights: of the generator.
+        r1, r1_every: weight of the discriminator's gradient penalty (0: none), and steps between two of them.
         path_length: None: paths are left alone.
         mixing: probability that a face has the style of two codes.
         samples: drawn at each validation, always from the same codes.
@@ -104,20 +100,14 @@ class StyleGAN2Config(Strict):
         return self
 
     def metrics_of_validation(self) -> dict[str, str]:
-        """Name of each metric of a validation -> the better direction."""
         return dict.fromkeys(("path_length", "fid") if self.fid else ("path_length",), "lower")
 
     def build(self, seed: int, missing: Collection[str] = ()) -> StyleGAN2Task:
-        """The task, with its data read (RecipeError if something is missing)."""
         return StyleGAN2Task(self, seed, missing)
 
 
 class DiscriminatorState(nn.Module):
-    """The discriminator, and what else a run remembers: the state to resume from holds it, the weight file does not.
-
-    Attributes:
-        path_length: () running mean of the lengths of the generator's paths.
-    """
+    """The discriminator, and the () running mean of path lengths, which a state holds and a weight file does not."""
 
     path_length: Tensor
 
@@ -127,7 +117,7 @@ class DiscriminatorState(nn.Module):
         self.register_buffer("path_length", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the discriminator says."""
+        """The discriminator's logits."""
         return self.discriminator(x)
 
 
@@ -149,7 +139,6 @@ class StyleGAN2Task:
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The generator and its discriminator_state."""
         return {"generator": self.network, "discriminator": self.discriminator_state}
 
     def optimizer_steps(self, batch: dict[str, Tensor], progress: Progress) -> Iterator[OptimizerStep]:
@@ -197,22 +186,17 @@ class StyleGAN2Task:
         return ValidationResult(metrics, image_grid(*drawn.split(4)) if len(drawn) % 4 == 0 else image_grid(drawn))
 
     def header(self) -> Header:
-        """The generator's class and constructor arguments."""
-        return Header(self.config.network.type, constructor_arguments(self.config.network))
+        return self.config.network.header()
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
-        """The originals."""
         return image_grid(batch["gt"])
 
 
 def mixed_latents(generator: StyleGAN2Core, count: int, mixing: float) -> Tensor:
     """Styles of random codes, (count, num_latent, num_style_feat), from torch's global random numbers.
 
-    Args:
-        generator: whose mapping network is used.
-        count: how many.
-        mixing: probability that the layers from some random one on have the style of a second code (Karras et al. 2019,
-            arXiv 1812.04948, section 3.1).
+    With probability ``mixing`` the layers from some random one on have the style of a second code (Karras et al. 2019,
+    arXiv 1812.04948, section 3.1).
     """
     device = generator.constant_input.weight.device
     codes = torch.randn(2 * count, generator.num_style_feat, device=device)

@@ -47,8 +47,7 @@ class LossInputs:
     """A batch after the generator has worked on it.
 
     Attributes:
-        restored: (N, 3, P, P) RGB in [-1, 1].
-        gt: likewise.
+        restored, gt: (N, 3, P, P) RGB in [-1, 1].
         detail: (N,) 1 where ``gt`` has detail at full size, 0 where it was enlarged.
         corners: left and top of each patch in its face.
         rgb_pyramid: RGB outputs of the generator's levels, coarsest first; empty if it has none.
@@ -65,11 +64,7 @@ class LossInputs:
     images: int
 
     def masked_mean(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """A mean over the samples whose original has detail, times their share of the batch; zero if there are none.
-
-        Args:
-            compare: (restored, gt) of those samples -> their mean.
-        """
+        """A mean over the samples whose original has detail, times their share of the batch; zero if there are none."""
         chosen = self.detail.nonzero().flatten()
         if not len(chosen):
             return self.zero_loss()
@@ -90,7 +85,6 @@ class PixelTerm(Strict):
     distance: PixelDistance = "l1"
 
     def build(self) -> Term:
-        """The term."""
         return lambda inputs: (
             self.weight * pixel_loss(inputs.restored, inputs.gt, inputs.detail, DISTANCES[self.distance])
         )
@@ -103,8 +97,6 @@ class PyramidTerm(Strict):
     until: float = math.inf
 
     def build(self) -> Term:
-        """The term."""
-
         def term(inputs: LossInputs) -> Tensor:
             if inputs.images > self.until or not inputs.rgb_pyramid:
                 return inputs.zero_loss()
@@ -120,7 +112,6 @@ class FrequencyTerm(Strict):
     kind: Literal["fft", "focal", "wavelet"] = "wavelet"
 
     def build(self) -> Term:
-        """The term."""
         distance = {"fft": fft_loss, "focal": focal_frequency_loss, "wavelet": wavelet_loss}[self.kind]
 
         return lambda inputs: self.weight * inputs.masked_mean(distance)
@@ -142,7 +133,6 @@ class CosinePerceptualTerm(Strict):
     patch: PositiveInt | None = None
 
     def build(self) -> Term:
-        """The term."""
         features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
 
         def compare(restored: Tensor, gt: Tensor) -> Tensor:
@@ -157,9 +147,8 @@ class PerceptualTerm(Strict):
     """GFP-GAN's perceptual and style loss on features of VGG19.
 
     Attributes:
+        weight, style: of the distance between features, and between their Gram matrices; 0: not compared.
         file: torchvision's weights of VGG19 for ImageNet.
-        weight: of the distance between features.
-        style: of the distance between their Gram matrices; 0: not compared.
         layers: weight of each layer.
     """
 
@@ -170,7 +159,6 @@ class PerceptualTerm(Strict):
     layers: dict[str, float] = Field(default_factory=lambda: dict(VGG19_WEIGHTS))
 
     def build(self) -> Term:
-        """The term."""
         features = read_vgg19(self.file, "task.losses.perceptual.file", tuple(self.layers))
         weights = tuple(self.layers.values())
 
@@ -198,7 +186,6 @@ class LpipsTerm(Strict):
     stages: PositiveInt = 5
 
     def build(self) -> Term:
-        """The term."""
         features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
         channels = read_lpips_channels(self.channels, "task.losses.perceptual.channels")[: self.stages]
 
@@ -217,7 +204,6 @@ class DescriptorIdentityTerm(Strict):
     file: Path
 
     def build(self) -> Term:
-        """The term."""
         descriptor = read_face_descriptor(self.file, "task.losses.identity.file")
 
         def term(inputs: LossInputs) -> Tensor:
@@ -244,7 +230,6 @@ class ArcFaceIdentityTerm(Strict):
     file: Path
 
     def build(self) -> Term:
-        """The term."""
         arcface = read_arcface(self.file, "task.losses.identity.file")
 
         def term(inputs: LossInputs) -> Tensor:

@@ -33,7 +33,6 @@ class Blur:
     size: Size = 41
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step, exactly."""
         return kernels.gaussian_blur(image, self.size, *self._draw_shape(rng))
 
     def kernel(self, rng: np.random.Generator) -> Kernel:
@@ -99,7 +98,6 @@ class Downsample:
     factor: Range = (0.8, 8.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         size = self.size(image.shape[0], image.shape[1], rng)
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -122,7 +120,6 @@ class Resize:
     scale: Range = (0.15, 1.5)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         return self.relative_to(image, (image.shape[1], image.shape[0]), rng)
 
     def relative_to(self, image: FloatImage, size: tuple[int, int], rng: np.random.Generator) -> FloatImage:
@@ -146,7 +143,6 @@ class BlurAndDownsample:
     downsample: Downsample
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply both."""
         kernel = self.blur.kernel(rng)
         return blur_and_resize(image, kernel, self.downsample.size(image.shape[0], image.shape[1], rng))
 

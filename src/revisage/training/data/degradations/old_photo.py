@@ -25,7 +25,6 @@ class Sepia:
     strength: Range = (0.5, 1.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         strength = rng.uniform(*self.strength)
         mix = (1 - strength) * np.eye(3) + strength * np.outer(SEPIA, LUMA)
         return clip(np.asarray(cv2.transform(image, mix.astype(np.float32)), np.float32))
@@ -46,7 +45,6 @@ class Fading:
     yellow: Range = (0.0, 0.15)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         yellow = rng.uniform(*self.yellow) * np.array([0.0, 0.3, 1.0])
         low = np.maximum(rng.uniform(*self.black) - yellow / 2, 0)
         high = np.maximum(rng.uniform(*self.white) - yellow, low)
@@ -61,7 +59,6 @@ class Scratches:
     opacity: Range = (0.3, 0.9)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         height, width = image.shape[:2]
         marks = np.zeros((height, width), np.uint8)
         for _ in range(int(rng.integers(self.count[0], self.count[1] + 1))):
@@ -84,7 +81,6 @@ class Dust:
     opacity: Range = (0.4, 1.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         height, width = image.shape[:2]
         marks = np.zeros((height, width), np.uint8)
         for _ in range(int(rng.integers(self.specks[0], self.specks[1] + 1))):
@@ -113,7 +109,6 @@ class Halftone:
     hardness: Range = (0.2, 0.7)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         height, width = image.shape[:2]
         frequency, hardness = 2 * np.pi / rng.uniform(*self.period), rng.uniform(*self.hardness)
         x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
@@ -135,7 +130,6 @@ class PaperTexture:
     strength: Range = (0.02, 0.1)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         height, width = image.shape[:2]
         strength = rng.uniform(*self.strength)
         fine = _smooth_noise(height, width, (max(height // 3, 1), max(width // 2, 1)), rng)
@@ -157,7 +151,6 @@ class FilmGrain:
     size: Range = (1.0, 2.5)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         height, width = image.shape[:2]
         size = rng.uniform(*self.size)
         grain = _smooth_noise(height, width, (max(round(height / size), 1), max(round(width / size), 1)), rng)

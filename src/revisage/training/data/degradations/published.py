@@ -45,23 +45,19 @@ FFHQKernel = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "pl
 class FFHQDegradation:
     """The degradation of GFP-GAN's FFHQDegradationDataset (Wang et al. 2021, arXiv 2101.04061), its options included.
 
-    The defaults are the published values. The recipe that leaves colors alone ("no colorisation") has
-    ``color_jitter_prob=0, color_jitter_pt_prob=0, gt_gray=True``.
-
-    Order: blur, downsample, noise, JPEG, enlarge; shift of the channels; gray; jitter of brightness, contrast,
-    saturation and hue in random order; rounding to 256 levels.
+    The defaults are the published values; "no colorisation" has ``color_jitter_prob=0, color_jitter_pt_prob=0,
+    gt_gray=True``. Order: blur, downsample, noise, JPEG, enlarge; shift of the channels; gray; jitter of brightness,
+    contrast, saturation and hue in random order; rounding to 256 levels.
 
     Attributes:
         blur_kernel_size: odd.
         kernel_list, kernel_prob: kinds of kernels and how often each is drawn.
         blur_sigma: in pixels.
         downsample_range: factors by which height and width are divided.
-        noise_range: sigmas in levels of 255; None for no noise.
-        jpeg_range: qualities; None for no JPEG.
+        noise_range, jpeg_range: sigmas in levels of 255, qualities; None for no such step.
         color_jitter_prob, color_jitter_shift: how often, and by how many levels at most, the channels are shifted.
         color_jitter_pt_prob: how often ``brightness``, ``contrast``, ``saturation`` and ``hue`` are changed.
-        gray_prob: how often the degraded image becomes gray.
-        gt_gray: whether the original then becomes gray too.
+        gray_prob, gt_gray: how often the degraded image becomes gray, and whether the original then does.
     """
 
     blur_kernel_size: Size = 41
@@ -82,7 +78,6 @@ class FFHQDegradation:
     gt_gray: bool = False
 
     def __post_init__(self) -> None:
-        """Kinds and probabilities belong together."""
         if len(self.kernel_list) != len(self.kernel_prob) or not sum(self.kernel_prob) > 0:
             raise ValueError("kernel_list and kernel_prob have as many entries as each other, not all of them 0")
 
@@ -172,14 +167,7 @@ def _second_order_blur(sigma: Range) -> MixedBlur:
 
 @dataclass(frozen=True, config=STRICT)
 class Round:
-    """Blur, resize, noise, JPEG.
-
-    Attributes:
-        blur, blur_prob: the blur, and how often there is one.
-        resize: up, down or not at all.
-        gaussian, poisson, gaussian_prob: the two kinds of noise, and how often it is the first.
-        jpeg: compression at the end of the round.
-    """
+    """Blur, resize, noise (of two kinds, the first with ``gaussian_prob``), JPEG; a blur with ``blur_prob``."""
 
     blur: MixedBlur = Field(default_factory=lambda: _second_order_blur((0.2, 3.0)))
     blur_prob: Probability = 1.0
@@ -212,15 +200,12 @@ def _second_round() -> Round:
 
 @dataclass(frozen=True, config=STRICT)
 class SecondOrder:
-    """Real-ESRGAN's step: two rounds, and a sinc filter before or after the last JPEG.
-
-    Source: Wang et al. 2021, arXiv 2107.10833.
+    """Real-ESRGAN's step: two rounds, and a sinc filter before or after the last JPEG (arXiv 2107.10833).
 
     Attributes:
         first, second: the rounds; factors of the second's resize refer to the final size.
         scale: factor by which the result is smaller than the original.
-        ringing: the sinc filter.
-        ringing_prob: how often there is one.
+        ringing, ringing_prob: the sinc filter, and how often there is one.
     """
 
     first: Round = Field(default_factory=Round)

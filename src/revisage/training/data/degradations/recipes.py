@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any
@@ -24,33 +25,9 @@ import numpy as np
 from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from revisage.training.data.degradations.blur import Blur, Downsample, MixedBlur, Resize, enlarge, fuse
-from revisage.training.data.degradations.old_photo import (
-    Dust,
-    Fading,
-    FilmGrain,
-    Halftone,
-    PaperTexture,
-    Scratches,
-    Sepia,
-)
+from revisage.training.data.degradations import blur, old_photo, steps
 from revisage.training.data.degradations.published import ExtendedDegradation, FFHQDegradation, SecondOrder
-from revisage.training.data.degradations.steps import (
-    STRICT,
-    ChannelShift,
-    ColorJitter,
-    Degradation,
-    Exposure,
-    Gray,
-    Haze,
-    Jpeg,
-    Noise,
-    PoissonNoise,
-    Probability,
-    Step,
-    quantize,
-    to_gray,
-)
+from revisage.training.data.degradations.steps import STRICT, Degradation, Probability, Step
 from revisage.types import FloatImage
 
 
@@ -97,7 +74,6 @@ class RandomApply:
     steps: tuple[StepSettings, ...]
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         if rng.random() < self.probability:
             for step in self.steps:
                 image = step(image, rng)
@@ -111,7 +87,6 @@ class RandomChoice:
     steps: Annotated[tuple[StepSettings, ...], Field(min_length=1)]
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         return self.steps[int(rng.integers(len(self.steps)))](image, rng)
 
 
@@ -122,7 +97,6 @@ class RandomOrder:
     steps: tuple[StepSettings, ...]
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         for index in rng.permutation(len(self.steps)):
             image = self.steps[index](image, rng)
         return image
@@ -142,7 +116,7 @@ class Steps:
         exact: blur and downsample one after the other, instead of at once, which is faster.
     """
 
-    steps: tuple[StepSettings, ...] = (Blur(), Downsample(), Noise(), Jpeg())
+    steps: tuple[StepSettings, ...] = (blur.Blur(), blur.Downsample(), steps.Noise(), steps.Jpeg())
     gray: Probability = 0.0
     shared_steps: tuple[StepSettings, ...] = ()
     exact: bool = False
@@ -150,17 +124,17 @@ class Steps:
     def __call__(self, gt: FloatImage, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
         """(H, W, 3) original -> (lq, gt), both (H, W, 3); lq is rounded to the 256 levels that a file would have."""
         if rng.random() < self.gray:
-            gt = to_gray(gt)
+            gt = steps.to_gray(gt)
         for step in self.shared_steps:
             gt = step(gt, rng)
         lq = gt
         for step in self._fused_steps:
             lq = step(lq, rng)
-        return quantize(enlarge(lq, gt.shape[0], gt.shape[1])), gt
+        return steps.quantize(blur.enlarge(lq, gt.shape[0], gt.shape[1])), gt
 
     @cached_property
     def _fused_steps(self) -> tuple[Step, ...]:
-        return self.steps if self.exact else fuse(self.steps)
+        return self.steps if self.exact else blur.fuse(self.steps)
 
 
 def choose_randomly(degradations: Sequence[Degradation]) -> Degradation:
@@ -173,35 +147,16 @@ def choose_randomly(degradations: Sequence[Degradation]) -> Degradation:
 
 
 STEPS: dict[str, Any] = {
-    "blur": Blur,
-    "mixed_blur": MixedBlur,
-    "downsample": Downsample,
-    "resize": Resize,
-    "noise": Noise,
-    "poisson_noise": PoissonNoise,
-    "jpeg": Jpeg,
-    "gray": Gray,
-    "exposure": Exposure,
-    "haze": Haze,
-    "channel_shift": ChannelShift,
-    "color_jitter": ColorJitter,
-    "sepia": Sepia,
-    "fading": Fading,
-    "scratches": Scratches,
-    "dust": Dust,
-    "halftone": Halftone,
-    "paper_texture": PaperTexture,
-    "film_grain": FilmGrain,
-    "second_order": SecondOrder,
-    "random_apply": RandomApply,
-    "random_choice": RandomChoice,
-    "random_order": RandomOrder,
+    re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower(): kind
+    for kind in (
+        *(blur.Blur, blur.MixedBlur, blur.Downsample, blur.Resize, steps.Noise, steps.PoissonNoise, steps.Jpeg),
+        *(steps.Gray, steps.Exposure, steps.Haze, steps.ChannelShift, steps.ColorJitter),
+        *(old_photo.Sepia, old_photo.Fading, old_photo.Scratches, old_photo.Dust, old_photo.Halftone),
+        *(old_photo.PaperTexture, old_photo.FilmGrain, SecondOrder, RandomApply, RandomChoice, RandomOrder),
+    )
 }
-DEGRADATIONS: dict[str, Any] = {
-    "steps": Steps,
-    "ffhq": FFHQDegradation,
-    "extended": ExtendedDegradation,
-}
+"""Steps by the names of their classes: MixedBlur is mixed_blur."""
+DEGRADATIONS: dict[str, Any] = {"steps": Steps, "ffhq": FFHQDegradation, "extended": ExtendedDegradation}
 
 
 def _build(settings: object, tag: str, table: Mapping[str, Any]) -> Any:

@@ -47,7 +47,6 @@ class Gray:
     """Luma in all three channels."""
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         del rng
         return to_gray(image)
 
@@ -59,7 +58,6 @@ class Exposure:
     factor: Range = (0.7, 1.1)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         return adjust_brightness(image, rng.uniform(*self.factor))
 
 
@@ -70,7 +68,6 @@ class Haze:
     transmission: Range = (0.75, 0.95)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         a = np.float32(rng.uniform(*self.transmission))
         return image * a + (1 - a)
 
@@ -82,7 +79,6 @@ class ChannelShift:
     shift: Annotated[float, Field(ge=0)] = 20.0
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         limit = self.shift / 255
         return clip(_add(image, rng.uniform(-limit, limit, 3).astype(np.float32)))
 
@@ -97,7 +93,6 @@ class ColorJitter:
     hue: Range = (-0.1, 0.1)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         adjustments = (
             (adjust_brightness, self.brightness),
             (adjust_contrast, self.contrast),
@@ -118,7 +113,6 @@ class Noise:
     gray: Probability = 0.0
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         shape = (*image.shape[:2], 1) if self.gray and rng.random() < self.gray else image.shape
         noise = rng.standard_normal(shape, dtype=np.float32)
         noise *= np.float32(rng.uniform(*self.sigma) / 255)
@@ -140,7 +134,6 @@ class PoissonNoise:
     gray: Probability = 0.4
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         scale = rng.uniform(*self.scale)
         source = to_gray(image)[..., :1] if rng.random() < self.gray else image
         levels = np.rint(np.clip(source, 0, 1) * 255)
@@ -158,7 +151,6 @@ class Jpeg:
     quality: Range = (60.0, 100.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
-        """Apply the step."""
         pixels = cv2.cvtColor(to_levels(image), cv2.COLOR_RGB2BGR)
         done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(*self.quality))])
         if not done:
