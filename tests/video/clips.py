@@ -83,7 +83,7 @@ def restorer(**changes):
 
 def write_video(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=25, ticks=None, time_base=None,
                 rotation=0, mirrored=False, colors=None, metadata=None, sound=0.0, chapters=(), options=None,
-                stream_metadata=None, container_options=None, sound_codec=None):  # fmt: skip
+                stream_metadata=None, container_options=None, sound_codec=None, sound_layout="mono"):  # fmt: skip
     """Encode ``frames``; ``ticks`` and ``time_base`` say when each is shown, ``sound`` is its length in seconds."""
     with av.open(str(path), "w", container_options=container_options or {}) as output:
         output.metadata.update(metadata or {})
@@ -100,7 +100,7 @@ def write_video(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=2
         sound_codec = sound_codec or ("libopus" if str(path).endswith("webm") else "aac")
         audio = output.add_stream(sound_codec, rate=48000) if sound else None
         if audio:
-            audio.layout = "mono"
+            audio.layout = sound_layout
             audio.metadata["language"] = "deu"
         if chapters:
             output.set_chapters(chapters)
@@ -111,7 +111,7 @@ def write_video(path, frames, *, codec="libx264", pixel_format="yuv420p", rate=2
             output.mux(stream.encode(coded))
         output.mux(stream.encode(None))
         if audio:
-            write_sound(output, audio, sound)
+            write_sound(output, audio, sound, sound_layout)
     return path
 
 
@@ -125,10 +125,11 @@ def frame_from(image, pixel_format, colors):
                           dst_color_range=value_range, interpolation="BICUBIC")  # fmt: skip
 
 
-def write_sound(output, stream, seconds):
+def write_sound(output, stream, seconds, layout="mono"):
     for start in range(0, round(48000 * seconds), 960):
         wave = 8000 * np.sin(np.arange(start, start + 960) * 0.05)
-        frame = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
+        samples = wave.astype(np.int16).repeat(2 if layout == "stereo" else 1)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
         frame.sample_rate, frame.pts = 48000, start
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))

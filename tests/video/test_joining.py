@@ -144,6 +144,17 @@ def test_the_announced_rate_is_that_of_the_source(tmp_path, source, extension, r
     assert not restored(target, tmp_path / "again.mkv").warnings
 
 
+def test_a_broadcast_begins_at_zero(tmp_path):
+    """Its clock has run for hours; a result that went on with it would seem to last as long."""
+    how = {"sound": 1.2, "container_options": {"output_ts_offset": "7200"}}
+    source = write_video(tmp_path / "a.ts", clip(30, face=False), **how)
+    outcome = restored(source, tmp_path / "b.mkv")
+    assert times(source)[0] >= 7200
+    assert times(outcome.target)[0] < 0.1
+    assert np.allclose(np.diff(np.float64(times(outcome.target))), np.diff(np.float64(times(source))), atol=0.002)
+    assert not restored(outcome.target, tmp_path / "again.mkv").warnings
+
+
 @pytest.mark.parametrize("extension", ["mkv", "mp4", "mov"])
 def test_the_announced_rate_of_irregular_times_is_their_mean(tmp_path, extension):
     ticks = [0, 500, 900, 1700, 1701, 3000, 5000, 9512, 9600, 20000]
@@ -205,10 +216,43 @@ def test_an_odd_size_grows_to_an_even_one(tmp_path):
     assert np.abs(decoded(target)[0][:63, :95].astype(int) - frames[0]).mean() < 5
 
 
-def test_a_stream_that_the_format_cannot_hold_is_named(tmp_path):
-    source = write_video(tmp_path / "a.mkv", clip(6), sound=0.2)
+def test_sound_that_the_format_cannot_hold_becomes_what_it_can(tmp_path):
+    source = write_video(tmp_path / "a.mkv", clip(25), sound=1)
     outcome = restored(source, tmp_path / "b.webm")
-    assert outcome.left_out == ("stream 1 (audio, aac, deu)",)
+    assert outcome.left_out == ("quality of stream 1 (audio, aac, deu), which becomes Opus",)
+    before, after = heard(source), heard(outcome.target)
+    with av.open(str(outcome.target)) as video:
+        assert video.streams.audio[0].language == "deu"
+    assert np.corrcoef(before[4800:40000], after[4800:40000])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("extension", "codec", "target"),
+    [
+        ("m2ts", "pcm_bluray", "mkv"),
+        ("vob", "pcm_dvd", "mkv"),
+        ("avi", "adpcm_ms", "mkv"),
+        ("vob", "pcm_dvd", "mp4"),
+        ("m2ts", "pcm_bluray", "mov"),
+    ],
+)
+def test_sound_of_old_formats_is_encoded_anew_without_loss(tmp_path, extension, codec, target):
+    source = tmp_path / f"a.{extension}"
+    video_codec = "mpeg2video" if extension == "vob" else "libx264"
+    how = {"sound": 0.4, "sound_codec": codec, "sound_layout": "stereo", "options": {"g": "5"}}
+    write_video(source, clip(10), codec=video_codec, **how)
+    outcome = restored(source, tmp_path / f"b.{target}")
+    assert outcome.left_out == ()
+    assert np.array_equal(heard(source), heard(outcome.target))
+
+
+def heard(path):
+    """The samples of the first channel."""
+    with av.open(str(path)) as video:
+        resampler = av.AudioResampler("fltp", "mono", 48000)
+        return np.concatenate(
+            [one.to_ndarray()[0] for frame in video.decode(audio=0) for one in resampler.resample(frame)]
+        )
 
 
 def test_an_unknown_format_is_refused_at_once(tmp_path):

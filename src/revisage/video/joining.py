@@ -22,13 +22,13 @@ from av.video.stream import VideoStream
 
 from revisage.files import atomic_write
 from revisage.video.reading import Properties, open_video, video_stream, writing
+from revisage.video.sound import SoundEncoder, layout_of
 from revisage.video.writing import Container, container_of
 
 Timed: TypeAlias = "tuple[Fraction, int, Packet[Any]]"
 """When a packet is needed, in seconds; the index of its stream in the source; the packet."""
 _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 _STATISTICS = ("bps", "number_of_", "_statistics_")
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,14 @@ class Kept:
         chapters: whether the chapters are.
         timecode: whether the time code of the first frame is, in formats that make a track of it.
         options: of FFmpeg's muxer.
+        sound: index -> encoder, of sound that cannot be copied.
     """
 
     streams: frozenset[int] = frozenset()
     chapters: bool = False
     timecode: bool = False
     options: Mapping[str, str] = field(default_factory=dict[str, str])
+    sound: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +113,21 @@ def mux(
         restored.codec_context.framerate = video.rate
         if video.orientation.matrix:
             restored.set_display_matrix(video.orientation.matrix)
-        copies = _add_copies(original, output, kept, pictures)
+        copies, sound = _add_copies(original, output, kept, pictures)
         copied.written.update(dict.fromkeys(pictures, 1))
         output.metadata.update(kept_metadata(original.metadata, kept))
         if kept.chapters:
             output.set_chapters(original.chapters())
-        others = islice(_packets_of_others(original, copies, container), packets)
+        others = islice(_packets_of_others(original, copies, sound, container), packets)
         # By time, so that the writer never has to hold much of one stream back for another.
         frames = _packets_of_parts(parts, restored, own, video.rate)
         streams = heapq.merge(frames, others, key=lambda timed: timed[0])
         output.start_encoding()
+        start = _start_of(original)
         for _, index, packet in streams:
+            ticks = round(start / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - ticks
+            packet.dts = None if packet.dts is None else packet.dts - ticks
             try:
                 output.mux_one(packet)
             except (ArgumentError, InvalidDataError):
@@ -132,6 +138,14 @@ def mux(
                 copied.written[index] += 1
         del copied.written[own.index]
     return copied
+
+
+def _start_of(container: InputContainer) -> Fraction:
+    """When the clock of a transport or program stream, which began long before, starts; 0 for files."""
+    if container.format.name not in ("mpegts", "mpeg"):
+        return Fraction(0)
+    starts = [(one.start_time, one.time_base) for one in container.streams]
+    return min((start * base for start, base in starts if start is not None and base is not None), default=Fraction(0))
 
 
 def pictures_of(source: Path, wanted: Iterable[int]) -> dict[int, tuple[str, str, bytes]]:
@@ -172,21 +186,24 @@ def _describe(copy: Stream, stream: Stream, kept: Kept) -> None:
 
 def _add_copies(
     original: InputContainer, output: OutputContainer, kept: Kept, pictures: Mapping[int, tuple[str, str, bytes]]
-) -> dict[int, Stream]:
-    """Add a stream to the result for each that is kept -> by index in the source; pictures are attached."""
+) -> tuple[dict[int, Stream], dict[int, SoundEncoder]]:
+    """Add a stream to the result for each that is kept -> copies and encoders by index in the source."""
     copies: dict[int, Stream] = {}
+    sound: dict[int, SoundEncoder] = {}
     for stream in original.streams:
         if stream.index in pictures:
             output.add_attachment(*pictures[stream.index])
         elif stream.index in kept.streams:
             copy = copies[stream.index] = output.add_stream_from_template(stream, opaque=True)
             _describe(copy, stream, kept)
-            if isinstance(copy, AudioStream) and copy.codec_context.layout.name.endswith("channels"):
-                # AVI does not say where they are, and MP4 wants to know.
-                copy.codec_context.layout = _LAYOUTS.get(copy.codec_context.channels, copy.codec_context.layout)
+            if isinstance(copy, AudioStream):  # AVI does not say where the channels are, and MP4 wants to know
+                copy.codec_context.layout = layout_of(copy)
             if isinstance(copy, VideoStream) and isinstance(stream, VideoStream) and stream.average_rate:
                 copy.codec_context.framerate = stream.average_rate
-    return copies
+        elif stream.index in kept.sound and isinstance(stream, AudioStream):
+            sound[stream.index] = SoundEncoder(stream, output, kept.sound[stream.index])
+            _describe(sound[stream.index].copy, stream, kept)
+    return copies, sound
 
 
 def _opened(part: Path | bytes) -> InputContainer:
@@ -219,9 +236,12 @@ def _packets_of_parts(
         yield timed
 
 
-def _packets_of_others(original: InputContainer, copies: Mapping[int, Stream], container: Container) -> Iterator[Timed]:
+def _packets_of_others(
+    original: InputContainer, copies: Mapping[int, Stream], sound: Mapping[int, SoundEncoder], container: Container
+) -> Iterator[Timed]:
     """Packets on their way into ``copies``; their decoding times never go back, as no format takes that."""
-    packets = original.demux([original.streams[index] for index in copies]) if copies else iter(())
+    wanted = [original.streams[index] for index in (*copies, *sound)]
+    packets = original.demux(wanted) if wanted else iter(())
     last: dict[int, int] = {}
     while True:
         try:
@@ -230,9 +250,13 @@ def _packets_of_others(original: InputContainer, copies: Mapping[int, Stream], c
             return
         if packet is None:
             return
+        index = packet.stream.index
+        if index in sound:
+            for encoded in sound[index].packets(packet):
+                yield (encoded.dts or 0) * encoded.time_base, index, encoded
+            continue
         if not packet.size:  # only says that a stream ends
             continue
-        index = packet.stream.index
         if packet.dts is None and packet.pts is None:  # of pictures, and of damaged files
             packet.pts = packet.dts = last.get(index, -1) + 1
         elif packet.dts is not None and index in last:

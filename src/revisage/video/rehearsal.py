@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Discard, Stream
@@ -23,6 +24,7 @@ from revisage.types import Array
 from revisage.video.joining import Copied, Kept, is_picture, kept_metadata, mux
 from revisage.video.pixels import frame_of
 from revisage.video.reading import Properties, open_video, reading, video_stream
+from revisage.video.sound import is_deep
 from revisage.video.writing import Container, Encoding, Writer, container_of
 
 PACKETS = 500
@@ -43,6 +45,7 @@ class Contents:
         metadata: (type of the stream, or "" for the file; key).
         chapters: their number.
         timecode: of the first frame, "" if there is none.
+        deep_sound: indices of the sound of more than 16 bits.
         is_quicktime: whether it is of the family of MP4 and QuickTime.
     """
 
@@ -51,6 +54,7 @@ class Contents:
     metadata: frozenset[tuple[str, str]]
     chapters: int
     timecode: str
+    deep_sound: frozenset[int]
     is_quicktime: bool
 
 
@@ -130,7 +134,21 @@ class Trial:
             chapters=kept.chapters and held.chapters >= there.chapters,
             timecode=kept.timecode and bool(held.timecode),
         )
+        kept = self._with_sound(kept)
         return kept, tuple(_losses(there, held, kept))
+
+    def _with_sound(self, kept: Kept) -> Kept:
+        """Add what must be encoded anew: sound that was not found in the result."""
+        for index, (kind, codec) in self.there.streams.items():
+            if kind != "audio" or not codec or index in kept.streams:
+                continue
+            deep = index in self.there.deep_sound
+            for encoder in self.container.deep_sound_encoders if deep else self.container.sound_encoders:
+                more = replace(kept, sound={**kept.sound, index: encoder})
+                if (result := self.write(more)) and result[1].written[index]:
+                    kept = more
+                    break
+        return kept
 
     def _can_be_copied(self, index: int) -> bool:
         """FFmpeg writes data without a codec of its own under a wrong name, if at all."""
@@ -187,6 +205,7 @@ def contents_of(container: InputContainer) -> Contents:
         frozenset(metadata),
         len(container.chapters()),
         timecode,
+        frozenset(one.index for one in others if isinstance(one, AudioStream) and _codec(one) and is_deep(one)),
         "mp4" in container.format.name,
     )
 
@@ -245,12 +264,15 @@ def _identity(stream: tuple[str, str]) -> tuple[str, str]:
 def _losses(there: Contents, held: Contents, kept: Kept) -> Iterator[str]:
     """A few words for each thing that is not kept."""
     for index in sorted(there.streams.keys() - kept.streams):
-        yield there.names[index]
+        if kept.sound.get(index) == "libopus":
+            yield f"quality of {there.names[index]}, which becomes Opus"
+        elif index not in kept.sound:
+            yield there.names[index]
     if there.chapters and not kept.chapters:
         yield f"{there.chapters} chapters"
     if there.timecode and not kept.timecode:
         yield f"time code {there.timecode}"
-    copied = {"", "video", *(there.streams[index][0] for index in kept.streams)}
+    copied = {"", "video", *(there.streams[index][0] for index in (*kept.streams, *kept.sound))}
     found = {(kind, key.lower()) for kind, key in held.metadata}
     lost: dict[str, list[str]] = {}
     for kind, key in sorted(there.metadata):

@@ -33,11 +33,15 @@ class Container:
         name: name in FFmpeg.
         encoders: for 8 bits a channel, best first; the first that the build of FFmpeg has is taken.
         high_depth_encoders: for more bits a channel, best first.
+        sound_encoders: for sound that cannot be copied, best first.
+        deep_sound_encoders: for sound of more than 16 bits.
     """
 
     name: str
     encoders: tuple[str, ...] = ("libx264", "libopenh264", "mpeg4")
     high_depth_encoders: tuple[str, ...] = ("libx265",)
+    sound_encoders: tuple[str, ...] = ("flac", "pcm_s16le")
+    deep_sound_encoders: tuple[str, ...] = ("flac", "pcm_s24le")
 
     @property
     def is_quicktime(self) -> bool:
@@ -50,7 +54,7 @@ WRITABLE: Mapping[str, Container] = {
     ".m4v": Container("mp4"),
     ".mov": Container("mov"),
     ".mkv": Container("matroska"),
-    ".webm": Container("webm", ("libvpx-vp9",), ("libvpx-vp9", "libsvtav1")),
+    ".webm": Container("webm", ("libvpx-vp9",), ("libvpx-vp9", "libsvtav1"), ("libopus",), ("libopus",)),
 }
 """File extension in lower case -> format."""
 
