@@ -25,5 +25,5 @@ def gfpganer(monkeypatch):
 
 @pytest.fixture
 def photo():
-    """(120, 160, 3) uint8 of one colour, so that changes are seen."""
+    """(120, 160, 3) uint8 of one color, so that changes are seen."""
     return np.full((120, 160, 3), (40, 100, 160), np.uint8)

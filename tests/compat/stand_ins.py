@@ -10,7 +10,7 @@ SIZE = 64
 
 
 class Brighter(nn.Module):
-    """A network whose work is easily seen, with the results of a GFP-GAN: the picture and more."""
+    """A network whose work is easily seen, with the results of a GFP-GAN: the image and more."""
 
     def forward(self, x):
         return (x + 0.5).clamp(-1, 1), []

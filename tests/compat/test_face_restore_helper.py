@@ -11,9 +11,9 @@ from revisage.images import read_image, write_image
 SIDE = 64
 
 
-def helper_with(*faces, upscale=2, picture=None):
+def helper_with(*faces, upscale=2, image=None):
     helper = FaceRestoreHelper(upscale, SIDE, detect=lambda _: list(faces))
-    helper.read_image(np.full((120, 160, 3), 100, np.uint8) if picture is None else picture)
+    helper.read_image(np.full((120, 160, 3), 100, np.uint8) if image is None else image)
     return helper
 
 
@@ -28,7 +28,7 @@ def prepared(*faces, **arguments):
     return helper
 
 
-def test_the_steps_lead_to_a_picture():
+def test_the_steps_lead_to_a_image():
     result = prepared(face_at(30, 20, 80)).paste_faces_to_input_image()
     assert result.shape == (240, 320, 3)
     assert (result[120, 140] == 255).all()
@@ -83,18 +83,18 @@ class TestPasting:
         assert (helper.inverse_affine_matrices[0] == before[0]).all()
 
     def test_what_is_not_changed_is_not_truncated_either(self):
-        picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
-        helper = helper_with(face_at(30, 20, 80), upscale=1, picture=picture)
+        image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+        helper = helper_with(face_at(30, 20, 80), upscale=1, image=image)
         helper.get_face_landmarks_5()
         helper.align_warp_face()
         helper.add_restored_face(helper.cropped_faces[0])
-        assert (helper.paste_faces_to_input_image() == picture).all()
+        assert (helper.paste_faces_to_input_image() == image).all()
 
     def test_a_tiny_face_is_pasted(self):
         assert (prepared(face_at(70, 50, 6), upscale=1).paste_faces_to_input_image()[52, 72] > 150).all()
 
     def test_16_bits_stay_16_bits(self):
-        helper = helper_with(face_at(30, 20, 80), picture=np.full((120, 160, 3), 300, np.uint16))
+        helper = helper_with(face_at(30, 20, 80), image=np.full((120, 160, 3), 300, np.uint16))
         helper.get_face_landmarks_5()
         helper.align_warp_face()
         helper.add_restored_face(np.full((SIDE, SIDE, 3), 65535, np.uint16))
@@ -139,7 +139,7 @@ class TestFiles:
             FaceRestoreHelper(1, SIDE, detect=list).read_image(tmp_path / "none.png")
 
 
-def test_a_new_picture_leaves_nothing_of_the_one_before():
+def test_a_new_image_leaves_nothing_of_the_one_before():
     helper = prepared(face_at(30, 20, 80))
     helper.read_image(np.zeros((50, 60, 3), np.uint8))
     held = (helper.det_faces, helper.all_landmarks_5, helper.affine_matrices, helper.cropped_faces)
@@ -147,7 +147,7 @@ def test_a_new_picture_leaves_nothing_of_the_one_before():
     assert helper.paste_faces_to_input_image().shape == (100, 120, 3)
 
 
-def test_clean_all_forgets_the_picture():
+def test_clean_all_forgets_the_image():
     helper = prepared(face_at(30, 20, 80))
     helper.clean_all()
     with pytest.raises(InputError, match="call read_image first"):

@@ -25,7 +25,7 @@ class TestAsTheReferenceTestsItself:
         cropped, restored, result = restorer.enhance(portrait, has_aligned=False, paste_back=True)
         assert cropped[0].shape == restored[0].shape == (512, 512, 3)
         assert result.shape == (1024, 1024, 3)
-        assert {picture.dtype for picture in (cropped[0], restored[0], result)} == {np.dtype(np.uint8)}
+        assert {image.dtype for image in (cropped[0], restored[0], result)} == {np.dtype(np.uint8)}
 
     @pytest.mark.parametrize("arch", ["clean", "bilinear", "original"])
     def test_an_aligned_face_is_not_pasted(self, tmp_path, arch):
@@ -79,12 +79,12 @@ class TestPictures:
     def test_colours_stay_in_order_and_the_depth_stays(self, gfpganer, photo, dtype):
         photo = photo.astype(dtype) * (257 if dtype == np.uint16 else 1)
         cropped, restored, result = gfpganer([face_at(30, 20, 80)]).enhance(photo)
-        assert {picture.dtype for picture in (*cropped, *restored, result)} == {np.dtype(dtype)}
+        assert {image.dtype for image in (*cropped, *restored, result)} == {np.dtype(dtype)}
         assert (cropped[0] == photo[0, 0]).all()
         assert (result[:10, :10] == photo[0, 0]).all()
         assert (result[120, 140] > photo[0, 0]).all()
 
-    def test_a_dark_picture_of_16_bits_stays_dark(self, gfpganer):
+    def test_a_dark_image_of_16_bits_stays_dark(self, gfpganer):
         dark = np.full((120, 160, 3), 200, np.uint16)
         _, _, result = gfpganer(upscale=1).enhance(dark)
         assert (result == dark).all()
@@ -114,12 +114,12 @@ class TestPictures:
         with pytest.raises(InputError, match="was it read"):
             gfpganer().enhance(None)
 
-    def test_a_picture_without_faces_is_enlarged(self, gfpganer, photo):
+    def test_a_image_without_faces_is_enlarged(self, gfpganer, photo):
         assert gfpganer(upscale=1.5).enhance(photo)[2].shape == (180, 240, 3)
 
 
 class TestFaces:
-    def test_without_pasting_there_is_no_picture(self, gfpganer, photo):
+    def test_without_pasting_there_is_no_image(self, gfpganer, photo):
         cropped, restored, result = gfpganer([face_at(30, 20, 80)]).enhance(photo, paste_back=False)
         assert len(cropped) == len(restored) == 1
         assert result is None
@@ -159,7 +159,7 @@ class TestFaces:
 
 class TestBackground:
     class Upsampler:
-        """Notes how it is called, and gives back a picture of one colour, too small."""
+        """Notes how it is called, and gives back an image of one color, too small."""
 
         def __init__(self):
             self.calls = []
@@ -177,7 +177,7 @@ class TestBackground:
         assert result.shape == (240, 320, 3)
         assert (result == (1, 2, 3)).all()
 
-    def test_an_8_bit_background_fits_a_picture_of_16_bits(self, gfpganer, photo):
+    def test_an_8_bit_background_fits_a_image_of_16_bits(self, gfpganer, photo):
         _, _, result = gfpganer(bg_upsampler=self.Upsampler()).enhance(photo.astype(np.uint16))
         assert (result == np.array([257, 514, 771], np.uint16)).all()
 
@@ -206,7 +206,7 @@ def test_errors_of_the_network_come_out_instead_of_the_unrestored_face(gfpganer,
 
 
 @pytest.mark.parametrize("arch", ["clean", "original"])
-def test_the_same_picture_gives_the_same_result(tmp_path, arch):
+def test_the_same_image_gives_the_same_result(tmp_path, arch):
     restorer = GFPGANer(classic_file(tmp_path, arch), arch=arch, device="cpu")
     face = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     first, second = (restorer.enhance(face, has_aligned=True)[1][0] for _ in range(2))

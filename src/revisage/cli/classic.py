@@ -46,7 +46,7 @@ def _background(name: str) -> str:
 
 
 def _strength(weight: str) -> str:
-    from revisage.compat.weight import strength_of
+    from revisage.compat.gfpganer import strength_of
 
     try:
         return f"{strength_of(float(weight)):g}"

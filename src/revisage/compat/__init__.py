@@ -7,11 +7,10 @@
     restorer = GFPGANer(model_path="GFPGANv1.4.pth", upscale=2)
     cropped_faces, restored_faces, restored_image = restorer.enhance(cv2.imread("photo.jpg"))
 
-Pictures are BGR here, as OpenCV has them; everywhere else in this library they are RGB.
+Images are BGR here, as OpenCV has them; everywhere else in this library they are RGB.
 """
 
 from revisage.compat.face_restore_helper import FaceRestoreHelper
-from revisage.compat.gfpganer import GFPGANer
-from revisage.compat.weight import strength_of
+from revisage.compat.gfpganer import GFPGANer, strength_of
 
 __all__ = ["FaceRestoreHelper", "GFPGANer", "strength_of"]

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.compat.background import fitted
-from revisage.compat.bgr import DTYPES, bgr_of, rgb_of
+from revisage.compat.bgr import DTYPES, fit_background, to_bgr, to_rgb
 from revisage.errors import InputError
 from revisage.geometry import Affine, invert
 from revisage.images import read_image, write_image
@@ -24,7 +23,7 @@ from revisage.types import AlignedFace, Face, Image
 
 
 class FaceRestoreHelper:
-    """Holds one picture at a time and what has become of it. Not to be shared: one for each thread.
+    """Holds one image at a time and what has become of it. Not to be shared: one for each thread.
 
     ::
 
@@ -41,18 +40,18 @@ class FaceRestoreHelper:
     correction is added, half-pixel exact, with nothing truncated.
 
     Args:
-        upscale_factor: sides of the result over sides of the picture, above 0, at most 8.
-        face_size: side of the crops.
+        upscale_factor: output scale factor, above 0, at most 8.
+        face_size: size of the crops.
         crop_ratio: (1, 1); taller or wider crops than the restorers' are not made.
         det_model: face detector: None, the embedded one; "retinaface_resnet50" or "retinaface_mobile0.25", downloaded
             if need be; or whatever ``revisage.load`` takes as ``detector``.
-        save_ext: format of the pictures that are saved on request.
+        save_ext: format of the images that are saved on request.
         template_3points: False; a template of three points takes the nose for the mouth.
-        pad_blur: False; pictures are not padded around faces that they cut.
-        use_parse: not looked at: the mask follows the crop, and what is not changed is not pasted.
+        pad_blur: False; images are not padded around faces that they cut.
+        use_parse: ignored: the mask follows the crop, and what is not changed is not pasted.
         device: of the detector; None for the best there is.
-        model_rootpath: not looked at.
-        detect: RGB picture -> faces, instead of the embedded detector.
+        model_rootpath: ignored.
+        detect: RGB image -> faces, instead of the embedded detector.
 
     Attributes:
         upscale_factor: as given.
@@ -62,10 +61,10 @@ class FaceRestoreHelper:
         input_img: (H, W, 3) BGR, None before ``read_image``.
         det_faces: for each face (5,) x1, y1, x2, y2, score; always a list.
         all_landmarks_5: for each face (5, 2).
-        affine_matrices: for each face (2, 3), picture to crop.
+        affine_matrices: for each face (2, 3), image to crop.
         inverse_affine_matrices: for each face (2, 3), the inverse times ``upscale_factor``: facexlib's convention,
-            which leaves out the shift of pixel centres. For others to read; pasting does not use them.
-        cropped_faces: for each face (face_size, face_size, 3) BGR in the picture's dtype.
+            which leaves out the shift of pixel centers. For others to read; pasting does not use them.
+        cropped_faces: for each face (face_size, face_size, 3) BGR in the image's dtype.
         restored_faces: what ``add_restored_face`` was given.
 
     Raises:
@@ -98,7 +97,7 @@ class FaceRestoreHelper:
         self.clean_all()
 
     def clean_all(self) -> None:
-        """Forget the picture and everything about it."""
+        """Forget the image and everything about it."""
         self.input_img: Image | None = None
         self.det_faces: list[NDArray[np.float32]] = []
         self.all_landmarks_5: list[NDArray[np.float32]] = []
@@ -108,17 +107,17 @@ class FaceRestoreHelper:
         self.restored_faces: list[Image] = []
 
     def read_image(self, img: str | Path | Image) -> None:
-        """Begin anew with a picture.
+        """Begin anew with an image.
 
         Args:
             img: a file, or a gray, BGR or BGRA array, uint8 or uint16; 16 bits stay 16 bits.
 
         Raises:
-            InputError: it cannot be read, or is no picture.
+            InputError: it cannot be read, or is no image.
         """
-        picture = read_image(img) if isinstance(img, str | Path) else rgb_of(img)
+        image = read_image(img) if isinstance(img, str | Path) else to_rgb(img)
         self.clean_all()
-        self.input_img = bgr_of(picture)
+        self.input_img = to_bgr(image)
 
     def get_face_landmarks_5(
         self,
@@ -128,31 +127,31 @@ class FaceRestoreHelper:
         blur_ratio: float = 0.01,  # noqa: ARG002
         eye_dist_threshold: float | None = None,
     ) -> int:
-        """Find the faces of the picture.
+        """Find the faces of the image.
 
         Args:
             only_keep_largest: keep only the one with the largest box.
             only_center_face: keep only the one nearest to the middle.
-            resize: not looked at: the detector chooses its own sizes, and its results are in pixels of the picture.
-            blur_ratio: not looked at.
+            resize: ignored: the detector chooses its own sizes, and its results are in pixels of the image.
+            blur_ratio: ignored.
             eye_dist_threshold: leave out faces whose eyes are fewer pixels apart.
 
         Returns:
             How many there are.
 
         Raises:
-            InputError: no picture was read.
+            InputError: no image was read.
         """
-        picture = rgb_of(self._picture())
-        found = sort_faces(self._detect(picture), "score")
+        image = to_rgb(self._image())
+        found = sort_faces(self._detect(image), "score")
         faces = [face for face in found if _eye_distance(face) >= (eye_dist_threshold or 0)]
         which = "largest" if only_keep_largest else "center" if only_center_face else "all"
-        reasons = unselected_reasons(faces, picture.shape, Selection(which))
+        reasons = unselected_reasons(faces, image.shape, Selection(which))
         self.take([face for face, reason in zip(faces, reasons, strict=True) if not reason])
         return len(self.det_faces)
 
     def take(self, faces: Sequence[Face]) -> None:
-        """Take these faces of the picture instead of looking for some."""
+        """Take these faces of the image instead of looking for some."""
         self.det_faces = [np.append(face.box, face.score).astype(np.float32) for face in faces]
         self.all_landmarks_5 = [face.landmarks for face in faces]
         size = self.face_size[0]
@@ -164,18 +163,18 @@ class FaceRestoreHelper:
 
         Args:
             save_cropped_path: also write them, as ``{path without extension}_{00, 01, ...}.{save_ext}``.
-            border_mode: "constant": what lies outside the picture is gray, as the restorers know it.
+            border_mode: "constant": what lies outside the image is gray, as the restorers know it.
 
         Raises:
-            InputError: no picture was read, or another ``border_mode``.
+            InputError: no image was read, or another ``border_mode``.
             OutputError: they cannot be written.
         """
         if border_mode != "constant":
             raise InputError(f"border_mode is 'constant' here, not {border_mode!r}")
-        picture = rgb_of(self._picture())
-        aligned = [align(picture, points, self.face_size[0]) for points in self.all_landmarks_5]
-        crops = [from_float(face.crop, picture.dtype) for face in aligned]
-        self.cropped_faces = [bgr_of(crop) for crop in crops]
+        image = to_rgb(self._image())
+        aligned = [align(image, points, self.face_size[0]) for points in self.all_landmarks_5]
+        crops = [from_float(face.crop, image.dtype) for face in aligned]
+        self.cropped_faces = [to_bgr(crop) for crop in crops]
         if save_cropped_path is not None:
             for number, crop in enumerate(crops):
                 stem = Path(save_cropped_path).with_suffix("")
@@ -209,30 +208,30 @@ class FaceRestoreHelper:
 
         Args:
             save_path: also write the result, as ``{path without extension}.{save_ext}``.
-            upsample_img: BGR picture to paste on, resized if need be; None for the picture, enlarged by Lanczos.
+            upsample_img: BGR image to paste on, resized if need be; None for the image, enlarged by Lanczos.
 
         Returns:
-            BGR, in the picture's dtype.
+            BGR, in the image's dtype.
 
         Raises:
-            InputError: no picture was read, or there are not as many restored faces as crops.
+            InputError: no image was read, or there are not as many restored faces as crops.
             OutputError: it cannot be written.
         """
         if len(self.restored_faces) != len(self.cropped_faces):
             raise InputError(f"{len(self.restored_faces)} restored faces do not fit {len(self.cropped_faces)} crops")
-        picture, scale = rgb_of(self._picture()), self.upscale_factor
-        background = lanczos(picture, scale) if upsample_img is None else fitted(upsample_img, picture, scale)
-        crops = [to_float(rgb_of(crop)) for crop in self.cropped_faces]
+        image, scale = to_rgb(self._image()), self.upscale_factor
+        background = lanczos(image, scale) if upsample_img is None else fit_background(upsample_img, image, scale)
+        crops = [to_float(to_rgb(crop)) for crop in self.cropped_faces]
         aligned = [AlignedFace(*pair) for pair in zip(crops, self.affine_matrices, strict=True)]
-        restored = [to_float(rgb_of(face)) for face in self.restored_faces]
+        restored = [to_float(to_rgb(face)) for face in self.restored_faces]
         result = paste(background, list(zip(aligned, restored, strict=True)), scale)
         if save_path is not None:
             write_image(Path(save_path).with_suffix(f".{self.save_ext}"), result)
-        return bgr_of(result)
+        return to_bgr(result)
 
-    def _picture(self) -> Image:
+    def _image(self) -> Image:
         if self.input_img is None:
-            raise InputError("there is no picture: call read_image first")
+            raise InputError("there is no image: call read_image first")
         return self.input_img
 
 
