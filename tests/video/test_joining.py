@@ -95,9 +95,10 @@ def test_each_of_the_eight_orientations_stays(tmp_path, angle, mirrored, extensi
     ],
     ids=["bt709", "full bt601"],
 )
-def test_colours_mean_what_they_meant(tmp_path, colors):
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv", "webm"])
+def test_colours_mean_what_they_meant(tmp_path, colors, extension):
     source = write_video(tmp_path / "a.mp4", clip(6), colors=colors)
-    target = restored(source, tmp_path / "b.mp4").target
+    target = restored(source, tmp_path / f"b.{extension}").target
     with av.open(str(target)) as video:
         frame = next(video.decode(video=0))
         stream = video.streams.video[0].codec_context
@@ -106,6 +107,16 @@ def test_colours_mean_what_they_meant(tmp_path, colors):
             assert getattr(stream, name) == value
     ground = slice(0, 8), slice(0, 8)
     assert np.abs(decoded(target)[3][ground].astype(int) - decoded(source)[3][ground]).max() <= 2
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv", "webm"])
+def test_the_shape_of_pixels_is_kept_or_named(tmp_path, extension):
+    source = write_video(tmp_path / "a.mp4", clip(3), colors={"sample_aspect_ratio": Fraction(64, 45)})
+    outcome = restored(source, tmp_path / f"b.{extension}")
+    with av.open(str(outcome.target)) as video:
+        kept = video.streams.video[0].sample_aspect_ratio == Fraction(64, 45)
+    assert outcome.left_out == (() if kept else ("shape of its pixels (64:45)",))
+    assert kept == (extension != "webm")
 
 
 def test_ten_bits_stay_ten_bits(tmp_path):
@@ -131,8 +142,10 @@ RATES = {
 }
 
 
-@pytest.mark.parametrize("extension", ["mkv", "mp4", "mov", "webm"])
-@pytest.mark.parametrize("source", RATES)
+@pytest.mark.parametrize(
+    ("source", "extension"),
+    [*((source, extension) for source in RATES for extension in ("mkv", "mp4")), ("mkv", "mov"), ("ts", "webm")],
+)
 @pytest.mark.parametrize("rate", [25, Fraction(30000, 1001)])
 def test_the_announced_rate_is_that_of_the_source(tmp_path, source, extension, rate):
     codec, options = RATES[source]

@@ -73,9 +73,13 @@ def camera_video(path, tag, metadata=None):
     return path
 
 
-@pytest.mark.parametrize("extension", ["mp4", "m4v", "mov", "mkv", "webm"])
-@pytest.mark.parametrize("tag", CAMERA_TRACKS)
-@pytest.mark.parametrize("source", ["mov", "mp4"])
+@pytest.mark.parametrize(
+    ("source", "tag", "extension"),
+    [
+        *(("mov", tag, extension) for tag in CAMERA_TRACKS for extension in ("mp4", "mov")),
+        *(("mp4", "djmd", extension) for extension in ("mp4", "m4v", "mov", "mkv", "webm")),
+    ],
+)
 def test_a_data_track_of_a_camera_is_named(tmp_path, source, tag, extension):
     made = camera_video(tmp_path / f"a.{source}", tag)
     outcome = restored(made, tmp_path / f"b.{extension}")

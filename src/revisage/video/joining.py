@@ -110,7 +110,11 @@ def mux(
             restored = output.add_stream_from_template(first.streams.video[0], opaque=True)
         own = video_stream(original)
         _describe(restored, own, kept)
-        restored.codec_context.framerate = video.rate
+        context, colors = restored.codec_context, video.colors
+        context.framerate, context.sample_aspect_ratio = video.rate, video.aspect
+        # VP9 says nothing of primaries and transfer: the container does.
+        context.colorspace, context.color_range = colors.matrix, colors.range
+        context.color_primaries, context.color_trc = colors.primaries, colors.transfer
         if video.orientation.matrix:
             restored.set_display_matrix(video.orientation.matrix)
         copies, sound = _add_copies(original, output, kept, pictures)
@@ -200,6 +204,7 @@ def _add_copies(
                 copy.codec_context.layout = layout_of(copy)
             if isinstance(copy, VideoStream) and isinstance(stream, VideoStream) and stream.average_rate:
                 copy.codec_context.framerate = stream.average_rate
+                copy.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio or Fraction(1)
         elif stream.index in kept.sound and isinstance(stream, AudioStream):
             sound[stream.index] = SoundEncoder(stream, output, kept.sound[stream.index])
             _describe(sound[stream.index].copy, stream, kept)

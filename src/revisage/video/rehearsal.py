@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Contents:
         chapters: their number.
         timecode: of the first frame, "" if there is none.
         deep_sound: indices of the sound of more than 16 bits.
+        aspect: width over height of a pixel, as the file or its codec says.
         is_quicktime: whether it is of the family of MP4 and QuickTime.
     """
 
@@ -55,6 +57,7 @@ class Contents:
     chapters: int
     timecode: str
     deep_sound: frozenset[int]
+    aspect: Fraction
     is_quicktime: bool
 
 
@@ -206,6 +209,7 @@ def contents_of(container: InputContainer) -> Contents:
         len(container.chapters()),
         timecode,
         frozenset(one.index for one in others if isinstance(one, AudioStream) and _codec(one) and is_deep(one)),
+        own.sample_aspect_ratio or Fraction(1),
         "mp4" in container.format.name,
     )
 
@@ -272,6 +276,8 @@ def _losses(there: Contents, held: Contents, kept: Kept) -> Iterator[str]:
         yield f"{there.chapters} chapters"
     if there.timecode and not kept.timecode:
         yield f"time code {there.timecode}"
+    if there.aspect != held.aspect:
+        yield f"shape of its pixels ({there.aspect.numerator}:{there.aspect.denominator})"
     copied = {"", "video", *(there.streams[index][0] for index in (*kept.streams, *kept.sound))}
     found = {(kind, key.lower()) for kind, key in held.metadata}
     lost: dict[str, list[str]] = {}
