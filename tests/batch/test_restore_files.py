@@ -9,7 +9,7 @@ from plain_restorer import as_restorer, digests_of, face, paths_of, photo, run
 
 from revisage.batch import Options, collect
 from revisage.errors import DeviceError, InputError, OutputError
-from revisage.images import read_image, read_with_profile, write_image
+from revisage.images import read_image, read_photo, write_image
 from revisage.jobs.ordered_prefetch import ordered_prefetch
 from revisage.restore.controls import Controls
 from revisage.types import FaceStatus, Restoration
@@ -157,16 +157,17 @@ def test_reading_and_writing_go_on_while_the_network_works(tmp_path, monkeypatch
         photo(tmp_path / "album" / f"{level:02d}.png", level)
     read, written = (defaultdict(threading.Event) for _ in range(2))
 
-    def reading(path):
-        picture = read_with_profile(path)
+    def reading(path, **options):
+        picture = read_photo(path, **options)
         read[int(path.stem)].set()
         return picture
 
     def writing(path, image, **options):
-        write_image(path, image, **options)
+        left_out = write_image(path, image, **options)
         written[int(path.stem)].set()
+        return left_out
 
-    monkeypatch.setattr("revisage.batch.restore.read_with_profile", reading)
+    monkeypatch.setattr("revisage.batch.restore.read_photo", reading)
     monkeypatch.setattr("revisage.batch.restore.write_image", writing)
 
     def restore(image, controls):

@@ -173,7 +173,7 @@ class TestReading:
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     def test_turned_tiff(self, tmp_path, dtype):
         path = tmp_path / "a.tiff"
-        path.write_bytes(tiff.encode(noise(dtype=dtype), Metadata(exif=exif_bytes(orientation=6))))
+        path.write_bytes(tiff.encode([(noise(dtype=dtype), Metadata(exif=exif_bytes(orientation=6)))]))
         assert np.array_equal(read_image(path), np.rot90(noise(dtype=dtype), -1))
 
     def test_one_pixel(self, tmp_path):
@@ -266,7 +266,7 @@ class TestRefusals:
         def refuse(path):
             raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr("revisage.images.read.safe_read", refuse)
+        monkeypatch.setattr("revisage.images.sources.safe_read", refuse)
         assert "Permission denied" in error_of(tmp_path / "a.png")
 
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")

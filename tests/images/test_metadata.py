@@ -13,7 +13,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
 from revisage.errors import InputError
-from revisage.images import exif, metadata, read_image, read_profile, tiff, write_image
+from revisage.images import exif, metadata, read_image, read_profile, tiff, write_image, xmp
 from revisage.images.icc import (
     ADOBE_RGB_GAMMA,
     ADOBE_RGB_PRIMARIES,
@@ -177,17 +177,17 @@ class TestXmp:
         )
 
     def test_values_fit_the_result(self):
-        packet = metadata.set_xmp_upright(self.packet(), (80, 120))
+        packet = xmp.set_upright(self.packet(), (80, 120))
         wanted = b'tiff:Orientation="1"', b'tiff:ImageWidth="80"', b'exif:PixelYDimension="120"', b'dc:title="Mum"'
         assert all(value in packet for value in wanted)
 
     def test_the_video_behind_a_phone_photo_is_no_longer_announced(self):
-        assert b'GCamera:MotionPhoto="0"' in metadata.set_xmp_upright(self.packet(), (80, 120))
+        assert b'GCamera:MotionPhoto="0"' in xmp.set_upright(self.packet(), (80, 120))
 
     def test_old_preview_is_gone(self):
         preview = b"<xmp:Thumbnails><rdf:Alt><xmpGImg:image>/9j/4AAQ</xmpGImg:image></rdf:Alt></xmp:Thumbnails>"
-        plain = metadata.set_xmp_upright(self.packet(), (80, 120))
-        assert metadata.set_xmp_upright(self.packet(preview), (80, 120)) == plain
+        plain = xmp.set_upright(self.packet(), (80, 120))
+        assert xmp.set_upright(self.packet(preview), (80, 120)) == plain
 
     def test_extended_packet_stays_with_a_jpeg(self, tmp_path):
         extension = b"http://ns.adobe.com/xmp/extension/\0" + b"G" * 32 + struct.pack(">LL", 5, 0) + b"<x/>!"
@@ -313,7 +313,7 @@ class TestTiff16:
         tags[Base.Make], tags[34377] = "Scanner B", metadata.make_iptc_block(TestIptcAndComments.caption)
         tags[IFD.Exif] = {Base.DateTimeOriginal: "2001:02:03 04:05:06"}
         known = Metadata(exif.MARK + tags.tobytes(), ADOBE_RGB, packet, dpi=(600, 600), iptc=tags[34377])
-        (tmp_path / "a.tif").write_bytes(tiff.encode(larger().astype(np.uint16) * 257, known))
+        (tmp_path / "a.tif").write_bytes(tiff.encode([(larger().astype(np.uint16) * 257, known)]))
         written = restored(tmp_path / "a.tif", tmp_path / "b.jpg")
         assert written.getexif()[Base.Make] == "Scanner B"
         assert written.getexif().get_ifd(IFD.Exif)[Base.DateTimeOriginal] == "2001:02:03 04:05:06"

@@ -7,7 +7,7 @@ import pytest
 from PIL.JpegImagePlugin import get_sampling
 
 from revisage.images import read_image, write_image
-from revisage.images.write import estimate_quality, find_nearest_quality, luminance_table
+from revisage.images.encode import estimate_quality, find_nearest_quality, luminance_table
 
 
 def sample():

@@ -34,6 +34,7 @@ class Options:
         overwrite: replace results that exist already, else skip their sources and say so.
         save_faces: also write every face, in the folders of the classic tool.
         preserve_mtime: give results the modification and access times of their sources.
+        allow_damaged: restore what is there of truncated or damaged images.
         resume: keep a job store in the output folder, so that the same call can resume later.
         strict: fail where a result would lack anything of its source, instead of naming it.
         made_with: anything else that the results depend on, in any words: the background upscaler, for instance.
@@ -50,6 +51,7 @@ class Options:
     overwrite: bool = False
     save_faces: bool = False
     preserve_mtime: bool = False
+    allow_damaged: bool = False
     resume: bool = False
     strict: bool = False
     made_with: str = ""

@@ -21,15 +21,16 @@ import PIL.Image
 
 from revisage.batch.names import Job, Originals, plan
 from revisage.batch.options import FOLDERS, Options, settings_of
+from revisage.batch.photos import RestoredPhoto, restore_photo
 from revisage.errors import CancelledError, InputError, OutputError, fault_of
 from revisage.files import is_disk_full, remove_temporary_files
-from revisage.images import read_with_profile, write_image
+from revisage.images import Photo, read_photo, write_image
 from revisage.jobs.collector import Kind, Source, Sources
 from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
 from revisage.jobs.store import NO_FILE, Entry, JobStore, Outcome, Stamp, Status, open_store, stamp_of
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
-from revisage.types import FaceStatus, Image, Restoration, RestoredFace
+from revisage.types import FaceStatus, RestoredFace
 
 Done = TypeVar("Done")
 
@@ -56,8 +57,8 @@ class InProgress:
 
 Check = Callable[[Source, Path, Controls], tuple[str, ...]]
 """Finds out, before the work, what the result of a source in a file would lack; raises if it would fail."""
-Opened = tuple[InProgress, tuple[Image, bytes]]
-"""A source in progress with its image and color profile."""
+Opened = tuple[InProgress, Photo]
+"""A source in progress with what was read of it."""
 
 
 def restore_files(
@@ -201,32 +202,40 @@ class _Run:
         return outcome if item.entry.status in (Status.DONE, Status.SKIPPED) else self._settle(item, outcome)
 
     def read(self, item: InProgress) -> Opened | Outcome:
-        """Decode an image; its color profile comes along."""
-        path = item.job.source.path
-        return self._attempt(item, lambda: read_with_profile(path))
+        """Decode an image, with all of its frames or pages."""
+        path, allow_damaged = item.job.source.path, self._options.allow_damaged
+        return self._attempt(item, lambda: read_photo(path, allow_damaged=allow_damaged))
 
-    def restore(self, opened: Opened | Outcome) -> tuple[InProgress, Restoration] | Outcome:
+    def restore(self, opened: Opened | Outcome) -> tuple[InProgress, RestoredPhoto] | Outcome:
         """Run the network, in the caller's thread."""
         if isinstance(opened, Outcome):
             return opened
-        item, (image, profile) = opened
-        controls = self._options.controls
-        return self._attempt(item, lambda: self._restorer.restore([image], controls, profiles=[profile])[0])
+        item, photo = opened
+        return self._attempt(item, lambda: restore_photo(self._restorer, photo, self._options.controls))
 
-    def write(self, restored: tuple[InProgress, Restoration]) -> Outcome:
+    def write(self, restored: tuple[InProgress, RestoredPhoto]) -> Outcome:
         """Encode an image, and settle its source."""
         item, result = restored
         written = self._attempt(item, lambda: self._write(item, result))
         if isinstance(written, Outcome):
             return written
-        return self._settle(written[0], outcome_of(item.job, result.faces))
+        done, left_out = written
+        return self._settle(done, outcome_of(item.job, result, left_out))
 
-    def _write(self, item: InProgress, result: Restoration) -> None:
+    def _write(self, item: InProgress, result: RestoredPhoto) -> tuple[str, ...]:
         job, options = item.job, self._options
+        lost: tuple[str, ...] = ()
         if options.save_faces:
-            write_faces(result.faces, job.output_stem, options)
-        kept = {"overwrite": item.overwrite, "preserve_mtime": options.preserve_mtime}
-        write_image(job.target, result.image, like=job.source.path, **kept)
+            write_faces(result.results[0].faces, job.output_stem, options)
+            lost = ("the single faces of further frames",) if len(result.results) > 1 else ()
+        left_out = write_image(
+            job.target,
+            [one.image for one in result.results],
+            like=job.source.path,
+            overwrite=item.overwrite,
+            preserve_mtime=options.preserve_mtime,
+        )
+        return left_out + lost
 
     def restore_video(self, item: InProgress, restore_video: RestoreVideo | None) -> Outcome:
         """Restore a video, and settle it."""
@@ -282,8 +291,9 @@ class _Run:
         return replace(outcome, seconds=item.seconds)
 
 
-def outcome_of(job: Job, faces: list[RestoredFace]) -> Outcome:
-    """The outcome of an image that was written."""
+def outcome_of(job: Job, result: RestoredPhoto, left_out: tuple[str, ...]) -> Outcome:
+    """The outcome of an image that was written, and what the result lacks."""
+    faces = result.faces
     failed = [face.reason for face in faces if face.status is FaceStatus.FAILED]
     return Outcome(
         job.source.path,
@@ -292,6 +302,10 @@ def outcome_of(job: Job, faces: list[RestoredFace]) -> Outcome:
         restored=sum(face.status is FaceStatus.RESTORED for face in faces),
         failed=len(failed),
         faces=tuple(replace(face, crop=None, restored=None) for face in faces),
+        frames=len(result.results) if len(result.results) > 1 else 0,
+        tracks=result.tracks,
+        warnings=result.photo.warnings,
+        left_out=left_out,
         skipped=tuple(
             f"{face.status}: {face.reason}" if face.reason else str(face.status)
             for face in faces
@@ -347,5 +361,5 @@ def _decoded_bytes(item: InProgress) -> int:
         return MAX_BYTES
 
 
-def _result_bytes(item: tuple[InProgress, Restoration]) -> int:
-    return item[1].image.nbytes
+def _result_bytes(item: tuple[InProgress, RestoredPhoto]) -> int:
+    return sum(one.image.nbytes for one in item[1].results)

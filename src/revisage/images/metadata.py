@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import PIL.Image
 from PIL.ExifTags import IFD, Base
 
-from revisage.images import exif
+from revisage.images import exif, xmp
 from revisage.images.icc import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, D65, SRGB_PRIMARIES, make_rgb_profile
 
 TIFF_LAYOUT_TAGS = frozenset(
@@ -32,12 +31,6 @@ _IPTC_PREVIEWS = frozenset({1033, 1036})
 _BLOCK_MARK = b"8BIM"
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP_KEYWORD = "XML:com.adobe.xmp"
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))[2-8]")
-_XMP_WIDTH = re.compile(rb"((?:tiff:ImageWidth|exif:PixelXDimension)(?:\s*=\s*[\"']|>))\d+")
-_XMP_HEIGHT = re.compile(rb"((?:tiff:ImageLength|exif:PixelYDimension)(?:\s*=\s*[\"']|>))\d+")
-_XMP_PREVIEWS = re.compile(rb"<(xmp|xap):Thumbnails\b[^>]*>.*?</\1:Thumbnails>", re.DOTALL)
-_XMP_VIDEO = re.compile(rb"(Camera:(?:MotionPhoto|MicroVideo)(?:\s*=\s*[\"']|>))1")
-"""A phone's mark that a short video lies behind the photo; it is not copied."""
 _RAW_PROFILE = "Raw profile type "
 _MALFORMED = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error, OSError)
 
@@ -85,7 +78,7 @@ def read_metadata(opened: PIL.Image.Image, size: tuple[int, int], gray: bool) ->
         exif=exif.MARK + block if block else b"",
         # Bytes 16..19 of a profile name the color space that it describes (ICC.1:2022, 7.2.6).
         icc=icc if icc[16:20] == (b"GRAY" if gray else b"RGB ") else b"",
-        xmp=set_xmp_upright(packet.encode() if isinstance(packet, str) else packet, size),
+        xmp=xmp.set_upright(packet.encode() if isinstance(packet, str) else packet, size),
         xmp_extension=tuple(part for part in _jpeg_segments(opened, "APP1") if part.startswith(_XMP_EXTENSION)),
         dpi=_dpi(info.get("dpi")),
         iptc=drop_iptc_previews(_iptc(opened)),
@@ -113,20 +106,6 @@ def read_orientation(opened: PIL.Image.Image) -> int:
     except _MALFORMED:
         return 1
     return orientation if orientation in range(1, 9) else 1
-
-
-def set_xmp_upright(packet: bytes, size: tuple[int, int]) -> bytes:
-    """Set an XMP packet (ISO 16684-1) to orientation 1 and the new size; previews of the old image are taken out.
-
-    Args:
-        packet: UTF-8 XML.
-        size: width and height of the new image.
-    """
-    width, height = (str(pixels).encode() for pixels in size)
-    packet = _XMP_ORIENTATION.sub(rb"\g<1>1", packet)
-    packet = _XMP_WIDTH.sub(rb"\g<1>" + width, packet)
-    packet = _XMP_HEIGHT.sub(rb"\g<1>" + height, packet)
-    return _XMP_VIDEO.sub(rb"\g<1>0", _XMP_PREVIEWS.sub(b"", packet))
 
 
 def drop_iptc_previews(blocks: bytes) -> bytes:

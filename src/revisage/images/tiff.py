@@ -8,7 +8,9 @@ Pillow's writer knows no 16-bit color and cannot both compress and keep EXIF; it
 from __future__ import annotations
 
 import io
+import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -123,19 +125,37 @@ def make_byte_view(directory: Directory, plane: int = 0) -> bytes:
     return prepend_directory(directory, replaced, _NOT_OF_BYTES)
 
 
-def encode(pixels: Array, metadata: Metadata) -> bytes:
-    """(H, W, 1..4) uint8 or uint16 -> TIFF bytes: one deflated strip with horizontal prediction.
+def encode(pages: Sequence[tuple[Array, Metadata]]) -> bytes:
+    """Encode pages, each as one deflated strip with horizontal prediction.
 
     Args:
-        pixels: gray, gray and alpha, RGB or RGBA.
-        metadata: written beside them.
+        pages: (H, W, 1..4) uint8 or uint16 pixels (gray, gray and alpha, RGB or RGBA), and the metadata beside them.
     """
+    file = io.BytesIO()
+    link = 0
+    for pixels, metadata in pages:
+        directory, strip = _encode_page(pixels, metadata)
+        if file.tell() % 2:
+            file.write(b"\0")
+        start = file.tell()
+        directory.save(file)  # the first one with the head of the file, which ends with its offset
+        file.write(strip)
+        written = file.getbuffer()
+        start = start or 8
+        if link:
+            struct.pack_into("<L", written, link, start)
+        (entries,) = struct.unpack_from("<H", written, start)
+        link = start + 2 + 12 * entries  # where the offset of the next directory stands
+        written.release()
+    return file.getvalue()
+
+
+def _encode_page(pixels: Array, metadata: Metadata) -> tuple[ImageFileDirectory_v2, bytes]:
     height, width, channels = pixels.shape
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     predicted = little.copy()
     predicted[:, 1:] -= little[:, :-1]  # wraps around, as TIFF 6.0 section 14 wants it
     strip = zlib.compress(predicted.data, 4)
-
     layout: dict[int, Any] = {
         _WIDTH: width,
         _HEIGHT: height,
@@ -154,9 +174,7 @@ def encode(pixels: Array, metadata: Metadata) -> bytes:
     directory = _make_directory(metadata)
     for tag, value in layout.items():
         directory[tag] = value
-    file = io.BytesIO()
-    directory.save(file)
-    return file.getvalue() + strip
+    return directory, strip
 
 
 def _make_directory(metadata: Metadata) -> ImageFileDirectory_v2:

@@ -88,7 +88,12 @@ class RestoredFrame(Generic[FrameT]):
 
 
 def restored_frames(
-    frames: Iterable[FrameT], restorer: Restorer, controls: Controls, tracker: Tracker | None = None
+    frames: Iterable[FrameT],
+    restorer: Restorer,
+    controls: Controls,
+    tracker: Tracker | None = None,
+    *,
+    profile: bytes = b"",
 ) -> Iterator[RestoredFrame[FrameT]]:
     """Restore the faces of a stream of frames.
 
@@ -98,17 +103,18 @@ def restored_frames(
         restorer: restores the faces.
         controls: as ``restorer.resolve`` returns them.
         tracker: state of tracking before the first of these frames; None if it is the first of the video.
+        profile: ICC profile of the frames, empty for sRGB.
 
     Yields:
         the frames, in order, ``CONTEXT_FRAMES`` frames after they went in.
     """
     tracked = smooth_tracks(track_faces(frames, restorer.detect, tracker or Tracker()))
-    enhanced_frames = enhance_faces(tracked, restorer, controls)
+    enhanced_frames = enhance_faces(tracked, restorer, controls, profile)
     for enhanced, neighbors in sliding_windows(enhanced_frames, AVERAGE_RADIUS, lambda one: one.crops):
         image, faces = enhanced.tracked.frame.image, enhanced.tracked.faces
         jobs = [
             with_output(job, job.crop, _average(enhanced, number, neighbors)) if job.is_active else job
-            for number, job in zip(faces, _prepare(enhanced.tracked, restorer, controls), strict=True)
+            for number, job in zip(faces, _prepare(enhanced.tracked, restorer, controls, profile), strict=True)
         ]
         (restoration,) = restorer.finish([image], jobs, controls)
         yield RestoredFrame(enhanced.tracked, restoration)
@@ -139,11 +145,11 @@ def smooth_tracks(stream: Iterable[TrackedFrame[FrameT]]) -> Iterator[TrackedFra
 
 
 def enhance_faces(
-    stream: Iterable[TrackedFrame[FrameT]], restorer: Restorer, controls: Controls
+    stream: Iterable[TrackedFrame[FrameT]], restorer: Restorer, controls: Controls, profile: bytes = b""
 ) -> Iterator[EnhancedFrame[FrameT]]:
     """Run the network on the selected faces."""
     for tracked in stream:
-        jobs = _prepare(tracked, restorer, controls)
+        jobs = _prepare(tracked, restorer, controls, profile)
         kept = {
             number: reduce_crop(job.crop, job.output)
             for number, job in zip(tracked.faces, restorer.enhance(jobs), strict=True)
@@ -152,13 +158,15 @@ def enhance_faces(
         yield EnhancedFrame(tracked, kept)
 
 
-def _prepare(tracked: TrackedFrame[FrameT], restorer: Restorer, controls: Controls) -> list[FaceJob]:
+def _prepare(
+    tracked: TrackedFrame[FrameT], restorer: Restorer, controls: Controls, profile: bytes
+) -> list[FaceJob]:
     """Select and align the faces of a frame. Face numbers of the selection are those of tracks."""
     faces, which = tracked.faces, controls.selection.which
     if isinstance(which, tuple):
         indices = tuple(index for index, number in enumerate(faces) if number in which) or (len(faces),)
         controls = replace(controls, selection=replace(controls.selection, which=indices))
-    return restorer.prepare([tracked.frame.image], controls, [list(faces.values())])
+    return restorer.prepare([tracked.frame.image], controls, [list(faces.values())], [profile])
 
 
 def _average(
