@@ -167,7 +167,7 @@ def test_reading_and_writing_go_on_while_the_network_works(tmp_path, monkeypatch
         written[int(path.stem)].set()
         return left_out
 
-    monkeypatch.setattr("revisage.batch.restore.read_photo", reading)
+    monkeypatch.setattr("revisage.batch.photos.read_photo", reading)
     monkeypatch.setattr("revisage.batch.restore.write_image", writing)
 
     def restore(image, controls):

@@ -62,7 +62,7 @@ def test_rows_say_what_became_of_each_photo(tmp_path, album):
 class TestSecondRun:
     def test_nothing_is_done_twice_or_even_opened(self, tmp_path, monkeypatch):
         assert restored(tmp_path)[0] == [10, 20, 30]
-        monkeypatch.setattr("revisage.batch.restore.read_photo", None)
+        monkeypatch.setattr("revisage.batch.photos.read_photo", None)
         monkeypatch.setattr("PIL.Image.open", None)
         seen, outcomes = restored(tmp_path)
         assert seen == []

@@ -12,8 +12,8 @@ from PIL.JpegImagePlugin import get_sampling
 from portrait import head
 
 from revisage.images import read_image, read_profile
-from revisage.images.icc import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, make_rgb_profile
 from revisage.images.encode import estimate_quality
+from revisage.images.icc import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, make_rgb_profile
 
 ADOBE_RGB = make_rgb_profile("Adobe RGB (1998)", ADOBE_RGB_GAMMA, primaries=ADOBE_RGB_PRIMARIES)
 THEN = 981_173_106

@@ -36,7 +36,7 @@ GOOD = {  # name of the photo -> name of its result
     "rgba.png": None,
     "cmyk.jpg": None,
     "deep.png": None,
-    "animated.gif": "animated.png",
+    "animated.gif": "animated.gif",
     "rotated.jpg": None,
 }
 BAD = {  # name of the photo -> what the line says

@@ -10,9 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from revisage.batch.options import FOLDERS, Options
+from revisage.errors import ImageError
 from revisage.images import FORMATS
+from revisage.images.fitting import choose_extension
 from revisage.jobs.collector import VIDEOS, Kind, Source, Sources
-from revisage.jobs.store import Entry, JobStore, Status
+from revisage.jobs.store import Entry, JobStore, Status, stamp_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Job:
         key: the name that no other source may have: of the result, below the output folder, without its extension where
             faces are saved, since they carry the stem alone. In lower case: many file systems do not tell case apart.
         entry: the store's row from earlier runs.
+        note: why the result has another format than the name of its source says, or "".
     """
 
     source: Source
@@ -33,6 +36,7 @@ class Job:
     output_stem: str
     key: str
     entry: Entry | None = None
+    note: str = ""
 
 
 def plan(sources: Iterable[Source], options: Options, store: JobStore) -> Iterator[Job]:
@@ -55,7 +59,7 @@ def plan(sources: Iterable[Source], options: Options, store: JobStore) -> Iterat
 
 def _name(source: Source, path: str, options: Options, store: JobStore) -> Job:
     """The job of a source; ``path`` is that of the source as the store has it."""
-    stem, extension = str(source.below / source.path.stem), options.extension_for(source.path.suffix, source.kind)
+    stem, (extension, note) = str(source.below / source.path.stem), _extension(source, path, options, store)
     free, number = stem, 1
     while True:
         name = f"{free}{options.ending}"
@@ -68,11 +72,25 @@ def _name(source: Source, path: str, options: Options, store: JobStore) -> Job:
             break
         number += 1
         free = f"{stem}-{number}"
-    job = Job(source, options.restored / f"{name}{extension}", free, key, entry)
+    job = Job(source, options.restored / f"{name}{extension}", free, key, entry, note)
     if entry is None:
         target = store.relative(job.target)
         store.put(Entry(key=key, source=path, target=target, run=store.run, status=Status.STARTED))
     return job
+
+
+def _extension(source: Source, path: str, options: Options, store: JobStore) -> tuple[str, str]:
+    """The extension of the result, and why it is not the one that the name of the source asks for, or ""."""
+    extension = options.extension_for(source.path.suffix, source.kind)
+    if source.kind is Kind.VIDEO or not options.follows_content:
+        return extension, ""
+    entry = store.get(f"{source.below / source.path.stem}{options.ending}{extension}".casefold())
+    if entry and entry.source == path and stamp_of(source.path) == (entry.size, entry.mtime):
+        return extension, ""  # as in the run before: nothing has to be opened
+    try:
+        return choose_extension(source.path, 1 if options.controls.aligned else options.controls.scale)
+    except ImageError:  # will be said when it is read
+        return extension, ""
 
 
 def _is_of(entry: Entry, source: Source, path: str, store: JobStore) -> bool:

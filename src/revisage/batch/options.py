@@ -77,13 +77,18 @@ class Options:
         """How the faces of videos are restored."""
         return replace(self.controls, scale=self.video_scale)
 
+    @property
+    def follows_content(self) -> bool:
+        """Whether the format of images is that of their source."""
+        return self.format is None or self.format in VIDEO_FORMATS
+
     def extension_for(self, extension: str, kind: Kind) -> str:
         """Extension of the result of a source with this one; both with the dot."""
         if kind is Kind.VIDEO:
             if self.format in VIDEO_FORMATS:
                 return f".{self.format}"
             return VIDEOS.get(extension.lower(), ".mkv") or extension
-        if self.format is not None and self.format not in VIDEO_FORMATS:
+        if not self.follows_content:
             return f".{self.format}"
         return extension if is_writable(extension) else ".png"
 

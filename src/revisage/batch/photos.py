@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from revisage.images import Photo
+from revisage.batch.options import Options
+from revisage.errors import OutputError
+from revisage.images import Photo, read_photo
+from revisage.images.fitting import find_misfit
+from revisage.images.write import find_left_out
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.tracking.faces import restored_frames
@@ -40,6 +45,27 @@ class RestoredPhoto:
         return [face for result in self.results for face in result.faces]
 
 
+def read_checked(path: Path, target: Path, options: Options) -> Photo:
+    """Read a photo, and find out before it is restored whether its result can be written.
+
+    Args:
+        path: the photo.
+        target: its result.
+        options: how it will be restored.
+
+    Raises:
+        ImageError: it cannot be read.
+        OutputError: the format of the result cannot hold it; or it would lack something, and that must not be.
+    """
+    photo = read_photo(path, allow_damaged=options.allow_damaged)
+    scale = 0 if options.controls.aligned else options.controls.scale
+    if misfit := find_misfit(photo, target.suffix, scale):
+        raise OutputError(f"cannot write {target}: {misfit}")
+    if options.strict and (missing := find_left_out(path, target.suffix)):
+        raise OutputError(f"cannot write {target}: it would lack {', '.join(missing)}")
+    return photo
+
+
 def restore_photo(restorer: Restorer, photo: Photo, controls: Controls) -> RestoredPhoto:
     """Restore a photo; the faces of an animation are tracked and averaged over time, as those of videos are.
 
@@ -48,7 +74,7 @@ def restore_photo(restorer: Restorer, photo: Photo, controls: Controls) -> Resto
         photo: as ``images.read_photo`` returns it.
         controls: resolved.
     """
-    emptied = Photo((), photo.seconds, photo.profile, photo.warnings)
+    emptied = replace(photo, frames=())
     if not photo.seconds or controls.aligned:
         profiles = [photo.profile] * len(photo.frames)
         return RestoredPhoto(emptied, restorer.restore(photo.frames, controls, profiles=profiles))

@@ -21,10 +21,10 @@ import PIL.Image
 
 from revisage.batch.names import Job, Originals, plan
 from revisage.batch.options import FOLDERS, Options, settings_of
-from revisage.batch.photos import RestoredPhoto, restore_photo
+from revisage.batch.photos import RestoredPhoto, read_checked, restore_photo
 from revisage.errors import CancelledError, InputError, OutputError, fault_of
 from revisage.files import is_disk_full, remove_temporary_files
-from revisage.images import Photo, read_photo, write_image
+from revisage.images import Photo, write_image
 from revisage.jobs.collector import Kind, Source, Sources
 from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
 from revisage.jobs.store import NO_FILE, Entry, JobStore, Outcome, Stamp, Status, open_store, stamp_of
@@ -203,8 +203,7 @@ class _Run:
 
     def read(self, item: InProgress) -> Opened | Outcome:
         """Decode an image, with all of its frames or pages."""
-        path, allow_damaged = item.job.source.path, self._options.allow_damaged
-        return self._attempt(item, lambda: read_photo(path, allow_damaged=allow_damaged))
+        return self._attempt(item, lambda: read_checked(item.job.source.path, item.job.target, self._options))
 
     def restore(self, opened: Opened | Outcome) -> tuple[InProgress, RestoredPhoto] | Outcome:
         """Run the network, in the caller's thread."""
@@ -306,6 +305,7 @@ def outcome_of(job: Job, result: RestoredPhoto, left_out: tuple[str, ...]) -> Ou
         tracks=result.tracks,
         warnings=result.photo.warnings,
         left_out=left_out,
+        note=job.note,
         skipped=tuple(
             f"{face.status}: {face.reason}" if face.reason else str(face.status)
             for face in faces

@@ -43,6 +43,9 @@ def restore(
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a result would lack anything.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and left out.")] = False,
     json: Json = False,
+    allow_damaged: Annotated[
+        bool, typer.Option("--allow-damaged", help="Restore what is there of truncated or damaged photos.")
+    ] = False,
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Keep no job store in the output folder.")] = False,
 ) -> None:
     """Restore the faces in photos and videos.
@@ -84,6 +87,7 @@ def restore(
         save_faces=save_faces,
         preserve_mtime=preserve_mtime,
         resume=sources.many and not no_resume,
+        allow_damaged=allow_damaged,
         strict=strict,
         made_with=", ".join(f"{role} {name}" for role, name in networks.items()),
     )

@@ -50,7 +50,7 @@ def restore_files(
         how many failed.
     """
     from revisage import batch
-    from revisage.jobs.collector import Kind, kind_by_name
+    from revisage.jobs.collector import Kind, kind_by_content, kind_by_name
     from revisage.types import LITTLE_CHANGE, FaceStatus
 
     results: Counter[str] = Counter()
@@ -70,7 +70,7 @@ def restore_files(
                 for warning in outcome.warnings:
                     warn(warning)
                 results[status_of(outcome)] += 1
-                is_video = bool(outcome.frames) or kind_by_name(outcome.path) is Kind.VIDEO
+                is_video = (kind_by_name(outcome.path) or kind_by_content(outcome.path)) is Kind.VIDEO
                 files["video" if is_video else "photo"] += 1
                 if not is_video:
                     found += outcome.found
@@ -95,13 +95,14 @@ def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_js
         how many would fail.
     """
     from revisage import batch
-    from revisage.images import read_with_profile
+    from revisage.batch.photos import read_checked
+    from revisage.images.write import find_left_out
     from revisage.jobs.collector import Kind
 
     def check(source: batch.Source, target: Path, controls: Controls) -> tuple[str, ...]:
         if source.kind is not Kind.VIDEO:
-            read_with_profile(source.path)
-            return ()
+            read_checked(source.path, target, options)
+            return find_left_out(source.path, target.suffix)
         from revisage.video.restore import plan_video
 
         return plan_video(source.path, target, controls, strict=options.strict).left_out
@@ -172,13 +173,14 @@ def _line(outcome: Outcome) -> str:
     if outcome.exists:
         return _skipped(outcome)
     frames = f"{counted(outcome.frames, 'frame')}, " if outcome.frames else ""
-    line = f"{outcome.path} -> {outcome.target}: {frames}{counted(outcome.found, 'face')}"
+    note = f" ({outcome.note})" if outcome.note else ""
+    line = f"{outcome.path} -> {outcome.target}{note}: {frames}{counted(outcome.found, 'face')}"
     if outcome.found:
         line += f", {outcome.restored} restored"
         little = sum(face.change < LITTLE_CHANGE for face in outcome.faces if face.status is FaceStatus.RESTORED)
         if little:
             line += " (little to restore)" if little == outcome.restored else f" ({little} with little to restore)"
-    if outcome.frames and outcome.found:
+    if outcome.tracks:
         line += f", of {counted(outcome.tracks, 'track')}" + (f", {outcome.failed} failed" if outcome.failed else "")
     if outcome.skipped:
         reasons = Counter(outcome.skipped).most_common()

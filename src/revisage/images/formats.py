@@ -82,3 +82,8 @@ def by_name(name: str | None) -> Format | None:
     """Find a format by Pillow's name of it."""
     name = "JPEG" if name == "MPO" else name
     return next((one for one in FORMATS.values() if one.name == name), None)
+
+
+def extension_of(target: Format) -> str:
+    """The usual extension of a format, with its dot."""
+    return next(extension for extension, one in FORMATS.items() if one is target)

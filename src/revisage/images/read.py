@@ -9,7 +9,7 @@ import numpy as np
 
 from revisage.errors import ImageError
 from revisage.images import metadata
-from revisage.images.alpha import extend_colors
+from revisage.images.alpha import extend_colors, is_transparent
 from revisage.images.decode import (
     HINT,
     MAX_PIXELS,
@@ -33,12 +33,14 @@ class Photo:
             file, which may differ in size.
         seconds: of an animation, when each frame is shown; else empty.
         profile: ICC profile of their pixels, see ``read_profile``.
+        transparent: whether something of it is transparent.
         warnings: what was wrong with the file, though it could be read: one line each.
     """
 
     frames: tuple[Image, ...]
     seconds: tuple[float, ...] = ()
     profile: bytes = b""
+    transparent: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -94,19 +96,22 @@ def read_photo(source: ImageSource, *, max_pixels: int = MAX_PIXELS, allow_damag
         ImageError: the file cannot be read, is no image, damaged, or too large. One line that names it.
     """
     file, first = open_and_decode(source, max_pixels, allow_damaged=allow_damaged)
-    frames, seconds, damaged = [to_rgb(first)], [0.0], file.warnings
-    if count_frames(file) > 1:
-        frames, seconds = [], [0.0]
-        try:
-            for _, pixels, duration in iterate_frames(file, max_pixels):
-                frames.append(to_rgb(pixels))
-                seconds.append(seconds[-1] + max(duration, 1) / 1000)
-        except DamagedError as error:
-            if not allow_damaged:
-                raise ImageError(f"{error}; {HINT}") from error
-            damaged = (*damaged, str(error))
+    if count_frames(file) == 1:
+        return Photo((to_rgb(first),), (), _usable_profile(file), is_transparent(first), file.warnings)
+    frames: list[Image] = []
+    seconds, transparent, damaged = [0.0], False, file.warnings
+    try:
+        for _, pixels, duration in iterate_frames(file, max_pixels):
+            frames.append(to_rgb(pixels))
+            transparent |= is_transparent(pixels)
+            seconds.append(seconds[-1] + max(duration, 1) / 1000)
+    except DamagedError as error:
+        if not allow_damaged or not frames:
+            raise ImageError(f"{error}; {HINT}") from error
+        damaged = (*damaged, str(error))
     moving = len(frames) > 1 and file.tiff is None
-    return Photo(tuple(frames), tuple(seconds[: len(frames)]) if moving else (), _usable_profile(file), damaged)
+    times = tuple(seconds[: len(frames)]) if moving else ()
+    return Photo(tuple(frames), times, _usable_profile(file), transparent, damaged)
 
 
 def to_rgb(pixels: Array) -> Image:

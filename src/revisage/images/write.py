@@ -14,7 +14,7 @@ from revisage.errors import ImageError, InputError, OutputError
 from revisage.files import atomic_write
 from revisage.images import formats
 from revisage.images.alpha import is_transparent, with_alpha
-from revisage.images.decode import DamagedError, ImageFile, count_frames, iterate_frames, open_and_decode
+from revisage.images.decode import DamagedError, ImageFile, count_frames, iterate_frames, open_and_decode, size_of
 from revisage.images.encode import Frame, choose_compression, encode, fit
 from revisage.images.extras import find_extras, name_frames
 from revisage.images.metadata import Metadata, find_profile, read_metadata
@@ -122,12 +122,8 @@ def _encode_like(
 ) -> tuple[bytes, tuple[str, ...]]:
     """Encode images with the channels, metadata and quality of their source, if there is one; name what is lost."""
     file = source[0] if source else None
-    losses: list[str] = []
-    if len(images) > 1 and not target.frames:
-        losses.append(f"{len(images) - 1} further frame{'s' if len(images) > 2 else ''} ({target.name} holds one)")
-        images = images[:1]
-    elif file is not None:
-        losses += name_frames(file, len(images))
+    count = len(images)
+    images = images if target.frames else images[:1]
     frames = list(_frames_like(images, source))
     for index, frame in enumerate(frames):
         if frame.pixels.shape[2] in (2, 4) and not target.has_alpha:
@@ -137,19 +133,13 @@ def _encode_like(
             frames[index] = frame._replace(pixels=frame.pixels[:, :, :-1])
         if max(frame.pixels.shape) > target.max_size:
             raise OutputError(f"cannot write {name}: {target.name} holds at most {target.max_size} pixels a side")
-    keeps16 = target.has_uint16 and (len(frames) == 1 or target is formats.TIFF)
-    bits = _name_bits(file, frames[0].pixels, target, keeps16=keeps16)
-    if file is not None:
-        losses += [*find_extras(file), *_name_metadata(file, frames[0].metadata, target)]
-    kept = [
-        one._replace(pixels=_convert(one.pixels, np.uint16 if one.pixels.dtype == np.uint16 and keeps16 else np.uint8))
-        for one in frames
-    ]
+    losses = _name_losses(file, frames[0], target, count)
+    kept = [one._replace(pixels=_convert(one.pixels, _kept_dtype(one.pixels, target, count))) for one in frames]
     try:
         data = encode(kept, target, file, choose_compression(target, file, quality))
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise OutputError(f"cannot write {name}: {error}") from error
-    return data, tuple(dict.fromkeys(losses + bits))
+    return data, losses
 
 
 def _frames_like(images: Sequence[Image], source: tuple[ImageFile, Array] | None) -> Sequence[Frame]:
@@ -176,13 +166,41 @@ def _frame_like(image: Image, file: ImageFile, stored: Array) -> Frame:
     return Frame(pixels, read_metadata(file.opened, (image.shape[1], image.shape[0]), stored.shape[2] <= 2))
 
 
-def _name_bits(file: ImageFile | None, pixels: Array, target: formats.Format, *, keeps16: bool) -> list[str]:
-    """Name the bits that a format has no room for."""
-    if pixels.dtype != np.uint16:
-        return []
-    depth = file.opened.info.get("bit_depth", 16) if file is not None else 16
-    kept = (10 if target is formats.HEIF else 16) if keeps16 else 8
-    return [f"{depth - kept} of {depth} bits a channel"] if depth > kept else []
+def find_left_out(source: ImageSource, extension: str) -> tuple[str, ...]:
+    """Name what the result of a photo will lack: what ``write_image`` returns, known beforehand.
+
+    Args:
+        source: the photo.
+        extension: of the result, with its dot.
+
+    Raises:
+        ImageError: the photo cannot be read.
+    """
+    file, pixels = open_and_decode(source, allow_damaged=True)
+    frame = Frame(pixels, read_metadata(file.opened, size_of(file), pixels.shape[2] <= 2))
+    return _name_losses(file, frame, formats.FORMATS[extension.lower()], count_frames(file))
+
+
+def _name_losses(file: ImageFile | None, first: Frame, target: formats.Format, count: int) -> tuple[str, ...]:
+    """Name what a result lacks that is made of ``count`` frames of a file."""
+    losses: list[str] = []
+    if count > 1 and not target.frames:
+        losses.append(f"{count - 1} further frame{'s' if count > 2 else ''} ({target.name} holds one)")
+    elif file is not None:
+        losses += name_frames(file, count)
+    if file is not None:
+        losses += [*find_extras(file), *_name_metadata(file, first.metadata, target)]
+    if first.pixels.dtype == np.uint16:
+        depth = file.opened.info.get("bit_depth", 16) if file is not None else 16
+        kept = 8 if _kept_dtype(first.pixels, target, count) == np.uint8 else 10 if target is formats.HEIF else 16
+        losses += [f"{depth - kept} of {depth} bits a channel"] if depth > kept else []
+    return tuple(dict.fromkeys(losses))
+
+
+def _kept_dtype(pixels: Array, target: formats.Format, count: int) -> type[np.uint8 | np.uint16]:
+    """What a format keeps of pixels; no animation has more than 8 bits."""
+    deep = pixels.dtype == np.uint16 and target.has_uint16 and (count == 1 or target is formats.TIFF)
+    return np.uint16 if deep else np.uint8
 
 
 def _name_metadata(file: ImageFile, metadata: Metadata, target: formats.Format) -> list[str]:

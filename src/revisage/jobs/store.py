@@ -121,6 +121,7 @@ class Outcome:
         warnings: one line for each part of an image or video that could not be read or copied.
         left_out: for each thing that the source holds and the result does not (frames, gain map, transparency, bits,
             metadata, ...) a few words; empty: nothing was lost.
+        note: why the result has another format than its source, in a few words, or "".
         exists: the input was skipped because its result exists already.
         up_to_date: that result is known to be the one that this run would write.
         error: one line that names the file if something went wrong, else "". If only a face failed there is a target
@@ -139,6 +140,7 @@ class Outcome:
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    note: str = ""
     exists: bool = False
     up_to_date: bool = False
     error: str = ""

@@ -158,9 +158,7 @@ def enhance_faces(
         yield EnhancedFrame(tracked, kept)
 
 
-def _prepare(
-    tracked: TrackedFrame[FrameT], restorer: Restorer, controls: Controls, profile: bytes
-) -> list[FaceJob]:
+def _prepare(tracked: TrackedFrame[FrameT], restorer: Restorer, controls: Controls, profile: bytes) -> list[FaceJob]:
     """Select and align the faces of a frame. Face numbers of the selection are those of tracks."""
     faces, which = tracked.faces, controls.selection.which
     if isinstance(which, tuple):
