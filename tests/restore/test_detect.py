@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from revisage.restore.candidates import (
     Candidates,
-    drop_chest_false_positives,
+    drop_body_false_positives,
     drop_nested,
     empty,
     has_valid_landmarks,
@@ -243,8 +243,26 @@ def test_a_much_smaller_face_on_an_eye_or_the_mouth_is_dropped_however_sure():
 
 def test_a_pin_on_the_chest_is_dropped_but_not_a_sure_face_there_nor_a_small_one_elsewhere():
     boxes = (100, 0, 200, 136), (130, 200, 142, 216), (160, 200, 172, 216), (400, 60, 412, 76)
-    faces = drop_chest_false_positives(candidates(*boxes, scores=[0.99, 0.6, 0.7, 0.6]))
+    faces = drop_body_false_positives(candidates(*boxes, scores=[0.99, 0.6, 0.9, 0.6]))
     assert faces.boxes[:, 0].tolist() == [100, 160, 400]
+
+
+@pytest.mark.parametrize("place", [(40, 40), (190, 10), (60, -60), (170, 190)], ids=["ear", "beside", "hat", "collar"])
+def test_a_false_face_on_or_beside_a_much_larger_one_needs_a_high_score(place):
+    left, top = place
+    boxes = (100, 100, 200, 236), (left + 60, top + 100, left + 90, top + 141)
+    for score, kept in ((0.8, 1), (0.85, 2)):
+        assert len(drop_body_false_positives(candidates(*boxes, scores=[0.99, score]))) == kept
+
+
+def test_a_face_of_similar_size_beside_another_needs_no_high_score():
+    boxes = (100, 100, 200, 236), (210, 100, 270, 182)
+    assert len(drop_body_false_positives(candidates(*boxes, scores=[0.99, 0.6]))) == 2
+
+
+def test_a_small_face_in_a_low_resolution_group_needs_no_high_score():
+    boxes = (100, 100, 150, 168), (155, 120, 170, 140)  # the large one has 50 pixels
+    assert len(drop_body_false_positives(candidates(*boxes, scores=[0.99, 0.6]))) == 2
 
 
 def test_landmarks_in_one_place_are_not_plausible():

@@ -26,7 +26,7 @@ from revisage.boxes import iou
 from revisage.restore.candidates import (
     Candidates,
     concatenate,
-    drop_chest_false_positives,
+    drop_body_false_positives,
     drop_nested,
     has_valid_landmarks,
     nms,
@@ -94,7 +94,7 @@ class Detector:
         searched = concatenate([self._search(image, scale) for scale in scales])
         upright = self._refine(image, searched, self.proposal_threshold)
         rotated = self._search_rotated(image, upright, scales[0])
-        found = drop_chest_false_positives(drop_nested(nms(concatenate([upright, rotated]))))
+        found = drop_body_false_positives(drop_nested(nms(concatenate([upright, rotated]))))
         height, width = image.shape[:2]
         centers = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
         good = (
