@@ -5,10 +5,10 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from plain_restorer import as_restorer, digests_of, face, paths_of, photo, run
+from plain_restorer import as_restorer, digests_of, face, paths_of, photo, restorer, run
 
-from revisage.batch import Options, collect
-from revisage.errors import DeviceError, InputError, OutputError
+from revisage.batch import Options, collect, restore_files
+from revisage.errors import CancelledError, DeviceError, InputError, OutputError
 from revisage.images import read_image, read_photo, write_image
 from revisage.jobs.ordered_prefetch import ordered_prefetch
 from revisage.restore.controls import Controls
@@ -197,3 +197,28 @@ def test_full_disk_stops_the_run(tmp_path, noise, monkeypatch):
     monkeypatch.undo()
     outcomes = run(tmp_path, collect([noise]), resume=True)
     assert sum(not outcome.error for outcome in outcomes) == 24
+
+
+class TestProgress:
+    def album(self, folder, number=3):
+        for index in range(number):
+            write_image(folder / "album" / f"{index}.png", np.zeros((8, 8, 3), np.uint8))
+        return collect([folder / "album"])
+
+    def test_a_callback_learns_what_is_done(self, tmp_path):
+        seen = []
+        options = Options(output=tmp_path / "out")
+        list(restore_files(restorer(), list(self.album(tmp_path)), options, progress=lambda *at: seen.append(at)))
+        assert seen == [(1, 3), (2, 3), (3, 3)]
+
+    def test_a_callback_cancels_and_the_same_call_resumes(self, tmp_path):
+        def cancel(done, total):
+            raise CancelledError("enough")
+
+        sources, options = self.album(tmp_path), Options(output=tmp_path / "out", resume=True)
+        with pytest.raises(CancelledError, match="enough"):
+            list(restore_files(restorer(), sources, options, progress=cancel))
+        outcomes = list(restore_files(restorer(), sources, options))
+        assert outcomes[0].up_to_date
+        assert len(list((tmp_path / "out").glob("*.png"))) == 3
+        assert not list((tmp_path / "out").glob(".*.png*"))

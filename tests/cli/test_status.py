@@ -1,13 +1,16 @@
 """``revisage status`` of videos in progress; of folders see the journeys."""
 
+import json
+import threading
 from contextlib import contextmanager
 
 import pytest
 import typer
+from filelock import FileLock
 
 from revisage.cli.status import status
 from revisage.errors import InputError
-from revisage.jobs.store import Entry, Status, folder_beside, open_store
+from revisage.jobs.store import FOLDER, LOCK, Entry, Status, folder_beside, open_store
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def test_a_failure_is_the_exit_code(tmp_path, capsys):
     with pytest.raises(typer.Exit) as caught:
         status(tmp_path)
     assert caught.value.exit_code == 1
-    assert capsys.readouterr().out == "a.mp4: why\n1 video: 1 failed\n"
+    assert capsys.readouterr().out == "a.mp4: why\n1 video: 1 failed; finished\n"
 
 
 def test_videos_of_a_folder(tmp_path, capsys):
@@ -58,7 +61,55 @@ def test_videos_of_a_folder(tmp_path, capsys):
             store.put(Entry(key=name, source=f"../{name}", target=name, run=store.run, status=now))
     status(tmp_path)
     lines = [f"{name}: 120 frames done, 12 a second, {STOPPED}" for name in ("a.mp4", "sub/b.mkv")]
-    assert capsys.readouterr().out.splitlines() == [*lines, "1 photo and 3 videos: 2 started, 2 done"]
+    assert capsys.readouterr().out.splitlines() == [*lines, f"1 photo and 3 videos: 2 started, 2 done; {STOPPED}"]
+
+
+def put(store, **statuses):
+    for name, now in statuses.items():
+        row = {"key": name, "source": f"../{name}.jpg", "target": f"{name}.jpg"}
+        details = {"left_out": ["gain map"]} if name == "b" else {}
+        store.put(Entry(**row, run=store.run, status=now, details=json.dumps(details)))
+
+
+def test_a_run_at_work(tmp_path, capsys, monkeypatch):
+    now = iter((1000.0, 1004.0))  # its begin, and the note
+    monkeypatch.setattr("revisage.jobs.store.time.time", lambda: next(now))
+    with open_store(tmp_path, "restore", {}) as store:
+        put(store, a="done", b="done", c="skipped", d="started")
+        store.note(total=13, seen=3)
+        status(tmp_path)
+        status(tmp_path, summary=True, json=True)
+    line, machine = capsys.readouterr().out.splitlines()
+    counts = "4 photos of 13: 1 started, 2 done, 1 skipped; 1 with something left out"
+    assert line == f"{counts}; running, 0.75 a second, 0:00:13 left"
+    counts = {"started": 1, "done": 2, "skipped": 1, "failed": 0, "left_out": 1}
+    assert json.loads(machine) == {**counts, "is_open": True, "total": 13, "seen": 3, "seconds": 4.0}
+
+
+def test_a_run_that_was_interrupted_says_how_to_resume(tmp_path, capsys):
+    with open_store(tmp_path, "restore", {}) as store:
+        put(store, a="done", d="started")
+        store.note(total=13, seen=1)
+    status(tmp_path)
+    assert capsys.readouterr().out == f"2 photos of 13: 1 started, 1 done; {STOPPED}\n"
+
+
+def test_a_run_that_is_complete(tmp_path, capsys):
+    with open_store(tmp_path, "restore", {}) as store:
+        put(store, a="done")
+        store.note(total=1, seen=1)
+    status(tmp_path)
+    assert capsys.readouterr().out == "1 photo: 1 done; finished\n"
+
+
+def test_asking_for_the_status_refuses_no_run_that_begins_at_that_moment(tmp_path):
+    with open_store(tmp_path, "restore", {}):
+        pass
+    asking = FileLock(tmp_path / FOLDER / LOCK, thread_local=False)
+    asking.acquire()
+    threading.Timer(0.01, asking.release).start()
+    with open_store(tmp_path, "restore", {}) as store:
+        assert store.run == 2
 
 
 def test_a_folder_without_runs(tmp_path):

@@ -42,7 +42,7 @@ def test_status_counts_and_says_what_failed(runs):
     assert said.returncode == 1
     bad, counts = said.stdout.splitlines()
     assert bad.startswith(f"cannot read {runs[0]}/album/bad.png: not an image")
-    assert counts == "5 photos: 4 done, 1 failed"
+    assert counts == "5 photos: 4 done, 1 failed; finished"
 
 
 def test_status_as_json(runs):

@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from revisage.errors import InputError
+from revisage.errors import CancelledError, InputError
 from revisage.restore.align import TEMPLATE
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face, FaceStatus
@@ -176,3 +176,32 @@ def test_what_is_not_a_picture_is_refused(image, message):
 def test_values_out_of_range_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         restorer()(photo(), **settings)
+
+
+class TestProgressOfLists:
+    IMAGES = tuple(photo(seed=seed) for seed in range(10))
+
+    def test_a_callback_learns_of_each_image(self):
+        seen = []
+        restorer()(self.IMAGES, scale=1, progress=lambda *at: seen.append(at))
+        assert seen == [(number, 10) for number in range(1, 11)]
+
+    def test_a_callback_cancels_between_images(self):
+        ran = []
+
+        def network(batch):
+            ran.extend(batch)
+            return batch
+
+        def cancel(done, total):
+            raise CancelledError("enough")
+
+        with pytest.raises(CancelledError, match="enough"):
+            restorer([face_at(30, 20, 80)], network, batch=1)(self.IMAGES, scale=1, progress=cancel)
+        assert 1 <= len(ran) < len(self.IMAGES)
+
+    @pytest.mark.parametrize("batch", [1, 3])
+    def test_groups_of_images_give_the_results_of_single_calls(self, batch):
+        restore = restorer([face_at(30, 20, 80)], brighter, batch=batch)
+        for image, result in zip(self.IMAGES, restore(self.IMAGES, scale=1), strict=True):
+            assert np.array_equal(result.image, restore(image, scale=1).image)

@@ -57,6 +57,7 @@ class Options:
     made_with: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "output", Path(self.output))  # a text will do
         if self.format is not None and not is_writable(f".{self.format}") and self.format not in VIDEO_FORMATS:
             raise InputError(f"unknown format {self.format!r}; choose one of {WRITABLE}, {', '.join(VIDEO_FORMATS)}")
         if Path(self.suffix).name != self.suffix:

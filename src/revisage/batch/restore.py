@@ -26,6 +26,7 @@ from revisage.errors import CancelledError, InputError, OutputError, fault_of
 from revisage.files import is_disk_full, remove_temporary_files
 from revisage.images import Photo, write_image
 from revisage.jobs.collector import Kind, Source, Sources
+from revisage.jobs.counting import Count
 from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
 from revisage.jobs.store import NO_FILE, Entry, JobStore, Outcome, Stamp, Status, open_store, stamp_of
 from revisage.restore.controls import Controls
@@ -33,6 +34,9 @@ from revisage.restore.pipeline import Restorer
 from revisage.types import FaceStatus, RestoredFace
 
 Done = TypeVar("Done")
+Progress = Callable[[int, int], None]
+NOTE_SECONDS = 1.0
+"""Between notes in the store of how far a run is."""
 
 
 class RestoreVideo(Protocol):
@@ -66,6 +70,7 @@ def restore_files(
     sources: Sources | Iterable[Source],
     options: Options,
     restore_video: RestoreVideo | None = None,
+    progress: Progress | None = None,
 ) -> Generator[Outcome]:
     """Restore images and videos; if one fails the rest goes on.
 
@@ -77,6 +82,8 @@ def restore_files(
         sources: what ``collect`` returns; anything else is held in memory.
         options: how, and where to.
         restore_video: restores a video; None if no source is one.
+        progress: called after each source with the number of those that are done, and of all (0 as long as they are not
+            counted). It may raise ``CancelledError``: what is in progress is finished, and the same call resumes.
 
     Yields:
         One outcome a source: images in their order, then videos in theirs. Close the generator if you do not take all.
@@ -91,13 +98,28 @@ def restore_files(
     with open_store(options.output, "restore", settings, keep=options.resume) as store:
         _remove_leftovers(store, options)
         run = _Run(restorer, options, store, Originals(sources, options.output))
-        images = run.begin_images(plan(sources, options, store))
-        with closing(ordered_prefetch(run.read, images, Outcome, _decoded_bytes)) as read:
-            restored = map(run.restore, read)
-            with closing(ordered_prefetch(run.write, restored, Outcome, _result_bytes, prompt=True)) as written:
-                yield from written
-        for video in run.videos:
-            yield run.restore_video(video, restore_video)
+        with closing(run.restore_all(plan(sources, options, store), restore_video)) as outcomes:
+            yield from _follow(outcomes, sources, store, progress)
+
+
+def _follow(
+    outcomes: Iterable[Outcome], sources: Iterable[Source], store: JobStore, progress: Progress | None
+) -> Iterator[Outcome]:
+    """The same outcomes; the store and the callback learn how far the run is."""
+    done, noted, is_complete = 0, time.monotonic(), False
+    with Count(sources) as count:
+        try:
+            for outcome in outcomes:
+                done += 1
+                if time.monotonic() - noted > NOTE_SECONDS:
+                    store.note(count.value, done)
+                    noted = time.monotonic()
+                if progress:
+                    progress(done, count.value)
+                yield outcome
+            is_complete = True
+        finally:
+            store.note(done if is_complete else count.value, done)
 
 
 def check_files(
@@ -142,6 +164,15 @@ class _Run:
         self._store = store
         self._originals = originals
         self.videos: list[InProgress] = []
+
+    def restore_all(self, jobs: Iterable[Job], restore_video: RestoreVideo | None) -> Generator[Outcome]:
+        """Restore images, then videos."""
+        with closing(ordered_prefetch(self.read, self.begin_images(jobs), Outcome, _decoded_bytes)) as read:
+            restored = map(self.restore, read)
+            with closing(ordered_prefetch(self.write, restored, Outcome, _result_bytes, prompt=True)) as written:
+                yield from written
+        for video in self.videos:
+            yield self.restore_video(video, restore_video)
 
     def begin_images(self, jobs: Iterable[Job]) -> Iterator[InProgress | Outcome]:
         """Begin jobs; those of videos are set aside."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from revisage.errors import OutputError
+from revisage.jobs.counting import Count
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, ProgressColumn, TaskID
+    from rich.progress import Progress, ProgressColumn
 
 Item = TypeVar("Item")
 
@@ -112,17 +112,14 @@ def with_progress(
         doing: verb beside the bar.
         bar: to add a line to; None for a bar of its own.
     """
-    finished = Event()
-    with progress_bar() if bar is None else nullcontext(bar) as progress:
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_bar()) if bar is None else bar
+        counting = total if isinstance(total, int) or not progress.console.is_terminal else Count(total)
+        count = stack.enter_context(counting) if isinstance(counting, Count) else None
         task = progress.add_task(doing, total=total if isinstance(total, int) else None)
-        if not isinstance(total, int) and progress.console.is_terminal:
-            Thread(target=_count, args=(total, progress, task, finished), daemon=True).start()
-        try:
-            for item in items:
-                yield item
-                progress.advance(task)
-        finally:
-            finished.set()
+        for item in items:
+            yield item
+            progress.update(task, advance=1, total=count.value or None if count else None)
 
 
 def progress_bar() -> Progress:
@@ -138,16 +135,6 @@ def progress_bar() -> Progress:
         disable=is_quiet() or not console.is_terminal,
         redirect_stdout=sys.stdout.isatty(),
     )
-
-
-def _count(items: Iterable[object], progress: Progress, task: TaskID, finished: Event) -> None:
-    """Tell the bar the total, once it is known."""
-    number = 0
-    for _ in items:
-        number += 1
-        if finished.is_set():
-            return
-    progress.update(task, total=number)
 
 
 def _columns() -> list[ProgressColumn]:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from revisage.cli.console import complain, counted, progress_bar, say, say_how_to_resume, warn, with_progress
+from revisage.cli.console import complain, counted, progress_bar, say, say_how_to_resume, warn
 from revisage.cli.json_output import outcome_fields, print_json, status_of
 from revisage.errors import InputError
 
@@ -59,8 +59,13 @@ def restore_files(
     found = 0
     with say_how_to_resume(), progress_bar() as bar:
         restore_video = partial(_restore_video, bar, resume, options.strict)
-        with closing(batch.restore_files(restorer, sources, options, restore_video)) as outcomes:
-            for outcome in with_progress(outcomes, sources, "restoring", bar):
+        task = bar.add_task("restoring", total=None)
+
+        def move(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total or None)
+
+        with closing(batch.restore_files(restorer, sources, options, restore_video, move)) as outcomes:
+            for outcome in outcomes:
                 if as_json:
                     print_json(outcome_fields(outcome))
                 if outcome.error:

@@ -205,6 +205,11 @@ class JobStore:
         """Write a row; when this returns, it outlives the process."""
         self._ask(_PUT, [_stored(value) for value in _values(entry)])
 
+    def note(self, total: int, seen: int) -> None:
+        """Note how many inputs this run has, 0 if it is not known, and how many of them it has seen; see ``Run``."""
+        for name, value in {"total": total, "seen": seen, "time": time.time()}.items():
+            self._ask("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", [self.run, name, value])
+
     def entries(self) -> list[Entry]:
         """All rows, by key."""
         return [_entry(row) for row in self._ask(f"{_SELECT} ORDER BY key")]
@@ -310,6 +315,37 @@ def read_entries(output: Path, folder: Path | None = None) -> Iterator[Entry]:
         raise InputError(f"cannot read {path}: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The last run of a store.
+
+    Attributes:
+        is_open: it is at work.
+        total: number of its inputs, 0 if it is not known.
+        seen: how many of them are done, failed or skipped.
+        seconds: from its begin until the last of these.
+    """
+
+    is_open: bool
+    total: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+
+
+def read_run(output: Path) -> Run:
+    """The last run of a folder of results; also while it is at work."""
+    path, at_work = output / FOLDER / NAME, is_open(output / FOLDER)
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            run, begun = database.execute("SELECT run, time FROM runs ORDER BY run DESC").fetchone()
+            rows = database.execute("SELECT name, value FROM notes WHERE run = ?", [run])
+            notes = {str(name): float(value) for name, value in rows}
+    except (sqlite3.Error, TypeError, ValueError):
+        return Run(at_work)
+    seconds = max(notes.get("time", begun) - begun, 0.0)
+    return Run(at_work, int(notes.get("total", 0)), int(notes.get("seen", 0)), seconds)
+
+
 def is_open(folder: Path) -> bool:
     """Whether a run has the store in ``folder`` open."""
     path = folder / LOCK
@@ -324,7 +360,7 @@ def is_open(folder: Path) -> bool:
 
 def _take_lock(path: Path, wait: bool) -> AbstractContextManager[object]:
     """Take a lock that the end of the process releases, however it ends."""
-    lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
+    lock = FileLock(path, timeout=-1 if wait else 0.5, thread_local=False)  # `is_open` holds it for a moment
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -353,6 +389,7 @@ def _temporary(path: Path | None) -> sqlite3.Connection:
 def _with_tables(database: sqlite3.Connection) -> sqlite3.Connection:
     if database.execute("PRAGMA user_version").fetchone() == (0,):
         database.executescript(_SCHEMA)
+    database.execute("CREATE TABLE IF NOT EXISTS notes (run, name, value, PRIMARY KEY (run, name)) WITHOUT ROWID")
     return database
 
 

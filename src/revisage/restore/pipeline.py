@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from revisage.models.device import DeviceConfig
 
 
+Progress = Callable[[int, int], None]
+"""Called with the number of images that are done, and of all."""
+GROUP_BATCHES = 4
+"""Batches of faces after which the images that they come from are finished."""
+
+
 @dataclass(frozen=True)
 class Restorer:
     """Restores the faces of images. Stateless; any number of threads may share one.
@@ -66,6 +72,7 @@ class Restorer:
         *,
         faces: Sequence[Face] | None = None,
         profile: bytes | None = None,
+        progress: Progress | None = None,
         **options: Unpack[RestoreOptions],
     ) -> Restoration: ...
 
@@ -76,6 +83,7 @@ class Restorer:
         *,
         faces: Sequence[Sequence[Face]] | None = None,
         profile: bytes | None = None,
+        progress: Progress | None = None,
         **options: Unpack[RestoreOptions],
     ) -> list[Restoration]: ...
 
@@ -85,6 +93,7 @@ class Restorer:
         *,
         faces: Any = None,
         profile: bytes | None = None,
+        progress: Progress | None = None,
         **options: Unpack[RestoreOptions],
     ) -> Restoration | list[Restoration]:
         """Restore one image, or a list of them (their faces share batches; the results are the same).
@@ -95,6 +104,8 @@ class Restorer:
             faces: the image's faces, with your own boxes and landmarks (of a list: one list per image); None detects.
                 Results keep their order.
             profile: ICC profile of the images and their results; None: that of a Pillow image, else sRGB.
+            progress: called after each image with the number of those that are done, and of all. It may raise
+                ``CancelledError``, which comes out of this call.
             **options: controls, see :class:`revisage.restore.controls.Controls`.
 
         Returns:
@@ -111,7 +122,7 @@ class Restorer:
             raise InputError(f"profile is the content of an ICC profile in bytes, not {type(profile).__name__}")
         profiles = None if profile is None else [profile] * len(images)
         known = None if faces is None else check_faces([faces] if single else faces, len(images))
-        results = self.restore(images, controls, faces=known, profiles=profiles)
+        results = self.restore(images, controls, faces=known, profiles=profiles, progress=progress)
         return results[0] if single else results
 
     def restore(
@@ -120,6 +131,7 @@ class Restorer:
         controls: Controls,
         faces: Sequence[Sequence[Face]] | None = None,
         profiles: Sequence[bytes] | None = None,
+        progress: Progress | None = None,
     ) -> list[Restoration]:
         """Restore images; ``__call__`` for programs that pass their users' options on.
 
@@ -128,6 +140,7 @@ class Restorer:
             controls: options.
             faces: those of each image, if known; None detects them.
             profiles: ICC profile of each image, empty for sRGB; None: those of Pillow images, else sRGB.
+            progress: as for ``__call__``.
 
         Raises:
             InputError: an image of another kind, or a value out of range.
@@ -137,8 +150,23 @@ class Restorer:
         controls = self.resolve(controls)
         pixels = [one.image for one in given]
         profiles = [one.profile for one in given] if profiles is None else profiles
-        results = self.finish(pixels, self.enhance(self.prepare(pixels, controls, faces, profiles)), controls)
-        return [one.complete(result) for one, result in zip(given, results, strict=True)]
+        results: list[Restoration] = []
+        while len(results) < len(given):
+            # As many images as fill some batches: more at once would only hold their crops.
+            start = stop = len(results)
+            jobs: list[FaceJob] = []
+            while stop < len(given) and (stop == start or 0 < _count_active(jobs) < GROUP_BATCHES * self.batch):
+                own = slice(stop, stop + 1)
+                known = None if faces is None else faces[own]
+                prepared = self.prepare(pixels[own], controls, known, profiles[own])
+                jobs += [replace(job, image=stop - start) for job in prepared]
+                stop += 1
+            restored = self.finish(pixels[start:stop], self.enhance(jobs), controls)
+            for one, result in zip(given[start:stop], restored, strict=True):
+                results.append(one.complete(result))
+                if progress:
+                    progress(len(results), len(given))
+        return results
 
     def resolve(self, controls: Controls) -> Controls:
         """Do once what is the same for every image: reference images become embeddings.
@@ -237,3 +265,7 @@ class Restorer:
                 crop = align(image, face.landmarks, self.size, face.box).crop
                 similarities[index] = float((require_embedder(self.embed)([crop]) @ people.T).max())
         return similarities
+
+
+def _count_active(jobs: Sequence[FaceJob]) -> int:
+    return sum(job.is_active for job in jobs)

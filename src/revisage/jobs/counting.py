@@ -1,0 +1,40 @@
+"""Count the inputs of a run while it is at work: finding them all first would delay it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sized
+from threading import Event, Thread
+
+
+class Count:
+    """The number of items of something that can be iterated over more than once.
+
+    ::
+
+        with Count(sources) as count:
+            count.value  # 0 until they are counted, in a thread
+
+    Attributes:
+        value: number of the items, 0 as long as it is not known.
+    """
+
+    def __init__(self, items: Iterable[object]) -> None:
+        self.value = len(items) if isinstance(items, Sized) else 0
+        self._items = items
+        self._finished = Event()
+
+    def __enter__(self) -> Count:
+        if not isinstance(self._items, Sized):
+            Thread(target=self._count, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finished.set()
+
+    def _count(self) -> None:
+        number = 0
+        for _ in self._items:
+            number += 1
+            if self._finished.is_set():
+                return
+        self.value = number
