@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -119,7 +119,8 @@ def _follow(
                 yield outcome
             is_complete = True
         finally:
-            store.note(done if is_complete else count.value, done)
+            with suppress(OutputError):  # what ended the run matters more
+                store.note(done if is_complete else count.value, done)
 
 
 def check_files(
