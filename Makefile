@@ -3,9 +3,16 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt
 SECONDS ?= 60
+# Megabytes of disk that the environments take, with room for what pip unpacks: of the demo, and of the tests with torch.
+DEMO_MB := 600
+TEST_MB := 2500
+
+# Fail unless so many megabytes are free.
+require_disk = $(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < $(1) * 10**6)' || { \
+  echo "revisage needs $(1) MB of free disk for its environment; free some and try again" >&2; exit 1; }
 
 .PHONY: demo test fuzz check format docs clean
 
@@ -42,14 +49,16 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "revisage needs Python 3.11 or newer; $$($(PYTHON) --version 2>&1) is too old. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < 10**9)' || { \
-	  echo "revisage needs 1 GB of free disk for its environment; free some and try again" >&2; exit 1; }
+	@$(call require_disk,$(DEMO_MB))
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python $(REQUIREMENTS)
+	@echo "installing revisage into .venv, once: about 400 MB"
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
 .venv/installed-dev: .venv/bin/python $(REQUIREMENTS)
+	@$(call require_disk,$(TEST_MB))
+	@echo "installing revisage and what its tests need (torch) into .venv, once: about 1.6 GB"
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch .venv/installed $@
