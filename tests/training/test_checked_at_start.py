@@ -151,3 +151,8 @@ def test_a_pattern_is_a_place_of_crops(recipe_file, folders):
     assert len(recipe.build().dataset) == 2
     with pytest.raises(RecipeError, match=r"task\.crops: .*x\*\.png"):
         read_recipe(recipe_file, [f"task.crops=['{folders}/crops/x*.png']"]).build()
+
+
+def test_weights_of_channels_without_their_network(recipe_file):
+    with pytest.raises(RecipeError, match=r"task\.metrics: channel_weights are of the features .*: give features"):
+        read_recipe(recipe_file, ["task.metrics.channel_weights=lpips.pth"])

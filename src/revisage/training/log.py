@@ -91,7 +91,8 @@ class Log:
         self._append({"images": images, "validation": metrics, "seconds": round(seconds, 1)})
         self._plot("validation", images, metrics)
         shown = "  ".join(f"{name} {value:g}" for name, value in metrics.items())
-        self._console.print(f"[{images}/{self._total}] {shown}", highlight=False)
+        if shown:
+            self._console.print(f"[{images}/{self._total}] {shown}", highlight=False)
         if result.image_grid is not None and not self._quiet:
             done, data = cv2.imencode(".jpg", result.image_grid[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
             if done:

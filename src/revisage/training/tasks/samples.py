@@ -145,6 +145,12 @@ class MetricsConfig(Strict):
     arcface: Path | None = None
     niqe: Path | None = None
 
+    @model_validator(mode="after")
+    def _consistent(self) -> MetricsConfig:
+        if self.channel_weights and not self.features:
+            raise ValueError("channel_weights are of the features of VGG16: give features as well")
+        return self
+
 
 def paired_metrics(sets: Mapping[str, PairsConfig], metrics: MetricsConfig) -> dict[str, str]:
     """Metrics of a :class:`PairedValidation`: name -> the better direction."""
