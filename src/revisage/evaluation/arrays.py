@@ -17,9 +17,7 @@ MAX_UNPACKED_BYTES = 2**31
 def read_arrays(path: Path) -> dict[str, Array]:
     """Read all arrays of an ``.npz`` file.
 
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: it cannot be read, is damaged, holds objects, or unpacks to over ``MAX_UNPACKED_BYTES``.
+    MissingWeightsError: there is no such file. CheckpointError: it is damaged, holds objects, or unpacks to too much.
     """
     if not path.is_file():
         raise MissingWeightsError(f"no file at {path}")

@@ -22,8 +22,7 @@ class Row:
 
     Attributes:
         pair: the files.
-        restored: metrics of the restoration.
-        input: metrics of the degraded image, resized to the original's size; None if there is none.
+        restored, input: metrics of the restoration and of the degraded image, resized to the original's size (or None).
         images: degraded (or None), restored, original.
     """
 
@@ -67,19 +66,11 @@ class Evaluator:
         self._extract = {extractor: extractor(sources, device) for extractor in extractors}
 
     def compare(self, images: Sequence[RGB8], gt: Sequence[RGB8], names: Sequence[str] = ()) -> list[Metrics]:
-        """Compare aligned images with their originals.
+        """Compare N aligned images with their originals, all (H, W, 3) uint8 RGB of one size: name -> value, for each.
 
-        Args:
-            images: N of (H, W, 3) uint8 RGB, of one size.
-            gt: the N originals, (H, W, 3) uint8 RGB. One that is given twice is looked at once.
-            names: of the originals, for errors.
-
-        Returns:
-            For each image name -> value; nan where it is undefined (no landmarks found, say), inf for the PSNR of
-            equal images.
-
-        Raises:
-            InputError: the sizes differ, or they are too small for one of the metrics.
+        nan where a metric is undefined (no landmarks found, say), inf for the PSNR of equal images. An original that is
+        given twice is looked at once; ``names`` are those of the originals, for errors (InputError: the sizes differ,
+        or are too small for a metric).
         """
         shapes = {image.shape for image in (*images, *gt)}
         if len(shapes) > 1:
@@ -103,19 +94,11 @@ class Evaluator:
         restore: Restore | None = None,
         inputs: MutableMapping[tuple[str, str], Metrics] | None = None,
     ) -> Iterator[Row]:
-        """Restore, or take the restorations that samples have, and compare, a batch at a time.
+        """Restore, or take the restorations that samples have, and compare, a batch at a time; yield a row a sample.
 
-        Args:
-            samples: see :func:`revisage.evaluation.pairs.read_sample`.
-            restore: restores the degraded images; not needed where samples have a restoration.
-            inputs: metrics of degraded images by (set, name) that are known already; new ones are added.
-
-        Yields:
-            A row a sample, in order.
-
-        Raises:
-            InputError: a sample has neither, a restoration has another size than its original, or a metric cannot be
-                taken. The file is named.
+        ``restore`` is not needed where samples have a restoration. ``inputs`` has metrics of degraded images by (set,
+        name) that are known already; new ones are added (InputError: a sample has neither, a restoration has another
+        size than its original, or a metric cannot be taken; the file is named).
         """
         known = {} if inputs is None else inputs
         for batch in _batches(samples, self.batch):

@@ -157,15 +157,7 @@ def _partners(folder: Path, images: Folder, originals: Folder) -> Folder:
 
 
 def read_sample(pair: Pair, size: int | None = None) -> Sample:
-    """Read the images of a pair.
-
-    Args:
-        pair: its files.
-        size: pixels that the longer side of the original gets; None leaves it as it is.
-
-    Raises:
-        ImageError: an image cannot be read.
-    """
+    """Read the images of a pair (ImageError); the longer side of the original gets ``size`` pixels, None leaves it."""
     gt = to_uint8(read_image(pair.gt))
     factor = size / max(gt.shape[:2]) if size else 1
     return Sample(

@@ -46,12 +46,9 @@ class Set:
 
 
 class Report:
-    """Collects rows; keeps metrics and features, and only the images that the grids show.
+    """Collects rows; keeps metrics and features, and only the ``samples`` images of each set that the grids show.
 
-    Args:
-        embed: features for the Fréchet distance; None: it is left out.
-        reference: what the sets are compared with; None: the originals of each.
-        samples: faces on a grid.
+    ``embed`` extracts features for the Fréchet distance to ``reference``, by default to the originals of each set.
     """
 
     def __init__(self, embed: Embed | None = None, reference: Statistics | None = None, samples: int = 8) -> None:
@@ -96,17 +93,9 @@ class Report:
         return {"fid": frechet_distance(self._reference or statistics(kept.features["gt"]), statistics(vectors))}
 
     def write(self, folder: Path, **about: Any) -> Means:
-        """Write scores.json, scores.csv (a line a version of each face and of the mean), and sheets/SET.jpg.
+        """Write scores.json, scores.csv (a line a version of each face and of the mean), sheets/SET.jpg.
 
-        Args:
-            folder: where to; made as needed.
-            about: further entries of scores.json, JSON values: the model's name, say.
-
-        Returns:
-            The means.
-
-        Raises:
-            OutputError: a file cannot be written.
+        ``about`` are further entries of scores.json, JSON values: the model's name, say. Returns the means.
         """
         means = self.means()
         sets = {
@@ -150,12 +139,8 @@ def fid_measure(
 
     Args:
         inception: weights of InceptionV3; None: no FID.
-        reference: statistics (``.npz``, ``.pth``) or a folder of images; None: the originals.
+        reference: statistics (``.npz``, ``.pth``) or a folder of images, two at least; None: the originals.
         device: where the network runs.
-
-    Raises:
-        WeightsError: a file is missing or holds something else.
-        InputError: the folder holds fewer than two images.
     """
     if inception is None:
         return None, None

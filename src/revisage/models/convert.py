@@ -44,13 +44,7 @@ _RULES: tuple[tuple[str, str, float], ...] = (
 
 @dataclass(frozen=True)
 class Conversion:
-    """A written file.
-
-    Attributes:
-        architecture: the network that the weights are for.
-        values: numbers in all its tensors.
-        size: bytes of the file.
-    """
+    """A written file: its network, the numbers in its tensors, its bytes."""
 
     architecture: str
     values: int

@@ -98,14 +98,7 @@ def devices(backend: Backend = "onnxruntime") -> list[str]:
 
 
 def import_torch(purpose: str) -> Any:
-    """The module torch.
-
-    Args:
-        purpose: what needs it, for the error.
-
-    Raises:
-        DeviceError: it is not installed.
-    """
+    """The module torch, for a ``purpose`` (DeviceError: it is not installed)."""
     try:
         import torch
     except ImportError as error:

@@ -52,13 +52,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """When to give up.
-
-    Attributes:
-        timeout: seconds without a byte after which a connection counts as broken.
-        rounds: how often each address is tried.
-        pause: seconds before the second round; doubles with each.
-    """
+    """When to give up: seconds without a byte, rounds over the addresses, seconds before the second (then doubled)."""
 
     timeout: float = 30.0
     rounds: int = 4

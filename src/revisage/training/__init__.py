@@ -1,1 +1,1 @@
-"""Training: a typed recipe, a task (network, samples, losses, examination), a loop, and a state that resumes."""
+"""Training: a typed recipe, a task (network, samples, losses, validation), a loop, and a state that resumes."""

@@ -1,17 +1,21 @@
-"""What a run will need, checked before its first step: settings that fit each other, packages, and room on the disk."""
+"""What a run will need, checked before its first step; errors of several steps are told in one message."""
 
 from __future__ import annotations
 
 import difflib
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar, cast
 
 from torch import nn
 
+from revisage.errors import RecipeError, RevisageError
 from revisage.training.config import TrainingConfig
+
+Result = TypeVar("Result")
 
 OPTIMIZER_STATES = 2
 """Numbers that AdamW keeps for each parameter."""
@@ -64,3 +68,44 @@ def check_networks(training: TrainingConfig, networks: Mapping[str, nn.Module], 
 def count(network: nn.Module, *, trained: bool = False) -> int:
     """Parameters of a network, all or those that are trained."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad or not trained)
+
+
+class Problems:
+    """A block whose steps are all tried; at its end it raises a RecipeError with all that failed.
+
+    The error of a single step is raised as it is.
+
+    Args:
+        missing: names of settings whose files are missing; steps that need them are left out.
+    """
+
+    def __init__(self, missing: Collection[str] = ()) -> None:
+        self.missing = missing
+        self._errors: list[RevisageError] = []
+
+    def attempt(self, step: Callable[[], Result], *settings: str) -> Result:
+        """The result of a step, or None, not to be used, if it fails or is left out.
+
+        Args:
+            step: may raise RevisageError.
+            settings: whose files it reads; those of groups (``task.losses``) by the name of the group.
+        """
+        if not any(f"{name}.".startswith(f"{setting}.") for name in self.missing for setting in settings):
+            try:
+                return step()
+            except RevisageError as error:
+                self._errors.append(error)
+        return cast(Result, None)
+
+    def add(self, *problems: str) -> None:
+        """Note what is wrong."""
+        self._errors += map(RecipeError, problems)
+
+    def __enter__(self) -> Problems:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None and len(self._errors) == 1:
+            raise self._errors[0]
+        if error is None and self._errors:
+            raise RecipeError("; ".join(dict.fromkeys(map(str, self._errors))))

@@ -89,12 +89,7 @@ class ScheduleConfig(Strict):
 
 
 class BestConfig(Strict):
-    """The validation metric by which the best weights are kept in a file of their own.
-
-    Attributes:
-        metric: its name.
-        better: the better values; None: as the metric has it.
-    """
+    """The validation metric by which the best weights are kept; ``better`` None: in the direction of the metric."""
 
     metric: str
     better: Literal["higher", "lower"] | None = None
@@ -107,8 +102,7 @@ class TrainingConfig(Strict):
         images: length of the run.
         batch: images in a step, over all processes.
         accumulate: micro-batches that a process's part of a step is computed in, one after the other; saves memory.
-        optimizer: of every network that has none of its own in ``optimizers``.
-        optimizers: name of a network -> its optimizer.
+        optimizer, optimizers: of every network; name of a network -> its own.
         schedule: of all learning rates.
         clip: largest norm of a network's gradient; larger ones are scaled down.
         ema: half-life of the averaged weights, in images (Karras et al. 2020, arXiv 1912.04958).

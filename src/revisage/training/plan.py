@@ -44,11 +44,7 @@ class Plan:
 
 
 def plan(recipe: Recipe, run: Path | None = None, processes: int = 1) -> Plan:
-    """Build and check everything, and send one image through the optimizer steps of the first and of a late step.
-
-    Raises:
-        RecipeError: see :meth:`.recipe.Recipe.build`.
-    """
+    """Build and check everything (RecipeError), and send one image through the first step and a late one."""
     torch.manual_seed(recipe.seed)
     task = recipe.build(run, processes)
     networks = {name: (count(network, trained=True), count(network)) for name, network in task.networks.items()}

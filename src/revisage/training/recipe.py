@@ -14,12 +14,11 @@ from pydantic import Field, ValidationError
 from revisage.errors import RecipeError
 from revisage.files import safe_read
 from revisage.models.registry import MODELS
-from revisage.training.checks import check_networks, check_settings
+from revisage.training.checks import Problems, check_networks, check_settings
 from revisage.training.config import Strict, TrainingConfig, weights_file
 from revisage.training.embedded.detector import DetectorConfig
 from revisage.training.embedded.identity_embedder import IdentityEmbedderConfig
 from revisage.training.identity import identify, named_paths
-from revisage.training.problems import Problems
 from revisage.training.state import STATE, check_state
 from revisage.training.task import Task
 from revisage.training.tasks.restoreformer import RestoreFormerTaskConfig, VQGANConfig
@@ -38,14 +37,7 @@ _EXPECTED = {
 
 
 class Recipe(Strict):
-    """A training run.
-
-    Attributes:
-        name: name of the run in logs and headers.
-        seed: with the image count it determines every sample.
-        task: networks, data, losses and validation.
-        training: length, optimizers, precision.
-    """
+    """A training run: its name in logs and headers, the seed of all that is random, the task, length and optimizers."""
 
     name: str
     seed: int = 0
@@ -88,8 +80,7 @@ class Recipe(Strict):
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a YAML recipe; ``overrides`` are ``a.b=value`` with YAML values. Files that it names are not looked at.
 
-    Raises:
-        RecipeError: no such file, not YAML, an unknown key (the nearest known ones are named), or a wrong value.
+    RecipeError: no such file, not YAML, an unknown key (the nearest known ones are named), or a wrong value.
     """
     try:
         content = _parse_yaml(safe_read(path, MAX_SIZE).decode("utf-8"), str(path))
@@ -111,11 +102,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _parse_yaml(text: str, source: str) -> Any:
-    """A YAML value of plain kinds.
-
-    Raises:
-        RecipeError: not YAML, or references unfold to far more values than the text has (lists of lists).
-    """
+    """A YAML value of plain kinds (RecipeError: not YAML, or references unfold to far more values than it has)."""
     try:
         unfolded = _unfolded_size(yaml.compose(text, yaml.SafeLoader), {})
         if unfolded > MAX_SIZE:

@@ -88,7 +88,7 @@ class RunFolder:
         except BaseException as error:
             try:
                 self._save_after(error, log)
-            except (OutputError, RuntimeError) as failure:
+            except (OutputError, RuntimeError, MemoryError) as failure:
                 log.note(f"the state of {self._state.images} images is not saved: {failure}")
             if (reason := _shortage(error)) is None:
                 raise

@@ -58,7 +58,7 @@ class State:
         best: metric of the best validation so far.
         pending: the validation that is due at this count has not come to its end.
         updated: names of the networks that the step in progress has updated already.
-        buffers: copies of all buffers as they were before that step, which forward passes change.
+        buffers: copies of all buffers before that step, which forward passes change.
     """
 
     networks: Mapping[str, nn.Module]
@@ -118,11 +118,7 @@ class State:
             torch.save(content, temporary)
 
     def load(self, path: Path) -> None:
-        """Read a state that :meth:`save` wrote, and :func:`check_state` found to belong to this run.
-
-        Raises:
-            TrainingError: the file is damaged.
-        """
+        """Read a state that :meth:`save` wrote, and :func:`check_state` found to belong to this run (TrainingError)."""
         content = _read(path)
         for name, network in self.networks.items():
             network.load_state_dict(content["networks"][name])
@@ -133,13 +129,9 @@ class State:
 
 
 def check_state(path: Path, identity: dict[str, Any]) -> list[str]:
-    """Check that a state belongs to a run.
+    """Check that a state belongs to a run; return the settings whose paths are equal, but not the files.
 
-    Returns:
-        Settings whose paths are those of the state, though other files lie there now.
-
-    Raises:
-        TrainingError: the file is damaged, or a setting differs that touches the weights.
+    TrainingError: the file is damaged, or a setting differs that touches the weights.
     """
     differences, changed = compare(_read(path), identity)
     if differences:

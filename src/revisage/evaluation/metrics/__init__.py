@@ -28,8 +28,7 @@ class Sources:
     Attributes:
         features: VGG16 weights, see :func:`revisage.evaluation.metrics.networks.read_vgg16`.
         channel_weights: the published linear weights of LPIPS, for the published VGG16 only.
-        descriptor: weights of dlib's face descriptor.
-        arcface: weights of GFP-GAN's ArcFace.
+        descriptor, arcface: weights of dlib's face descriptor and of GFP-GAN's ArcFace.
         niqe: parameters of NIQE.
         landmarks: finds five points in an aligned crop.
     """

@@ -39,11 +39,7 @@ def _cosine(a: Floats, b: Floats) -> float:
 
 
 def roc_auc(same: ArrayLike, different: ArrayLike) -> float:
-    """Probability that a pair of the same face is more similar than one of different faces; equal ones count half.
-
-    Raises:
-        ValueError: there are none of one kind.
-    """
+    """Probability that a pair of the same face is more similar than one of different faces; equal ones count half."""
     good, bad = _sort(same), _sort(different)
     below, to = (np.searchsorted(bad, good, side) for side in ("left", "right"))
     return float((below + to).mean() / (2 * len(bad)))
@@ -53,10 +49,7 @@ def equal_error(same: ArrayLike, different: ArrayLike) -> tuple[float, float]:
     """The threshold at which as many pairs of the same face fail as pairs of different faces pass -> (rate, threshold).
 
     A pair passes if it is at least as similar as the threshold. Where no threshold makes the rates equal, the one that
-    comes nearest is taken, and the mean of the two rates.
-
-    Raises:
-        ValueError: there are none of one kind.
+    comes nearest is taken, and the mean of the two rates (ValueError: there are none of one kind).
     """
     good, bad = _sort(same), _sort(different)
     thresholds = np.concatenate([good, bad])
@@ -90,15 +83,9 @@ def _sort(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def landmark_error(a: Floats | None, b: Floats | None, size: int) -> float:
-    """Mean distance of landmarks between two aligned crops of one face.
+    """Mean distance of (K, 2) landmarks between two aligned crops of ``size`` pixels; in pixels of a crop of 512.
 
-    Args:
-        a: (K, 2) points, or None.
-        b: (K, 2) points in the same order, or None.
-        size: of the aligned crops in pixels.
-
-    Returns:
-        Pixels of a crop of 512; nan if one of them is None.
+    nan if one of them is None.
     """
     if a is None or b is None:
         return math.nan
@@ -120,10 +107,8 @@ class DetectionEvaluator:
     """Counts hits of detections on true faces over many images.
 
     A detection, best scores first, hits the free true face that it overlaps most, if their IoU is at least 0.5. Others
-    are false, unless they overlap a true face that does not count (one too blurred to tell, say).
-
-    Args:
-        bins: widths in pixels that divide small from larger faces; metrics are given for each class of width.
+    are false, unless they overlap a true face that does not count (one too blurred to tell, say). ``bins`` are widths
+    in pixels that divide small from larger faces.
     """
 
     def __init__(self, bins: Sequence[float] = (24.0, 64.0)) -> None:

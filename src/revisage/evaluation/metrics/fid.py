@@ -23,12 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Mean and covariance of a set of feature vectors.
-
-    Attributes:
-        mean: (D,) float64.
-        covariance: (D, D) float64, of the unbiased kind.
-    """
+    """Mean (D,) and unbiased covariance (D, D) of a set of feature vectors, float64."""
 
     mean: Floats
     covariance: Floats
@@ -40,11 +35,7 @@ class Statistics:
 
 
 def statistics(features: Iterable[NDArray[np.floating]]) -> Statistics:
-    """Mean and covariance of feature vectors (D,), which may come one by one and are not kept.
-
-    Raises:
-        InputError: fewer than two.
-    """
+    """Mean and covariance of feature vectors (D,), which may come one by one (InputError: fewer than two)."""
     vectors = iter(features)
     try:
         # Sums of squares lose digits where the mean is large; the first vector is near enough to it.
@@ -67,10 +58,8 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     """Squared Fréchet (2-Wasserstein) distance of two normal distributions (Dowson and Landau 1982).
 
     ``|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2))``. A B has the eigenvalues of the symmetric ``A^(1/2) B A^(1/2)``, so
-    the trace of its root is the sum of their roots; covariances of few images, which have no inverse, are fine.
-
-    Raises:
-        InputError: features of two lengths.
+    the trace of its root is the sum of their roots; covariances of few images, which have no inverse, are fine
+    (InputError: features of two lengths).
     """
     if a.mean.shape != b.mean.shape:
         raise InputError(f"features of length {len(a.mean)} and {len(b.mean)} cannot be compared")
@@ -85,9 +74,8 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 def read_statistics(path: Path) -> Statistics:
     """Read statistics: ``.npz`` with mu and sigma, or ``.pth`` with mean and cov (as BasicSR's files for FFHQ are).
 
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: it holds something else, or entries that are not numbers under a name.
+    MissingWeightsError: there is no such file. CheckpointError: it holds something else, or entries that are no
+    numbers.
     """
     if not path.is_file():
         raise MissingWeightsError(f"no feature statistics at {path}")

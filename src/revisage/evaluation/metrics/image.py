@@ -18,14 +18,8 @@ RGB8 = NDArray[np.uint8]
 def psnr(a: RGB8, b: RGB8, *, crop_border: int = 0, luma: bool = False) -> float:
     """Peak signal-to-noise ratio in dB over all values of two (H, W, 3) images; infinite if they are equal.
 
-    Args:
-        a: an image.
-        b: one of the same shape.
-        crop_border: pixels at each edge that do not count.
-        luma: compare :func:`studio_luma` instead of R, G and B. The peak stays 255, as is the custom.
-
-    Raises:
-        ValueError: the shapes differ, or the border leaves nothing.
+    ``crop_border`` pixels at each edge do not count. With ``luma``, :func:`studio_luma` is compared instead of R, G and
+    B; the peak stays 255, as is the custom (ValueError: the shapes differ, or the border leaves nothing).
     """
     x, y = _planes(a, b, crop_border, luma)
     mse = float(np.mean((x - y) ** 2))
@@ -75,22 +69,15 @@ def _window(x: Array) -> Array:
 def flicker(video: Iterable[RGB8], truth: Iterable[RGB8] | None = None) -> float:
     """Change between successive frames, beyond that of the truth, in 8-bit levels (root mean square).
 
-    With y the video and x the truth, both moved so that the face holds still::
-
-        sqrt(mean over t, pixels and channels of ((y[t] - y[t-1]) - (x[t] - x[t-1]))^2)
+    With y the video and x the truth, both (H, W, 3) frames cut out along the motion so that the face holds still:
+    sqrt(mean over t, pixels and channels of ((y[t] - y[t-1]) - (x[t] - x[t-1]))^2).
 
     This is the warping error of Lai et al. 2018 (Learning Blind Video Temporal Consistency) with known instead of
     estimated motion, less true change: light, expression, and the sharpness that motion costs. White noise of standard
     deviation s, drawn anew in every frame, measures sqrt(2) s. An error that is equal in all frames measures 0: the
-    metric says how steady a video is, not how good.
-
-    Args:
-        video: (H, W, 3) frames in which the face holds still: cut out along the known or the tracked motion.
-        truth: the same frames without degradation; None where there are none, for a face that holds still in constant
-            light. Frames are taken in turn; none are kept.
-
-    Raises:
-        ValueError: there are fewer than two frames, or the two differ in number or shape.
+    metric says how steady a video is, not how good. ``truth`` is None for a face that holds still in constant light.
+    Frames are taken in turn; none are kept (ValueError: there are fewer than two, or the two differ in number or
+    shape).
     """
     stream: Iterable[RGB8 | int] = repeat(0) if truth is None else truth
     total, values = 0.0, 0

@@ -43,9 +43,7 @@ _DESCRIPTOR_PARTS = {
 def read_vgg16(path: Path, stages: int = 5) -> VGG16Features:
     """VGG16 from Caffe's names in ``.npz`` (``conv1_1.weight``) or torchvision's file (``features.0.weight``).
 
-    Args:
-        path: the file; other entries than the convolutions are ignored.
-        stages: how many to build, 1..5.
+    Of the ``stages`` to build, 1..5; other entries than the convolutions are ignored.
     """
     state = _state(path)
     if "features.0.weight" in state:

@@ -47,17 +47,10 @@ class NaturalModel:
 
 
 def niqe(image: RGB8, model: NaturalModel) -> float:
-    """Distance of an image's statistics from the model's: equation 10 of the paper, with the pseudo-inverse.
+    """Distance of the statistics of an image (H, W, 3) from the model's: equation 10, with the pseudo-inverse.
 
-    Args:
-        image: (H, W, 3) uint8 RGB, at least 96 x 96; the rest beyond whole blocks is left out.
-        model: from :func:`read_model` or :func:`fit`.
-
-    Returns:
-        The distance; nan if fewer than two blocks have any structure.
-
-    Raises:
-        ValueError: the image is too small.
+    The rest beyond whole blocks is left out; nan if fewer than two blocks have any structure (ValueError: the image is
+    smaller than 96 x 96).
     """
     features, _ = block_features(image, model.window)
     sound = features[~np.isnan(features).any(axis=1)]
@@ -69,14 +62,10 @@ def niqe(image: RGB8, model: NaturalModel) -> float:
 
 
 def fit(images: Iterable[RGB8], *, sharpness: float = 0.75) -> NaturalModel:
-    """Learn the statistics of good photographs, the paper's section II.C.
+    """Learn the statistics of good photographs, sharp and without artefacts, the paper's section II.C.
 
-    Args:
-        images: (H, W, 3) uint8 RGB, sharp and without artefacts; the paper took 125 of them.
-        sharpness: blocks count whose mean local deviation exceeds this share of the largest in their image.
-
-    Raises:
-        InputError: fewer than 37 blocks count; their covariance would say nothing.
+    Blocks count whose mean local deviation exceeds the share ``sharpness`` of the largest in their image. The paper
+    took 125 images (InputError: fewer than 37 blocks count; their covariance would say nothing).
     """
     taps = np.asarray(cv2.getGaussianKernel(7, 7 / 6), np.float64)
     window = taps @ taps.T
@@ -94,9 +83,7 @@ def fit(images: Iterable[RGB8], *, sharpness: float = 0.75) -> NaturalModel:
 def read_model(path: Path) -> NaturalModel:
     """Read a model from an ``.npz`` file as BasicSR ships it: mu_pris_param, cov_pris_param, gaussian_window.
 
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: it holds something else.
+    MissingWeightsError: there is no such file. CheckpointError: it holds something else.
     """
     arrays = read_arrays(path)
     try:
@@ -108,24 +95,16 @@ def read_model(path: Path) -> NaturalModel:
 
 
 def write_model(path: Path, model: NaturalModel) -> None:
-    """Write a model, atomically, in the form that :func:`read_model` reads.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Write a model, atomically, in the form that :func:`read_model` reads."""
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         mean = model.mean[None]
         np.savez(file, mu_pris_param=mean, cov_pris_param=model.covariance, gaussian_window=model.window)
 
 
 def block_features(image: RGB8, window: Floats) -> tuple[Floats, Floats]:
-    """Describe the blocks of an image.
+    """Describe the P blocks of an image: (P, 36) features, nan where one is flat; (P,) mean local deviation.
 
-    Returns:
-        (P, 36) features, nan where a block is flat; (P,) mean local deviation at full size.
-
-    Raises:
-        ValueError: the image is smaller than a block.
+    ValueError: the image is smaller than a block.
     """
     luma = np.round(studio_luma(image))
     rows, columns = luma.shape[0] // BLOCK, luma.shape[1] // BLOCK

@@ -30,15 +30,10 @@ def face_region(image: RGB8) -> RGB8:
 
 
 def lpips(features: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """Sum over stages of the mean over positions of ``sum_c w_c (f_c / |f| - t_c / |t|)^2``.
+    """Sum over stages of the mean over positions of ``sum_c w_c (f_c / |f| - t_c / |t|)^2``, (N,), 0 if they are equal.
 
-    Args:
-        features: (N, C, H, W) a stage, after its ReLU, in any precision.
-        targets: (N, C, H, W) a stage, of the originals.
-        weights: (C,) a stage, not negative: the published linear layers.
-
-    Returns:
-        (N,) distances, 0 for equal features.
+    Features of a stage are (N, C, H, W), after its ReLU, in any precision; ``weights`` (C,) are the published linear
+    layers.
     """
     stages = [
         (squares * w.to(squares)[:, None, None]).sum(1).mean((1, 2))
@@ -48,14 +43,9 @@ def lpips(features: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequen
 
 
 def vgg_cosine(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    """Mean over stages and positions of 1 - cosine between feature vectors, which is ``|f / |f| - t / |t||^2 / 2``.
+    """Mean over stages and positions of 1 - cosine between features, ``|f / |f| - t / |t||^2 / 2``, (N,) in [0, 2].
 
-    Args:
-        features: (N, C, H, W) a stage, after its ReLU, in any precision.
-        targets: (N, C, H, W) a stage, of the originals.
-
-    Returns:
-        (N,) distances in [0, 2], 0 for equal features.
+    Features of a stage are (N, C, H, W), after its ReLU, in any precision.
     """
     stages = [squares.sum(1).mean((1, 2)) / 2 for squares in _squared_differences(features, targets)]
     return torch.stack(stages).mean(0)

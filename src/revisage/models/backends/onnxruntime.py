@@ -125,13 +125,7 @@ class OnnxNetwork:
 
 
 def open_onnx(path: Path, device: DeviceConfig, conventions: Conventions, threads: int | None = None) -> OnnxNetwork:
-    """Open an ``.onnx`` file; see ``backends.open_network``.
-
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: no model, damaged, refers to other files, or does not fit its role.
-        DeviceError: the device cannot be used.
-    """
+    """Open an ``.onnx`` file; see ``backends.open_network``."""
     file = read_onnx(path)
     header = Header.from_json(file.metadata.get(METADATA_KEY, "{}"), str(path))
     session, device = _session(path, device, threads)

@@ -19,6 +19,7 @@ from revisage.errors import RecipeError
 from revisage.evaluation.metrics.faces import DetectionEvaluator
 from revisage.models.checkpoint import Header
 from revisage.models.nets.retinaface import NetworkName, RetinaFace, anchors, encode, preprocess, propose
+from revisage.training.checks import Problems
 from revisage.training.config import Strict
 from revisage.training.distributed import World
 from revisage.training.embedded.face_scenes import FaceScenes, SceneSample, collate
@@ -30,7 +31,6 @@ from revisage.training.embedded.labeled_photos import (
     read_false_positives,
     read_photos,
 )
-from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.networks import initial_network
 

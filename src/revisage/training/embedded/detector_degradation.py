@@ -35,8 +35,7 @@ class DetectorDegradation:
     def __call__(self, image: Pixels, rng: np.random.Generator, strongest: float = 3.0) -> tuple[Pixels, float]:
         """Degrade (H, W, 3) uint8 RGB; ``strongest`` bounds the loss of resolution.
 
-        Returns:
-            The image, same size, and by how much its finest details have grown (1: none lost).
+        Returns the image, of the same size, and by how much its finest details have grown (1: none lost).
         """
         if rng.random() < 0.12:
             return image, 1.0

@@ -22,13 +22,13 @@ from revisage.evaluation.metrics.image import RGB8
 from revisage.images.pixels import to_float, to_nchw
 from revisage.models.checkpoint import Header
 from revisage.models.nets.face_embedder import CANVAS, FaceEmbedder
+from revisage.training.checks import Problems
 from revisage.training.config import Strict
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, StepSettings
 from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
 from revisage.training.embedded.contrastive_views import ContrastiveViews, group_by_key
 from revisage.training.losses.features import supervised_contrastive_loss
-from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.networks import NetworkConfig, initial_network
 from revisage.training.tasks.samples import PairsConfig, image_grid, read_pairs

@@ -63,7 +63,7 @@ def supervised_contrastive_loss(embeddings: Tensor, labels: Tensor, temperature:
     """How much less each vector (N, D) of length 1 is like those of its own label than like the rest, L_out, a scalar.
 
     Khosla et al. 2020, arXiv 2004.11362, equation 2: the mean over vectors that have a partner; others count as another
-    only. The lower the ``temperature``, the more the likest others count (ValueError: no two vectors share a label).
+    only. The lower the ``temperature``, the more the most similar others count (ValueError: no two share a label).
     """
     x = embeddings.to(accurate(embeddings.dtype))
     itself = torch.eye(len(x), dtype=torch.bool, device=x.device)

@@ -205,11 +205,10 @@ def measure_exposure(gray: Floats) -> tuple[float, float]:
 def compute_fingerprint(gray: Floats) -> Fingerprint:
     """256 bits of (S, S) gray that survive scaling and compression: signs of its lowest waves (DCT).
 
-    A wave counts against the median.
-
-    Aligned faces share their coarsest pattern, so the constant waves are left out, and 64 bits would be too few: among
-    1.7 million pairs of different faces the closest two differed in 54 of the 256 bits. The same image at a third of
-    its size as a JPEG of quality 60 differs in 8 at most; aligned a little differently, in 46 at most, 28 typically.
+    They count against the median. Aligned faces share their coarsest pattern, so the constant waves are left out, and
+    64 bits would be too few: among 1.7 million pairs of different faces the closest two differed in 54 of the 256 bits.
+    The same image at a third of its size as a JPEG of quality 60 differs in 8 at most; aligned a little differently, in
+    46 at most, 28 typically.
     """
     small = cv2.resize(gray, (FINGERPRINT_SIZE, FINGERPRINT_SIZE), interpolation=cv2.INTER_AREA)
     waves: Array = cv2.dct(small)[1 : FINGERPRINT_WAVES + 1, 1 : FINGERPRINT_WAVES + 1]

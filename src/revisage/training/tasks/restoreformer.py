@@ -22,11 +22,11 @@ from revisage.evaluation.metrics.image import RGB8, psnr, ssim
 from revisage.images.pixels import to_float, to_nchw
 from revisage.models.checkpoint import Header, load_strictly
 from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
+from revisage.training.checks import Problems
 from revisage.training.config import Strict
 from revisage.training.distributed import World
 from revisage.training.losses.components import ComponentCrops
 from revisage.training.losses.gan import GanLoss, adaptive_weight, discriminator_loss, generator_loss
-from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.gan import ComponentConfig, ComponentGANLoss, components_of_both, freeze
 from revisage.training.tasks.networks import (

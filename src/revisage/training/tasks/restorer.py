@@ -15,6 +15,7 @@ from revisage.evaluation.metrics.image import RGB8
 from revisage.models.checkpoint import Header
 from revisage.models.nets.gfpgan import GFPGANCore
 from revisage.models.nets.restoration_unet import CoarseToFineUNet, crop_parts
+from revisage.training.checks import Problems
 from revisage.training.config import Strict
 from revisage.training.data.datasets import CropPatches
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, choose_randomly
@@ -22,7 +23,6 @@ from revisage.training.data.degradations.steps import Probability
 from revisage.training.data.pairs import PairsSource
 from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
-from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.gan import (
     AdversarialConfig,

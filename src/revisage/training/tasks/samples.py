@@ -20,6 +20,7 @@ from revisage.evaluation.metrics import SPECS, Metrics, Sources, mean_metrics
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.pairs import Sample, find_pairs, read_sample, resize, to_uint8
 from revisage.images.pixels import from_float, from_nchw, to_float, to_nchw
+from revisage.training.checks import Problems
 from revisage.training.config import Strict, weights_file
 from revisage.training.data.components import ExtendedAugmentation, check_components, read_components
 from revisage.training.data.datasets import FFHQDegradationDataset
@@ -29,7 +30,6 @@ from revisage.training.data.degradations.steps import Probability, to_gray
 from revisage.training.data.pairs import PairsSource
 from revisage.training.data.sources import Names, open_source
 from revisage.training.distributed import World
-from revisage.training.problems import Problems
 from revisage.training.task import ValidationResult
 from revisage.training.tasks.networks import image_and_pyramid
 from revisage.types import FloatImage, Image

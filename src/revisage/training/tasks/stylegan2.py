@@ -18,10 +18,10 @@ from revisage.evaluation.metrics.networks import inception_features, read_incept
 from revisage.models.checkpoint import Header
 from revisage.models.nets.inception import FEATURES
 from revisage.models.nets.stylegan2_core import StyleGAN2Core
+from revisage.training.checks import Problems
 from revisage.training.config import Strict, weights_file
 from revisage.training.distributed import World, current_world
 from revisage.training.losses.gan import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
-from revisage.training.problems import Problems
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.gan import freeze
 from revisage.training.tasks.networks import (

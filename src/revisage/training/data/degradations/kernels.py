@@ -6,9 +6,9 @@ sigma_y^2) R^T and R = [[cos t, -sin t], [sin t, cos t]]; a Gaussian has the cov
 in radians; without ``sigma_y`` a kernel is isotropic.
 
 Speed: an image that a kernel has blurred often fits a coarser grid. Averaging 2 or 4 pixels first loses next to nothing
-that the kernel would have kept, and the convolution costs a fraction. The kernel is sharpened by the softening that
-averaging and interpolation add. Kernels that keep fine detail are applied at full size: separably if they are a product
-of a column and a row, else through the Fourier transform.
+that the kernel would have kept; the kernel is sharpened by the softening that averaging and interpolation add. Kernels
+that keep fine detail are applied at full size: separably if they are a product of a column and a row, else through the
+Fourier transform.
 """
 
 from __future__ import annotations
@@ -103,15 +103,10 @@ def gaussian_blur(
 
 
 def blur_and_resize(image: FloatImage, kernel: Kernel, size: tuple[int, int]) -> FloatImage:
-    """Correlate with a kernel, border mirrored without repeating the edge pixel; then resize bilinearly, no antialias.
+    """Correlate (H, W, 3) with a kernel (K, K), then resize bilinearly to ``size`` (width, height), no antialias.
 
-    Like ``cv2.resize(cv2.filter2D(image, -1, kernel), size)``: equal to rounding for kernels that keep fine detail, and
-    a fraction of one of 255 levels off for smooth ones.
-
-    Args:
-        image: (H, W, 3).
-        kernel: (K, K), K odd, sum 1.
-        size: (width, height) of the result, (height, width, 3).
+    The border is mirrored without repeating the edge pixel. Like ``cv2.resize(cv2.filter2D(image, -1, kernel), size)``:
+    equal to rounding for kernels that keep fine detail, and a fraction of one of 255 levels off for smooth ones.
     """
     kernel = trim(kernel)
     height, width = image.shape[:2]

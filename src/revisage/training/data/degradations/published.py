@@ -113,10 +113,9 @@ class ExtendedDegradation:
     the model that concerns the original too, exposure and shift, is :class:`.components.ExtendedAugmentation`.
 
     Attributes:
-        blur, downsample, noise, jpeg: the steps. Kernels have 39 or 41 pixels.
+        blur: kernels have 39 or 41 pixels.
         haze, haze_prob: a veil of white after the blur, and how often there is one.
-        patch_prob: how often a patch is degraded apart.
-        patch_size: its smallest and largest size, as a fraction of the image's (128 to 256 of 512 pixels).
+        patch_prob, patch_size: how often a patch is degraded apart, and its size as a fraction of the image's.
         gray_prob: how often both images become gray.
     """
 
