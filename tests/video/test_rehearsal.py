@@ -62,6 +62,17 @@ def test_a_time_code_track_is_made_anew(tmp_path, source, extension):
     assert len(streams(outcome.target, "data")) == (extension != "mkv")
 
 
+@pytest.mark.parametrize("timecode", ["01:00:00;00", "nonsense"])
+def test_a_time_code_that_makes_no_track_does_not_stop_a_result(tmp_path, timecode):
+    """Dropped frames are for 29.97 a second; FFmpeg refuses them at 25."""
+    source = write_video(tmp_path / "a.mkv", clip(3), metadata={"timecode": timecode}, chapters=CHAPTERS)
+    outcome = restored(source, tmp_path / "b.mov")
+    with av.open(str(outcome.target)) as video:
+        kept = timecode in video.metadata.values()
+        assert len(video.chapters()) == 2
+    assert kept or outcome.left_out == (f"time code {timecode}",)
+
+
 def camera_video(path, tag, metadata=None):
     """A video with a data track as cameras write it: that of a time code under another name."""
     write_video(path, clip(3), metadata={"timecode": "01:00:00:00", **(metadata or {})})
