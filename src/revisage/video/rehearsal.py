@@ -87,8 +87,7 @@ def rehearse(source: Path, target: Path, video: Properties, encoding: Encoding) 
     possible = [choice for choice in choices if choice]
     if not possible:
         raise OutputError(f"cannot write {target}: {container.name} cannot hold {encoding.codec}")
-    kept, lost = min(possible, key=lambda choice: (len(choice[0].streams) * -1, sum(map(len, choice[1]))))
-    return kept, lost
+    return min(possible, key=lambda choice: (-len(choice[0].streams), sum(map(len, choice[1]))))
 
 
 def _gray_frame(encoding: Encoding) -> bytes:
@@ -134,7 +133,6 @@ class Trial:
         kept = replace(
             kept,
             streams=kept.streams - _vanished(there, held, copied),
-            chapters=kept.chapters and held.chapters >= there.chapters,
             timecode=kept.timecode and bool(held.timecode),
         )
         kept = self._with_sound(kept)
@@ -163,13 +161,14 @@ class Trial:
         kept = Kept(options=everything.options)
         if not self.write(kept):
             return None
-        for more in (replace(kept, chapters=everything.chapters), replace(kept, timecode=everything.timecode)):
-            joined = replace(kept, chapters=kept.chapters or more.chapters, timecode=kept.timecode or more.timecode)
-            kept = joined if self.write(joined) else kept
+        kept = self._if_possible(replace(kept, chapters=everything.chapters), kept)
+        kept = self._if_possible(replace(kept, timecode=everything.timecode), kept)
         for index in sorted(everything.streams):
-            more = replace(kept, streams=kept.streams | {index})
-            kept = more if self.write(more) else kept
+            kept = self._if_possible(replace(kept, streams=kept.streams | {index}), kept)
         return kept
+
+    def _if_possible(self, more: Kept, kept: Kept) -> Kept:
+        return more if self.write(more) else kept
 
     def write(self, kept: Kept) -> tuple[Contents, Copied] | None:
         """What is found in a result, and how many packets were copied into it; None if it cannot be written."""
@@ -272,8 +271,8 @@ def _losses(there: Contents, held: Contents, kept: Kept) -> Iterator[str]:
             yield f"quality of {there.names[index]}, which becomes Opus"
         elif index not in kept.sound:
             yield there.names[index]
-    if there.chapters and not kept.chapters:
-        yield f"{there.chapters} chapters"
+    if there.chapters > held.chapters:
+        yield f"{there.chapters - held.chapters} of {there.chapters} chapters"
     if there.timecode and not kept.timecode:
         yield f"time code {there.timecode}"
     if there.aspect != held.aspect:
