@@ -72,7 +72,7 @@ def _name(source: Source, path: str, options: Options, store: JobStore) -> Job:
             break
         number += 1
         free = f"{stem}-{number}"
-    job = Job(source, options.restored / f"{name}{extension}", free, key, entry, note)
+    job = Job(source, options.target or options.restored / f"{name}{extension}", free, key, entry, note)
     if entry is None:
         target = store.relative(job.target)
         store.put(Entry(key=key, source=path, target=target, run=store.run, status=Status.STARTED))

@@ -27,6 +27,7 @@ class Options:
     Attributes:
         output: folder of the results.
         controls: how faces are restored.
+        target: the one file that is written, in ``output``; None for names after the sources.
         video_scale: output scale of videos, in place of that of ``controls``.
         suffix: results are named ``{stem}_{suffix}``; empty for ``{stem}``.
         format: extension of the results without the dot; one of an image concerns images, one of a video videos. None
@@ -45,6 +46,7 @@ class Options:
 
     output: Path
     controls: Controls = field(default_factory=Controls)
+    target: Path | None = None
     video_scale: float = 1.0
     suffix: str = ""
     format: str | None = None
@@ -58,7 +60,8 @@ class Options:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "output", Path(self.output))  # a text will do
-        if self.format is not None and not is_writable(f".{self.format}") and self.format not in VIDEO_FORMATS:
+        animated = self.target is not None and f".{self.format}" in FORMATS
+        if self.format not in (None, *VIDEO_FORMATS) and not animated and not is_writable(f".{self.format}"):
             raise InputError(f"unknown format {self.format!r}; choose one of {WRITABLE}, {', '.join(VIDEO_FORMATS)}")
         if Path(self.suffix).name != self.suffix:
             raise InputError(f"the suffix {self.suffix!r} cannot be part of a file name")

@@ -14,9 +14,13 @@ from revisage.cli.json_output import Json
 
 @opt.with_controls()
 def restore(
-    paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders (with all below), or quoted patterns.")],
+    context: typer.Context,
+    paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders (with all below), patterns; - (stdin).")],
     controls: opt.GivenControls,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("restored"),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the results, a file, or - (stdout).", show_default="restored"),
+    ] = None,
     model: Annotated[str, typer.Option(help="Model: a name from `revisage models`, or a file.")] = "embedded",
     architecture: opt.Architecture = None,
     detector: opt.Detector = "embedded-detector",
@@ -60,16 +64,24 @@ def restore(
     With --json each image is an object: path, target, status, error, faces (number, box, landmarks, score, status,
     reason, strength, similarity, change of 255), left_out, warnings, seconds.
 
+    With one photo or video, -o may name a file. With - as input (stdin) the result goes to stdout, as with -o -; the
+    lines for people go to stderr then.
+
     The flags of GFPGAN's inference_gfpgan.py are understood, too; -i asks for its folders, as --save-faces does.
     """
     from revisage.process import tune_process
 
     tune_process(threads)  # before other imports: some settings are read when libraries load
     from revisage.batch import Kind, Options, collect
+    from revisage.cli.destination import file_of, pipes, refuse_input_folder
     from revisage.cli.restore_files import check_files, require_pyav, restore_files
 
+    paths, output, send = context.with_resource(pipes(paths, output))
     sources = collect(paths, (Kind.IMAGE, Kind.VIDEO), leave_out=output)
     require_pyav(sources)
+    target = file_of(output, sources, suffix=suffix, format=format, save_faces=save_faces)
+    if not (suffix or save_faces or format != "auto"):
+        refuse_input_folder(sources, output)
     networks: dict[str, Any] = {
         "architecture": architecture,
         "detector": detector,
@@ -78,11 +90,12 @@ def restore(
         "parser": parser,
     }
     options = Options(
-        output=output,
+        output=target.parent if target else output,
+        target=target,
         controls=controls.to_controls(),
         video_scale=controls.values.get("scale", 1.0),
         suffix=suffix,
-        format=None if format == "auto" else format.lower().lstrip("."),
+        format=target.suffix.lower()[1:] if target else None if format == "auto" else format.lower().lstrip("."),
         overwrite=overwrite,
         save_faces=save_faces,
         preserve_mtime=preserve_mtime,
@@ -101,4 +114,5 @@ def restore(
     if dry_run:
         raise typer.Exit(1 if check_files(restorer, sources, options, as_json=json) else 0)
     failed = restore_files(restorer, sources, options, resume=not no_resume, as_json=json)
+    send()
     raise typer.Exit(1 if failed else 0)

@@ -50,6 +50,8 @@ def find_misfit(photo: Photo, extension: str, scale: float) -> str:
     """
     target = formats.FORMATS[extension.lower()]
     frames = photo.frames if target.frames else photo.frames[:1]
+    if not target.writable and len(photo.frames) == 1:
+        return f"{target.name} holds 256 colors, too few for a photo; choose png"
     if photo.transparent and not target.has_alpha:
         return f"{_no_alpha(target)}; choose png, tif or webp"
     if any(frame.dtype == np.uint16 for frame in frames) and not target.has_uint16:
