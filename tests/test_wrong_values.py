@@ -87,6 +87,7 @@ def test_a_wrong_value_is_named_in_the_callers_words(attempt, message):
         (load(batch_size=4), "batch"),
         (load(weight=0.5), "strength= in the call of the restorer"),
         (lambda: revisage.tune_process(thread=2), "threads"),
+        (lambda: revisage.write_image("a.png", IMAGE, qualty=90), "quality"),
     ],
 )
 def test_a_misspelt_keyword_gets_a_suggestion(attempt, suggestion):

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, TypeAlias
 import cv2
 import numpy as np
 
-from revisage.errors import ImageError, InputError, OutputError
+from revisage.errors import ImageError, InputError, OutputError, suggest_keywords
 from revisage.files import atomic_write
 from revisage.images import formats
 from revisage.images.alpha import is_transparent, with_alpha
@@ -26,6 +26,7 @@ ImageTarget: TypeAlias = str | Path | BinaryIO
 """A path, or a file object that is open for writing bytes."""
 
 
+@suggest_keywords({"source": "like", "force": "overwrite", "exif": "like", "icc": "like"})
 def write_image(
     target: ImageTarget,
     image: Image | Sequence[Image],
