@@ -102,7 +102,7 @@ def test_offline_an_absent_model_is_one_line_that_says_where_to_get_it(run, cach
 def test_fetching_an_unknown_model_is_a_wrong_call(run):
     done = run("fetch", "gfpgan-1.5")
     assert done.code == 2
-    assert "did you mean gfpgan-1.4" in done.stderr
+    assert "did you mean gfpgan-1 or gfpgan-1.4?" in done.stderr
 
 
 def test_the_command_line_decides_what_two_networks_look_like(run, photo, tmp_path):

@@ -63,7 +63,8 @@ def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
     path = Path(model)
     if path.is_file():
         return path
-    raise UnknownModelError(f"no model or file {str(model)!r}{_suggestion(path.name)}; `revisage models` lists all")
+    hint = _suggestion(path.name) or "; `revisage models` lists all"
+    raise UnknownModelError(f"no model or file {str(model)!r}{hint}")
 
 
 def fetch(name: str, *, offline: bool | None = None) -> Path:
@@ -83,7 +84,8 @@ def fetch(name: str, *, offline: bool | None = None) -> Path:
         DownloadError: it cannot be had; says how to bring it.
     """
     if name not in MODELS:
-        raise UnknownModelError(f"no model {name!r}{_suggestion(name)}; `revisage models` lists all")
+        hint = _suggestion(name) or "; `revisage models` lists all"
+        raise UnknownModelError(f"no model {name!r}{hint}")
     spec, path = MODELS[name], path_of(name)
     if path.is_file():
         size = path.stat().st_size
