@@ -23,8 +23,14 @@ from torch.nn import functional as F
 
 from revisage.models.nets.precision import accurate
 
-COARSE: Mapping[str, Any] = {"widths": (64, 112, 176), "blocks": (2, 3, 3)}
-FINE: Mapping[str, Any] = {"widths": (24, 48, 96, 160, 160), "blocks": (1, 2, 2, 2, 2)}
+COARSE: Mapping[str, Any] = {
+    "widths": (80, 144, 224, 256),
+    "blocks": (2, 3, 3, 2),
+    "position_sizes": (0, 32, 16, 8),
+    "attention": (0, 0, 1, 1),
+    "normalized": (False, False, False, True),
+}
+FINE: Mapping[str, Any] = {"widths": (32, 64, 96, 160, 160), "blocks": (1, 2, 2, 2, 2)}
 """The two halves of the embedded restorer."""
 
 
