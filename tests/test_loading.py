@@ -182,7 +182,7 @@ def test_only_models_of_the_table_can_be_fetched():
 
 @pytest.mark.parametrize(
     ("name", "limit"),
-    [("embedded", 8_000_000), ("embedded-detector", 1_000_000), ("embedded-identity", 1_500_000)],
+    [("embedded", 16_000_000), ("embedded-detector", 1_000_000), ("embedded-identity", 1_500_000)],
 )
 def test_embedded_weights_stay_small(name, limit):
     assert weight_file(name).stat().st_size <= limit

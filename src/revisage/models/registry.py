@@ -68,6 +68,7 @@ _REAL_ESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _RESTOREFORMER = "https://github.com/wzhouxiff/RestoreFormerPlusPlus/releases/download/v1.0.0"
 
 _OURS = License("Apache-2.0", "Apache-2.0", "US House portraits (MIT repository) and SFHQ-T2I synthetic faces (MIT)")
+_OURS_MORE = License("Apache-2.0", "Apache-2.0", f"{_OURS.data}, portraits of public bodies (CC0, CC BY) and more")
 _FFHQ = "FFHQ (CC BY-NC-SA 4.0)"
 _STYLEGAN = License("Apache-2.0; parts NVIDIA non-commercial", "Apache-2.0; NVIDIA non-commercial parts", _FFHQ)
 _STYLEGAN_MORE = License(_STYLEGAN.code, _STYLEGAN.weights, f"{_FFHQ} and more, undisclosed")
@@ -80,7 +81,7 @@ _RESTORES = "restores aligned 512-pixel faces"
 _DETECTS = "detects faces and five landmarks"
 
 MODELS: Mapping[str, ModelSpec] = {
-    "embedded": ModelSpec("CoarseToFineUNet", "restorer.onnx", _RESTORES, 15_717_112, _OURS),
+    "embedded": ModelSpec("CoarseToFineUNet", "restorer.onnx", _RESTORES, 15_717_112, _OURS_MORE),
     "embedded-detector": ModelSpec("RetinaFace", "detector.onnx", _DETECTS, 426_608, _OURS),
     "embedded-identity": ModelSpec(
         "FaceEmbedder", "identity.onnx", "compares a restored face with the original", 608_080, _OURS
