@@ -83,7 +83,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "stopped; run the same command again to resume\n" in errors
+    assert f"stopped; to resume: revisage restore {source} -o {tmp_path / 'out'}\n" in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "out" / "long.mp4").exists()
     assert plan.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -93,11 +94,11 @@ def counted(number: int, noun: str) -> str:
 
 @contextmanager
 def say_how_to_resume() -> Generator[None]:
-    """Say that the same command resumes, if it is interrupted within."""
+    """Say which command resumes, the same one, if it is interrupted within."""
     try:
         yield
     except KeyboardInterrupt:
-        print("stopped; run the same command again to resume", file=sys.stderr)
+        print(f"stopped; to resume: {shlex.join(['revisage', *sys.argv[1:]])}", file=sys.stderr)
         raise
 
 
