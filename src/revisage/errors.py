@@ -144,6 +144,23 @@ def did_you_mean(name: str, known: Iterable[str], meant: Mapping[str, str] | Non
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
+def near_or_known(
+    name: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0.5, all_are: str = "known:"
+) -> str:
+    """``did you mean this or that?``, or all names there are if none is nearly spelt so.
+
+    Args:
+        name: as it was written.
+        known: the names there are.
+        most: number of suggestions.
+        cutoff: least likeness of a suggestion, 0 to 1 (``difflib.get_close_matches``).
+        all_are: what precedes the names there are.
+    """
+    names = list(known)
+    near = get_close_matches(name, names, n=most, cutoff=cutoff)
+    return f"did you mean {' or '.join(near)}?" if near else f"{all_are} {', '.join(names) or 'none'}"
+
+
 def _plain(name: str) -> str:
     return re.sub(r"(?<=[a-z])v(?=\d)|[^a-z0-9+]", "", name.lower())
 

@@ -63,8 +63,7 @@ def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
     path = Path(model)
     if path.is_file():
         return path
-    hint = _suggestion(path.name) or "; `revisage models` lists all"
-    raise UnknownModelError(f"no model or file {str(model)!r}{hint}")
+    raise UnknownModelError(f"no model or file {str(model)!r}{_hint(path.name)}")
 
 
 def fetch(name: str, *, offline: bool | None = None) -> Path:
@@ -84,8 +83,7 @@ def fetch(name: str, *, offline: bool | None = None) -> Path:
         DownloadError: it cannot be had; says how to bring it.
     """
     if name not in MODELS:
-        hint = _suggestion(name) or "; `revisage models` lists all"
-        raise UnknownModelError(f"no model {name!r}{hint}")
+        raise UnknownModelError(f"no model {name!r}{_hint(name)}")
     spec, path = MODELS[name], path_of(name)
     if path.is_file():
         size = path.stat().st_size
@@ -126,9 +124,10 @@ MEANT = {
 """What other tools call a model, without punctuation -> its name here."""
 
 
-def _suggestion(name: str) -> str:
-    """A question to append if the name is nearly that of a model, or that of its file."""
-    return did_you_mean(re.sub(r"\.(pth|pt|ckpt|safetensors|onnx)$", "", name), MODELS, MEANT)
+def _hint(name: str) -> str:
+    """A question to append if the name is nearly that of a model, or that of its file; else where all are listed."""
+    plain = re.sub(r"\.(pth|pt|ckpt|safetensors|onnx)$", "", name)
+    return did_you_mean(plain, MODELS, MEANT) or "; `revisage models` lists all"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import TypeVar, cast
 
 from torch import nn
 
-from revisage.errors import RecipeError, RevisageError
+from revisage.errors import RecipeError, RevisageError, near_or_known
 from revisage.training.config import TrainingConfig
 
 Result = TypeVar("Result")
@@ -35,8 +34,7 @@ def check_settings(training: TrainingConfig, metrics: Mapping[str, str], process
             f"x {training.accumulate} micro-batches"
         )
     if training.best and training.best.metric not in metrics:
-        near = difflib.get_close_matches(training.best.metric, metrics, n=2, cutoff=0.8)
-        there = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(metrics) or 'none'}"
+        there = near_or_known(training.best.metric, metrics, most=2, cutoff=0.8, all_are="there are")
         yield f"training.best: no metric {training.best.metric!r}; {there}"
     if training.tensorboard and find_spec("tensorboard") is None:
         yield "training.tensorboard needs TensorBoard: pip install 'revisage[train]'"

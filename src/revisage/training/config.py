@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from revisage.errors import near_or_known
 from revisage.models.fetch import path_of
 from revisage.models.registry import MODELS
 
@@ -35,9 +35,7 @@ class Strict(BaseModel):
         if isinstance(values, Mapping):
             for key in values:
                 if key not in cls.model_fields:
-                    near = difflib.get_close_matches(str(key), cls.model_fields, cutoff=0.5)
-                    known = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(cls.model_fields)}"
-                    raise ValueError(f"unknown key {key!r}; {known}")
+                    raise ValueError(f"unknown key {key!r}; {near_or_known(str(key), cls.model_fields)}")
         return values
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any, cast
 import yaml
 from pydantic import Field, ValidationError
 
-from revisage.errors import RecipeError
+from revisage.errors import RecipeError, near_or_known
 from revisage.files import safe_read
 from revisage.models.registry import MODELS
 from revisage.training.checks import Problems, check_networks, check_settings
@@ -152,8 +151,7 @@ def _explain(fault: Any, content: Any) -> str:
             return f"{name}: lacks the key {context['discriminator']}"
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-            near = difflib.get_close_matches(context["tag"], tags, n=2)
-            known = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(tags)}"
+            known = near_or_known(context["tag"], tags, most=2, cutoff=0.6)
             return f"{name}.{context['discriminator'].strip(chr(39))}: unknown {context['tag']!r}; {known}"
         case "too_short" | "too_long":
             most = kind == "too_long"

@@ -15,7 +15,6 @@ the place of a mapping.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -25,6 +24,7 @@ import numpy as np
 from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from revisage.errors import near_or_known
 from revisage.training.data.degradations import blur, old_photo, steps
 from revisage.training.data.degradations.published import ExtendedDegradation, FFHQDegradation, SecondOrder
 from revisage.training.data.degradations.steps import STRICT, Degradation, Probability, Step
@@ -167,14 +167,9 @@ def _build(settings: object, tag: str, table: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = {str(key): value for key, value in settings.items()}
     name = values.pop(tag)
     if name not in table:
-        raise ValueError(f"unknown {tag} {name!r}; {_suggest(str(name), table)}")
+        raise ValueError(f"unknown {tag} {name!r}; {near_or_known(str(name), table)}")
     fields = [field.name for field in dataclasses.fields(table[name])]
     for key in values:
         if key not in fields:
-            raise ValueError(f"unknown key {key!r} of {name}; {_suggest(key, fields)}")
+            raise ValueError(f"unknown key {key!r} of {name}; {near_or_known(key, fields)}")
     return TypeAdapter(table[name]).validate_python(values)
-
-
-def _suggest(name: str, known: Mapping[str, Any] | list[str]) -> str:
-    near = difflib.get_close_matches(name, known, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
