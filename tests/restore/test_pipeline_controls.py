@@ -111,6 +111,26 @@ class TestIdentity:
         assert result.faces[0].strength == 0.5
 
 
+class TestStrengthOfSingleFaces:
+    faces = face_at(0, 20, 70), face_at(80, 20, 70)
+
+    def test_a_face_with_a_strength_of_its_own_has_that_and_others_the_common_one(self):
+        result = restorer(*self.faces)(gray(), scale=1, strength=0.5, face_strengths={1: 0.25})
+        assert [face.strength for face in result.faces] == [0.5, 0.25]
+        left, right = (result.image[55, x, 0] - 100.0 for x in (35, 115))
+        assert left == pytest.approx(2 * right, abs=1)
+
+    def test_strength_0_leaves_a_face_as_it_was_to_the_last_bit(self):
+        image = gray()
+        result = restorer(*self.faces)(image, scale=1, face_strengths={0: 0})
+        assert np.array_equal(result.image[:, :78], image[:, :78])
+        assert result.image[55, 115, 0] > 150
+
+    def test_an_aligned_image_is_face_0(self):
+        result = restorer()(gray(100, 64, 64), aligned=True, face_strengths={0: 0.5})
+        assert result.faces[0].strength == 0.5
+
+
 class TestRegions:
     def test_only_the_region_that_is_named_changes(self):
         image = gray(100, 512, 512)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -127,6 +128,8 @@ def _plain(value: Any, default: Any) -> Any:
         return f"{value.shape} {hashlib.sha256(coarse.astype(np.float32).tobytes()).hexdigest()[:16]}"
     if isinstance(value, tuple):
         return [_plain(one, None) for one in cast("tuple[Any, ...]", value)]
+    if isinstance(value, Mapping):
+        return {str(key): one for key, one in cast("Mapping[Any, Any]", value).items()}
     if not is_dataclass(value):
         return value
     pairs = {one.name: (getattr(value, one.name), getattr(default, one.name, None)) for one in fields(value)}

@@ -45,7 +45,7 @@ def blend(
     def update(active: list[FaceJob]) -> list[FaceJob]:
         grained = [_with_grain(job, controls.keep_grain) for job in active]
         blended = [
-            replace(job, alpha=alpha, strength=controls.strength, status=FaceStatus.RESTORED)
+            replace(job, alpha=alpha, strength=_strength(job, controls), status=FaceStatus.RESTORED)
             for job, alpha in zip(grained, _alphas(grained, controls, parse), strict=True)
         ]
         if controls.min_identity is None or not blended:
@@ -57,12 +57,16 @@ def blend(
 
 def _alphas(jobs: Sequence[FaceJob], controls: Controls, parse: Parse | None) -> list[FloatImage | float]:
     if not controls.regions or not jobs:
-        return [controls.strength] * len(jobs)
+        return [_strength(job, controls) for job in jobs]
     labels = [None] * len(jobs) if parse is None else list(parse([_output(job) for job in jobs]))
     return [
-        strength_map(len(job.crop), controls.strength, controls.regions, found)
+        strength_map(len(job.crop), _strength(job, controls), controls.regions, found)
         for job, found in zip(jobs, labels, strict=True)
     ]
+
+
+def _strength(job: FaceJob, controls: Controls) -> float:
+    return controls.strength if job.own_strength is None else job.own_strength
 
 
 def _guard(jobs: Sequence[FaceJob], threshold: float, action: str, embed: Embed) -> list[FaceJob]:

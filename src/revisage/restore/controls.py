@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
@@ -121,6 +121,15 @@ def parse_box(text: str) -> Box:
     return x1, y1, x2, y2
 
 
+def parse_face_strengths(text: str) -> dict[int, float]:
+    """``0=0.5,2=0``: strengths by face number."""
+    try:
+        pairs = [entry.split("=") for entry in text.split(",")]
+        return {int(number): float(strength) for number, strength in pairs}
+    except ValueError as error:
+        raise InputError(f"strengths of faces are NUMBER=STRENGTH such as 0=0.5,2=0, not {text!r}") from error
+
+
 def _option(help: str, **more: Any) -> dict[str, Option]:
     """Metadata of a dataclass field that is a control."""
     return {"option": Option(help, **more)}
@@ -221,6 +230,17 @@ def _check_reference(reference: Any) -> None:
         raise InputError(f"reference is a tuple of images, (revisage.read_image(path),) for one, not {shown}")
 
 
+def _check_face_strengths(strengths: Any) -> None:
+    known: dict[Any, Any] = dict(strengths) if isinstance(strengths, Mapping) else {None: None}
+    numbers = [(_number(index), _number(strength)) for index, strength in known.items()]
+    if not all(
+        index is not None and index >= 0 and index == int(index) and strength is not None and 0 <= strength <= 1
+        for index, strength in numbers
+    ):
+        shown = dict(known) if isinstance(strengths, Mapping) else _shown(strengths)
+        raise InputError(f"face_strengths are strengths between 0 and 1 by face number, {{0: 0.5}}, not {shown}")
+
+
 ALL = Selection()
 """Every face."""
 
@@ -230,6 +250,7 @@ class RestoreOptions(TypedDict, total=False):
 
     scale: float
     strength: float
+    face_strengths: Mapping[int, float] | None
     eyes: float | None
     mouth: float | None
     skin: float | None
@@ -250,6 +271,8 @@ class Controls:
     Attributes:
         scale: output scale factor, above 0, at most 8.
         strength: 0 leaves faces alone, 1 restores them fully, linear in between.
+        face_strengths: strength of single faces by their number; None or a face left out: ``strength``. Numbers count
+            as those of ``Selection.which`` do.
         eyes, mouth, skin, hair: strength of that region; None: ``strength``. Regions fade into one another.
         keep_grain: 0 takes the face as the network returns it, 1 puts back all fine grain of the photo.
         min_identity: minimum cosine similarity between a face before and after, in [-1, 1]; None: not checked. Needs an
@@ -268,6 +291,11 @@ class Controls:
     scale: float = field(default=2.0, metadata=_option("Output scale factor (photos: 2, videos: 1).", min=0.01, max=8))
     strength: float = field(
         default=1.0, metadata=_option("Restoration strength: 0 leaves faces alone, 1 is full.", min=0, max=1)
+    )
+    face_strengths: Mapping[int, float] | None = field(
+        default=None,
+        hash=False,  # a dict has none
+        metadata=_option("Strength of single faces: NUMBER=STRENGTH, as 0=0.5,2=0.", parse=parse_face_strengths),
     )
     eyes: float | None = field(
         default=None, metadata=_option("Restoration strength for the eyes (default: --strength).", min=0, max=1)
@@ -297,6 +325,8 @@ class Controls:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.face_strengths is not None:
+            _check_face_strengths(self.face_strengths)
         if not isinstance(self.selection, Selection):  # pyright: ignore[reportUnnecessaryIsInstance]
             given: Any = self.selection
             hint = f": write selection=revisage.Selection({given!r})" if str(given) in _WHICH else ""

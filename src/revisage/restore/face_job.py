@@ -27,6 +27,7 @@ class FaceJob:
         space: color space of the crop; None for sRGB.
         output: (S, S, 3) float32 in [0, 1], the face as the network returned it, after enhancement.
         alpha: share of ``output`` in the result: a number in [0, 1], or (S, S, 1) per pixel.
+        own_strength: the strength asked for this face alone; None: that of all faces.
         strength: the strength that ``alpha`` amounts to where no region has one of its own.
         similarity: cosine similarity to the face before; None if not measured.
     """
@@ -40,6 +41,7 @@ class FaceJob:
     space: ColorSpace | None = None
     output: FloatImage | None = None
     alpha: FloatImage | float = 0.0
+    own_strength: float | None = None
     strength: float = 0.0
     similarity: float | None = None
 

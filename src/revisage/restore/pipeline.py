@@ -193,13 +193,17 @@ class Restorer:
         jobs: list[FaceJob] = []
         for index, image in enumerate(images):
             space = parse_color_space(b"" if profiles is None else profiles[index])
+            own_strengths = dict(controls.face_strengths or {})
             if controls.aligned:
-                jobs.append(self._whole_image(index, image, space))
+                jobs.append(replace(self._whole_image(index, image, space), own_strength=own_strengths.get(0)))
                 continue
             scaled_size(image, controls.scale)  # wrong sizes are found before any work
             order = controls.selection.order
             detected = sort_faces(self.detect(image), order) if faces is None else faces[index]
-            found = [FaceJob(index, face, space=space) for face in detected]
+            found = [
+                FaceJob(index, face, space=space, own_strength=own_strengths.get(number))
+                for number, face in enumerate(detected)
+            ]
             selected = self._select(image, found, controls.effective_selection)
             jobs += [align_job(job, image, self.size) for job in selected]
         return jobs

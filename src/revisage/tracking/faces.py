@@ -159,8 +159,11 @@ def enhance_faces(
 
 
 def _prepare(tracked: TrackedFrame[FrameT], restorer: Restorer, controls: Controls, profile: bytes) -> list[FaceJob]:
-    """Select and align the faces of a frame. Face numbers of the selection are those of tracks."""
+    """Select and align the faces of a frame. Face numbers of the controls are those of tracks."""
     faces, which = tracked.faces, controls.selection.which
+    if own := controls.face_strengths:
+        by_index = {index: own[number] for index, number in enumerate(faces) if number in own}
+        controls = replace(controls, face_strengths=by_index)
     if isinstance(which, tuple):
         indices = tuple(index for index, number in enumerate(faces) if number in which) or (len(faces),)
         controls = replace(controls, selection=replace(controls.selection, which=indices))
