@@ -43,8 +43,9 @@ RULES |= {
     "video": LIBRARY,
     "compat": LIBRARY,
     "doctor": LIBRARY,
+    "serve": {*LIBRARY, "batch", "video"},  # jobs are runs of a folder
     "export": {*LIBRARY, "models.nets"},
-    "cli": {*RULES, "batch", "video", "compat", "doctor", "export"},
+    "cli": {*RULES, "batch", "video", "compat", "doctor", "export", "serve"},
     "__main__": {"cli"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))

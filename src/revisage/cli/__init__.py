@@ -29,6 +29,7 @@ from revisage.cli.models import models
 from revisage.cli.options import with_output
 from revisage.cli.prepare import prepare
 from revisage.cli.restore import restore
+from revisage.cli.serve import serve
 from revisage.cli.status import status
 from revisage.cli.suggestions import Command, Group
 from revisage.cli.train import train
@@ -85,5 +86,19 @@ def revisage(
     """Restores the faces in photos, offline."""
 
 
-for command in (restore, detect, status, train, prepare, degrade, evaluate, models, fetch, convert, export, doctor):
+for command in (
+    restore,
+    detect,
+    status,
+    train,
+    prepare,
+    degrade,
+    evaluate,
+    models,
+    fetch,
+    convert,
+    export,
+    serve,
+    doctor,
+):
     app.command(cls=Command)(with_output(command))

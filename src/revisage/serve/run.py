@@ -1,0 +1,49 @@
+"""Run the application in a server until it is told to stop."""
+
+from __future__ import annotations
+
+import math
+import socket
+
+from revisage.errors import InputError, OutputError
+
+try:
+    import uvicorn
+except ImportError as error:
+    raise InputError("the server needs uvicorn: pip install 'revisage[serve]'") from error
+
+from revisage.serve.app import create_app
+from revisage.serve.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Listen, say where, and answer requests until SIGINT or SIGTERM; then finish what was accepted.
+
+    Raises:
+        OutputError: the address cannot be listened on.
+        WeightsError, DeviceError: a model cannot be loaded.
+    """
+    with _listen(settings.host, settings.port) as listener:
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            timeout_graceful_shutdown=math.ceil(settings.max_seconds),
+            server_header=False,
+        )
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        print(f"revisage serves http://{shown}:{port} (API: /docs); Ctrl-C stops it", flush=True)
+        uvicorn.Server(config).run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens before models are loaded: a taken port is said at once."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise OutputError(f"cannot listen on {host}:{port}: {error.strerror or error}; try another --port") from error
+    return listener

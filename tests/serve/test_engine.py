@@ -1,0 +1,133 @@
+"""The engine: what it returns is the caller's own, it refuses what it cannot hold, and it stops what nobody awaits."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import numpy as np
+import pytest
+from stand_ins_of_serve import engine, flat, invert, one_face
+
+from revisage.errors import CancelledError, UnknownModelError
+from revisage.serve.engine import BusyError, TooManyFacesError, TooSlowError
+
+
+@pytest.fixture
+def held():
+    """An engine of one worker whose network waits for ``go``; ``begun`` is set once it runs."""
+    begun, go = Event(), Event()
+
+    def wait(crops):
+        begun.set()
+        assert go.wait(10)
+        return invert(crops)
+
+    made = engine(wait, workers=1, queue=1, max_seconds=30)
+    yield made, begun, go
+    go.set()
+    made.close()
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_each_caller_gets_its_own_image(batch):
+    made = engine(workers=4, queue=100, batch=batch)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda level: made.restore(flat(level), scale=1), range(0, 250, 5)))
+    made.close()
+    for level, result in zip(range(0, 250, 5), results, strict=True):
+        assert result.image[12, 10].tolist() == [255 - level] * 3
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_again(held):
+    made, begun, _ = held
+    made.submit(lambda one: one(flat(1)))
+    assert begun.wait(10)
+    made.submit(lambda one: one(flat(2)))
+    with pytest.raises(BusyError) as caught:
+        made.restore(flat(3))
+    assert caught.value.seconds >= 1
+
+
+def test_there_is_room_again_after_a_cancel(held):
+    made, begun, _ = held
+    made.submit(lambda one: one(flat(1)))
+    assert begun.wait(10)
+    made.submit(lambda one: one(flat(2))).cancel()
+    assert made.pending == 1
+    made.submit(lambda one: one(flat(3)))
+
+
+def test_cancelled_work_ends_before_its_next_step():
+    seen, begun, go = [], Event(), Event()
+
+    def wait(crops):
+        seen.append(len(crops))
+        begun.set()
+        go.wait(10)
+        return invert(crops)
+
+    made = engine(wait, detect=lambda image: one_face(image) * 3)
+    task = made.submit(lambda one: one(flat(1)))
+    assert begun.wait(10)
+    task.cancel()
+    go.set()
+    with pytest.raises(CancelledError):
+        task.future.result(10)
+    made.close()
+    assert len(seen) == 1
+
+
+def test_leaving_an_await_cancels_the_work(held):
+    made, begun, _ = held
+
+    async def leave():
+        first = asyncio.ensure_future(made.restore_async(flat(1)))
+        await asyncio.to_thread(begun.wait, 10)
+        second = asyncio.ensure_future(made.restore_async(flat(2)))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        pending = made.pending
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        return pending
+
+    assert asyncio.run(leave()) == 1
+
+
+def test_an_image_that_takes_too_long_is_given_up():
+    def slow(crops):
+        time.sleep(0.06)
+        return invert(crops)
+
+    made = engine(slow, detect=lambda image: one_face(image) * 9, max_seconds=0.1)
+    with pytest.raises(TooSlowError):
+        made.restore(flat(1))
+    made.close()
+
+
+def test_a_crowd_is_refused():
+    made = engine(detect=lambda image: one_face(image) * 3, max_faces=2)
+    with pytest.raises(TooManyFacesError, match="3 faces are more than the limit of 2"):
+        made.restore(flat(1))
+    made.close()
+
+
+def test_closing_finishes_what_was_accepted():
+    made = engine(workers=1)
+    tasks = [made.submit(lambda one, level=level: one(flat(level), scale=1)) for level in (1, 2, 3)]
+    made.close()
+    assert [task.future.result(0).image[12, 10, 0] for task in tasks] == [254, 253, 252]
+    with pytest.raises(BusyError):
+        made.restore(flat(1))
+
+
+def test_it_offers_the_models_that_it_has():
+    made = engine()
+    (model,) = made.models()
+    assert (model.name, model.is_default) == ("plain", True)
+    with pytest.raises(UnknownModelError, match="plain"):
+        made.restore(flat(1), model="plane")
+    assert np.array_equal(made.detect(flat(1))[0].box, one_face(flat(1))[0].box)
+    made.close()
