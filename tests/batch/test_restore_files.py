@@ -141,7 +141,7 @@ def test_threads_change_no_byte_and_no_order(tmp_path, noise, monkeypatch):
         yield from (item if isinstance(item, passed) else function(item) for item in items)
 
     for name, how in (("threads", ordered_prefetch), ("serial", serial)):
-        monkeypatch.setattr("revisage.batch.restore.ordered_prefetch", how)
+        monkeypatch.setattr("revisage.batch.steps.ordered_prefetch", how)
         outcomes = run(
             tmp_path, collect([noise]), how=as_restorer(brighter), output=tmp_path / name, resume=True, save_faces=True
         )
@@ -168,7 +168,7 @@ def test_reading_and_writing_go_on_while_the_network_works(tmp_path, monkeypatch
         return left_out
 
     monkeypatch.setattr("revisage.batch.photos.read_photo", reading)
-    monkeypatch.setattr("revisage.batch.restore.write_image", writing)
+    monkeypatch.setattr("revisage.batch.steps.write_image", writing)
 
     def restore(image, controls):
         level = int(image[0, 0, 0])
@@ -190,7 +190,7 @@ def test_full_disk_stops_the_run(tmp_path, noise, monkeypatch):
         except OSError as error:
             raise OutputError(f"cannot write {arguments[0]}: the disk is full") from error
 
-    monkeypatch.setattr("revisage.batch.restore.write_image", full)
+    monkeypatch.setattr("revisage.batch.steps.write_image", full)
     with pytest.raises(OutputError, match=r"00\.png: the disk is full; stopped, free some space and run"):
         run(tmp_path, collect([noise]), resume=True)
     assert len(begun) < 20

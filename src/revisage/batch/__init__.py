@@ -6,7 +6,8 @@
     options         Options                         how to restore, how to name the results
     names           plan(sources)                   names of the results, and the files that none may replace
     jobs.store                                      status of each source, so that the next run resumes
-    restore         restore_files(restorer, ...)    read, restore, write, side by side
+    steps           Steps(restorer, ...)            read, restore, write, side by side
+    restore         restore_files(restorer, ...)    all of it
                     check_files(restorer, ...)      the same, without restoring or writing
 """
 

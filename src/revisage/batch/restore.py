@@ -10,59 +10,29 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
-
-import numpy as np
-import PIL.Image
 
 from revisage.batch.names import Job, Originals, plan
 from revisage.batch.options import FOLDERS, Options, settings_of
-from revisage.batch.photos import RestoredPhoto, read_checked, restore_photo
-from revisage.errors import CancelledError, InputError, OutputError, fault_of
-from revisage.files import is_disk_full, remove_temporary_files
-from revisage.images import Photo, write_image
+from revisage.batch.steps import InProgress, RestoreVideo, Settle, Steps
+from revisage.errors import OutputError, fault_of
+from revisage.files import remove_temporary_files
 from revisage.jobs.collector import Kind, Source, Sources
 from revisage.jobs.counting import Count
-from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
 from revisage.jobs.store import NO_FILE, Entry, JobStore, Outcome, Stamp, Status, open_store, stamp_of
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
-from revisage.types import FaceStatus, RestoredFace
 
-Done = TypeVar("Done")
 Progress = Callable[[int, int], None]
 NOTE_SECONDS = 1.0
 """Between notes in the store of how far a run is."""
-
-
-class RestoreVideo(Protocol):
-    """``revisage.video.restore.restore_video``, or a function around it that shows progress."""
-
-    def __call__(
-        self, restorer: Restorer, source: Path, target: Path, controls: Controls, *, overwrite: bool
-    ) -> Outcome:
-        """Restore the video ``source`` into the file ``target``."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class InProgress:
-    """A source in progress: its names, its row in the store, whether its result may replace a file, seconds so far."""
-
-    job: Job
-    entry: Entry
-    overwrite: bool
-    seconds: float = 0.0
-
-
 Check = Callable[[Source, Path, Controls], tuple[str, ...]]
 """Finds out, before the work, what the result of a source in a file would lack; raises if it would fail."""
-Opened = tuple[InProgress, Photo]
-"""A source in progress with what was read of it."""
+Engine = Callable[[Iterable[InProgress | Outcome], Settle], Generator[Outcome]]
+"""Does the work: takes sources in progress, and outcomes to pass through; yields outcomes, after settling each."""
 
 
 def restore_files(
@@ -92,13 +62,36 @@ def restore_files(
         OutputError: the disk is full, the store cannot be written, or another run is at work in the output folder.
             Finished results stay, and the same call resumes.
     """
+
+    def engine(items: Iterable[InProgress | Outcome], settle: Settle) -> Generator[Outcome]:
+        return Steps(restorer, options, settle, restore_video).restore_all(items)
+
+    return run_engine(engine, restorer.name, sources, options, progress)
+
+
+def run_engine(
+    engine: Engine,
+    model: str,
+    sources: Sources | Iterable[Source],
+    options: Options,
+    progress: Progress | None = None,
+) -> Generator[Outcome]:
+    """Restore images and videos by an engine; see :func:`restore_files`.
+
+    Args:
+        engine: does the work.
+        model: name or file of the model; with the options it decides whether results are up to date.
+        sources: what is restored.
+        options: how, and where to.
+        progress: called after each source.
+    """
     if not isinstance(sources, Sources):
         sources = tuple(sources)
-    settings = settings_of(restorer.name, options)
+    settings = settings_of(model, options)
     with open_store(options.output, "restore", settings, keep=options.resume) as store:
         _remove_leftovers(store, options)
-        run = _Run(restorer, options, store, Originals(sources, options.output))
-        with closing(run.restore_all(plan(sources, options, store), restore_video)) as outcomes:
+        run = _Run(options, store, Originals(sources, options.output))
+        with closing(engine(map(run.begin, plan(sources, options, store)), run.settle)) as outcomes:
             yield from _follow(outcomes, sources, store, progress)
 
 
@@ -138,7 +131,7 @@ def check_files(
         one outcome a source, in their order, with a target unless it would fail.
     """
     with open_store(options.output, "restore", settings_of(restorer.name, options), keep=False, copy=True) as store:
-        run = _Run(restorer, options, store, Originals(sources, options.output))
+        run = _Run(options, store, Originals(sources, options.output))
         for job in plan(sources, options, store):
             item = run.begin(job)
             if isinstance(item, InProgress):
@@ -153,36 +146,12 @@ def check_files(
 
 
 class _Run:
-    """The steps of a source. Each takes what the one before returned; an outcome is final and passes through.
+    """What the store knows and learns of each source."""
 
-    Attributes:
-        videos: in progress, to be restored after the images.
-    """
-
-    def __init__(self, restorer: Restorer, options: Options, store: JobStore, originals: Originals) -> None:
-        self._restorer = restorer
+    def __init__(self, options: Options, store: JobStore, originals: Originals) -> None:
         self._options = options
         self._store = store
         self._originals = originals
-        self.videos: list[InProgress] = []
-
-    def restore_all(self, jobs: Iterable[Job], restore_video: RestoreVideo | None) -> Generator[Outcome]:
-        """Restore images, then videos."""
-        with closing(ordered_prefetch(self.read, self.begin_images(jobs), Outcome, _decoded_bytes)) as read:
-            restored = map(self.restore, read)
-            with closing(ordered_prefetch(self.write, restored, Outcome, _result_bytes, prompt=True)) as written:
-                yield from written
-        for video in self.videos:
-            yield self.restore_video(video, restore_video)
-
-    def begin_images(self, jobs: Iterable[Job]) -> Iterator[InProgress | Outcome]:
-        """Begin jobs; those of videos are set aside."""
-        for job in jobs:
-            item = self.begin(job)
-            if isinstance(item, InProgress) and job.source.kind is Kind.VIDEO:
-                self.videos.append(item)
-            else:
-                yield item
 
     def begin(self, job: Job) -> InProgress | Outcome:
         """Decide whether there is anything to do, and if so note in the store that it has begun."""
@@ -197,9 +166,9 @@ class _Run:
         made_here = existing != NO_FILE and existing == (entry.result_size, entry.result_mtime)
         if made_here and self._is_current(entry, Stamp(size, mtime), job.source.kind):
             return Outcome(path, job.target, exists=True, up_to_date=True)
-        item = InProgress(job, replace(entry, size=size, mtime=mtime), made_here or self._options.overwrite)
+        item = InProgress(job, replace(entry, size=size, mtime=mtime), made_here or self._options.overwrite, existing)
         if fault := job.source.fault or self._refusal(job, made_here):
-            return self._settle(item, Outcome(path, error=fault))
+            return self.settle(item, Outcome(path, error=fault))
         if existing != NO_FILE and not item.overwrite:
             return self._skip(item)
         if job.entry is not None:
@@ -231,77 +200,10 @@ class _Run:
     def _skip(self, item: InProgress) -> Outcome:
         """Leave a result that another program wrote, or that has changed since."""
         outcome = Outcome(item.job.source.path, item.job.target, exists=True)
-        return outcome if item.entry.status in (Status.DONE, Status.SKIPPED) else self._settle(item, outcome)
+        return outcome if item.entry.status in (Status.DONE, Status.SKIPPED) else self.settle(item, outcome)
 
-    def read(self, item: InProgress) -> Opened | Outcome:
-        """Decode an image, with all of its frames or pages."""
-        return self._attempt(item, lambda: read_checked(item.job.source.path, item.job.target, self._options))
-
-    def restore(self, opened: Opened | Outcome) -> tuple[InProgress, RestoredPhoto] | Outcome:
-        """Run the network, in the caller's thread."""
-        if isinstance(opened, Outcome):
-            return opened
-        item, photo = opened
-        return self._attempt(item, lambda: restore_photo(self._restorer, photo, self._options.controls))
-
-    def write(self, restored: tuple[InProgress, RestoredPhoto]) -> Outcome:
-        """Encode an image, and settle its source."""
-        item, result = restored
-        written = self._attempt(item, lambda: self._write(item, result))
-        if isinstance(written, Outcome):
-            return written
-        done, left_out = written
-        return self._settle(done, outcome_of(item.job, result, left_out))
-
-    def _write(self, item: InProgress, result: RestoredPhoto) -> tuple[str, ...]:
-        job, options = item.job, self._options
-        lost: tuple[str, ...] = ()
-        if options.save_faces:
-            write_faces(result.results[0].faces, job.output_stem, options)
-            lost = ("the single faces of further frames",) if len(result.results) > 1 else ()
-        left_out = write_image(
-            job.target,
-            [one.image for one in result.results],
-            like=job.source.path,
-            overwrite=item.overwrite,
-            preserve_mtime=options.preserve_mtime,
-        )
-        return left_out + lost
-
-    def restore_video(self, item: InProgress, restore_video: RestoreVideo | None) -> Outcome:
-        """Restore a video, and settle it."""
-        job, options = item.job, self._options
-
-        def restore() -> Outcome:
-            if restore_video is None:
-                raise InputError("a video; give restore_files a function that restores videos")
-            controls = options.video_controls
-            outcome = restore_video(self._restorer, job.source.path, job.target, controls, overwrite=item.overwrite)
-            if options.preserve_mtime:
-                state = job.source.path.stat()
-                os.utime(job.target, ns=(state.st_atime_ns, state.st_mtime_ns))
-            return outcome
-
-        done = self._attempt(item, restore)
-        return done if isinstance(done, Outcome) else self._settle(*done)
-
-    def _attempt(self, item: InProgress, step: Callable[[], Done]) -> tuple[InProgress, Done] | Outcome:
-        """Take one step, and count the seconds; a failure settles the source."""
-        start, path = time.perf_counter(), item.job.source.path
-        try:
-            done = step()
-        except OutputError as error:  # names the result
-            outcome = self._settle(item, Outcome(path, error=str(error)))
-            if is_disk_full(error):  # so it will be for all that follow
-                raise OutputError(f"{error}; stopped, free some space and run the same again to resume") from error
-            return outcome
-        except CancelledError:
-            raise
-        except Exception as error:  # an unexpected error must not cost the sources after this one
-            return self._settle(item, Outcome(path, error=fault_of(path, error)))
-        return replace(item, seconds=item.seconds + time.perf_counter() - start), done
-
-    def _settle(self, item: InProgress, outcome: Outcome) -> Outcome:
+    def settle(self, item: InProgress, outcome: Outcome) -> Outcome:
+        """Write the row of an outcome, which gets the seconds of its work."""
         status = Status.FAILED if outcome.error else Status.SKIPPED if outcome.exists else Status.DONE
         before = Stamp(item.entry.result_size, item.entry.result_mtime)
         written = before if outcome.exists or outcome.target is None else stamp_of(outcome.target)
@@ -322,53 +224,6 @@ class _Run:
         return replace(outcome, seconds=item.seconds)
 
 
-def outcome_of(job: Job, result: RestoredPhoto, left_out: tuple[str, ...]) -> Outcome:
-    """The outcome of an image that was written, and what the result lacks."""
-    faces = result.faces
-    failed = [face.reason for face in faces if face.status is FaceStatus.FAILED]
-    return Outcome(
-        job.source.path,
-        job.target,
-        found=len(faces),
-        restored=sum(face.status is FaceStatus.RESTORED for face in faces),
-        failed=len(failed),
-        faces=tuple(replace(face, crop=None, restored=None) for face in faces),
-        frames=len(result.results) if len(result.results) > 1 else 0,
-        tracks=result.tracks,
-        warnings=result.photo.warnings,
-        left_out=left_out,
-        note=job.note,
-        skipped=tuple(
-            f"{face.status}: {face.reason}" if face.reason else str(face.status)
-            for face in faces
-            if face.status is not FaceStatus.RESTORED
-        ),
-        error=f"{job.source.path}: {len(failed)} of {len(faces)} faces failed: {failed[0]}" if failed else "",
-    )
-
-
-def write_faces(faces: Sequence[RestoredFace], stem: str, options: Options) -> None:
-    """Write each restored face as it was, as it is, and both side by side, where the classic tool puts them.
-
-    They are numbered from 00 by their index among all faces of the image, as for ``--faces``.
-
-    Args:
-        faces: of one image; those that were not restored are left out.
-        stem: their name, relative to the folders of faces.
-        options: the output folder and the suffix.
-
-    Raises:
-        OutputError: one cannot be written.
-    """
-    for index, face in enumerate(faces):
-        if face.crop is None or face.restored is None:
-            continue
-        name = f"{stem}_{index:02d}"  # the number by which the face can be chosen another time
-        images = (face.crop, ""), (face.restored, options.ending), (np.hstack([face.crop, face.restored]), "")
-        for folder, (image, end) in zip(FOLDERS[1:], images, strict=True):
-            write_image(options.output / folder / f"{name}{end}.png", image, overwrite=True)
-
-
 def _remove_leftovers(store: JobStore, options: Options) -> None:
     """Remove half files of a killed run, where the store says that something was in progress.
 
@@ -382,16 +237,3 @@ def _remove_leftovers(store: JobStore, options: Options) -> None:
         for one in folders:
             if Path(os.path.realpath(one)).is_relative_to(output):
                 remove_temporary_files(one)
-
-
-def _decoded_bytes(item: InProgress) -> int:
-    """Memory that a decoded image takes, from its header; one without is read alone."""
-    try:
-        with PIL.Image.open(item.job.source.path) as opened:
-            return opened.width * opened.height * 3
-    except Exception:  # reading it will say what is wrong, in our words
-        return MAX_BYTES
-
-
-def _result_bytes(item: tuple[InProgress, RestoredPhoto]) -> int:
-    return sum(one.image.nbytes for one in item[1].results)
