@@ -14,7 +14,7 @@ from revisage.errors import ImageError
 from revisage.images import FORMATS
 from revisage.images.fitting import choose_extension
 from revisage.jobs.collector import VIDEOS, Kind, Source, Sources
-from revisage.jobs.store import Entry, JobStore, Status, stamp_of
+from revisage.jobs.store import NO_FILE, Entry, JobStore, Status, stamp_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,10 @@ def _is_of(entry: Entry, source: Source, path: str, store: JobStore) -> bool:
 
 def _is_free(entry: Entry | None, store: JobStore) -> bool:
     """Whether a name has no owner, or one that is gone."""
-    return entry is None or (entry.run < store.run and not os.path.lexists(store.absolute(entry.source)))
+    if entry is None or entry.run == store.run:
+        return entry is None
+    source = store.absolute(entry.source)
+    return stamp_of(source) == NO_FILE and not os.path.lexists(source)
 
 
 def _is_natural(stem: str, source: Source, options: Options) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from revisage.errors import InputError
 from revisage.images import FORMATS, WRITABLE
+from revisage.jobs.buckets import parse_location
 from revisage.jobs.collector import VIDEOS, Kind
 from revisage.jobs.store import stamp_of
 from revisage.restore.controls import Controls
@@ -37,7 +38,8 @@ class Options:
         save_faces: also write every face, in the folders of the classic tool.
         preserve_mtime: give results the modification and access times of their sources.
         allow_damaged: restore what is there of truncated or damaged images.
-        resume: keep a job store in the output folder, so that the same call can resume later.
+        resume: keep a job store, so that the same call can resume later.
+        store: folder of that store; None: ``.revisage`` in the output folder.
         strict: fail where a result would lack anything of its source, instead of naming it.
         made_with: anything else that the results depend on, in any words: the background upscaler, for instance.
 
@@ -56,11 +58,12 @@ class Options:
     preserve_mtime: bool = False
     allow_damaged: bool = False
     resume: bool = False
+    store: Path | None = None
     strict: bool = False
     made_with: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "output", Path(self.output))  # a text will do
+        object.__setattr__(self, "output", parse_location(self.output))  # a text will do
         animated = self.target is not None and f".{self.format}" in FORMATS
         if self.format not in (None, *VIDEO_FORMATS) and not animated and not is_writable(f".{self.format}"):
             raise InputError(f"unknown format {self.format!r}; choose one of {WRITABLE}, {', '.join(VIDEO_FORMATS)}")

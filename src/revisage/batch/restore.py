@@ -88,7 +88,7 @@ def run_engine(
     if not isinstance(sources, Sources):
         sources = tuple(sources)
     settings = settings_of(model, options)
-    with open_store(options.output, "restore", settings, keep=options.resume) as store:
+    with open_store(options.output, "restore", settings, folder=options.store, keep=options.resume) as store:
         _remove_leftovers(store, options)
         run = _Run(options, store, Originals(sources, options.output))
         with closing(engine(map(run.begin, plan(sources, options, store)), run.settle)) as outcomes:
@@ -130,7 +130,9 @@ def check_files(
     Yields:
         one outcome a source, in their order, with a target unless it would fail.
     """
-    with open_store(options.output, "restore", settings_of(restorer.name, options), keep=False, copy=True) as store:
+    with open_store(
+        options.output, "restore", settings_of(restorer.name, options), folder=options.store, keep=False, copy=True
+    ) as store:
         run = _Run(options, store, Originals(sources, options.output))
         for job in plan(sources, options, store):
             item = run.begin(job)
@@ -202,11 +204,11 @@ class _Run:
         outcome = Outcome(item.job.source.path, item.job.target, exists=True)
         return outcome if item.entry.status in (Status.DONE, Status.SKIPPED) else self.settle(item, outcome)
 
-    def settle(self, item: InProgress, outcome: Outcome) -> Outcome:
-        """Write the row of an outcome, which gets the seconds of its work."""
+    def settle(self, item: InProgress, outcome: Outcome, written: Stamp = NO_FILE) -> Outcome:
+        """Write the row of an outcome, which gets the seconds of its work; see ``Settle``."""
         status = Status.FAILED if outcome.error else Status.SKIPPED if outcome.exists else Status.DONE
-        before = Stamp(item.entry.result_size, item.entry.result_mtime)
-        written = before if outcome.exists or outcome.target is None else stamp_of(outcome.target)
+        if written == NO_FILE:
+            written = Stamp(item.entry.result_size, item.entry.result_mtime)
         names = ("found", "restored", "failed", "frames", "tracks", "left_out")
         details = {name: getattr(outcome, name) for name in names}
         entry = replace(

@@ -19,9 +19,10 @@ from revisage.batch.photos import RestoredPhoto, read_checked, restore_photo
 from revisage.errors import CancelledError, InputError, OutputError, fault_of
 from revisage.files import is_disk_full
 from revisage.images import Photo, write_image
+from revisage.jobs.buckets import UnreachableError
 from revisage.jobs.collector import Kind
 from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
-from revisage.jobs.store import NO_FILE, Entry, Outcome, Stamp
+from revisage.jobs.store import NO_FILE, Entry, Outcome, Stamp, stamp_of
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.types import FaceStatus, RestoredFace
@@ -58,8 +59,9 @@ class InProgress:
     seconds: float = 0.0
 
 
-Settle = Callable[[InProgress, Outcome], Outcome]
-"""Is told what became of a source, at once and from any thread; returns what is handed on."""
+Settle = Callable[[InProgress, Outcome, Stamp], Outcome]
+"""Is told what became of a source, and the stamp of the result that was written, if any: at once, from any thread.
+Returns what is handed on."""
 Opened = tuple[InProgress, Photo]
 """A source in progress with what was read of it."""
 
@@ -125,7 +127,7 @@ class Steps:
         if isinstance(written, Outcome):
             return written
         done, left_out = written
-        return self._settle(done, outcome_of(item.job, result, left_out))
+        return self._settle(done, outcome_of(item.job, result, left_out), stamp_of(item.job.target))
 
     def _write(self, item: InProgress, result: RestoredPhoto) -> tuple[str, ...]:
         job, options = item.job, self._options
@@ -157,7 +159,7 @@ class Steps:
             return outcome
 
         done = self._attempt(item, restore)
-        return done if isinstance(done, Outcome) else self._settle(*done)
+        return done if isinstance(done, Outcome) else self._settle(*done, stamp_of(job.target))
 
     def _attempt(self, item: InProgress, step: Callable[[], Done]) -> tuple[InProgress, Done] | Outcome:
         """Take one step, and count the seconds; a failure settles the source."""
@@ -165,14 +167,17 @@ class Steps:
         try:
             done = step()
         except OutputError as error:  # names the result
-            outcome = self._settle(item, Outcome(path, error=str(error)))
+            outcome = self._settle(item, Outcome(path, error=str(error)), NO_FILE)
             if is_disk_full(error):  # so it will be for all that follow
                 raise OutputError(f"{error}; stopped, free some space and run the same again to resume") from error
             return outcome
+        except UnreachableError as error:
+            self._settle(item, Outcome(path, error=str(error)), NO_FILE)
+            raise OutputError(f"{error}; stopped, run the same again to resume") from error
         except CancelledError:
             raise
         except Exception as error:  # an unexpected error must not cost the sources after this one
-            return self._settle(item, Outcome(path, error=fault_of(path, error)))
+            return self._settle(item, Outcome(path, error=fault_of(path, error)), NO_FILE)
         return replace(item, seconds=item.seconds + time.perf_counter() - start), done
 
 

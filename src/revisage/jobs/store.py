@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from revisage.errors import InputError, OutputError
+from revisage.jobs.buckets import Address
 from revisage.types import RestoredFace
 
 FOLDER = ".revisage"
@@ -224,7 +225,9 @@ class JobStore:
         return [self.absolute(_text(target)) for (target,) in rows]
 
     def relative(self, path: Path) -> str:
-        """A path as rows hold it."""
+        """A path as rows hold it; URLs as they are."""
+        if isinstance(path, Address):
+            return str(path)
         folder, name = os.path.split(path)
         return os.path.join(self._relative_folder(folder), name)  # noqa: PTH118 (twice as quick, for each input)
 
@@ -237,7 +240,7 @@ class JobStore:
 
     def absolute(self, path: str) -> Path:
         """The path that a row means."""
-        return Path(self._output, path)
+        return Address(path) if "://" in path else Path(self._output, path)
 
     def _ask(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
