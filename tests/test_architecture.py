@@ -45,7 +45,8 @@ RULES |= {
     "doctor": LIBRARY,
     "serve": {*LIBRARY, "batch", "video"},  # jobs are runs of a folder
     "export": {*LIBRARY, "models.nets"},
-    "cli": {*RULES, "batch", "video", "compat", "doctor", "export", "serve"},
+    "scale": {*LIBRARY, "batch"},  # the steps of a run of a folder, on other machines
+    "cli": {*RULES, "batch", "video", "compat", "doctor", "export", "serve", "scale"},
     "__main__": {"cli"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))

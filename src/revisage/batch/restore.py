@@ -89,7 +89,7 @@ def run_engine(
         sources = tuple(sources)
     settings = settings_of(model, options)
     with open_store(options.output, "restore", settings, folder=options.store, keep=options.resume) as store:
-        _remove_leftovers(store, options)
+        remove_leftovers({target.parent for target in store.unfinished()}, options)
         run = _Run(options, store, Originals(sources, options.output))
         with closing(engine(map(run.begin, plan(sources, options, store)), run.settle)) as outcomes:
             yield from _follow(outcomes, sources, store, progress)
@@ -226,16 +226,21 @@ class _Run:
         return replace(outcome, seconds=item.seconds)
 
 
-def _remove_leftovers(store: JobStore, options: Options) -> None:
-    """Remove half files of a killed run, where the store says that something was in progress.
+def remove_leftovers(folders: Iterable[Path], options: Options) -> None:
+    """Remove half files of killed processes from folders of results.
 
-    The store may be somebody else's, and links lead anywhere: outside of the output folder nothing is removed.
+    The store that names them may be somebody else's, and links lead anywhere: outside of the output folder nothing is
+    removed.
+
+    Args:
+        folders: where something was in progress, and nothing is now.
+        options: of the run.
     """
-    output, restored = os.path.realpath(options.output), store.absolute(FOLDERS[0])
-    for folder in {target.parent for target in store.unfinished()}:
-        folders = [folder]
+    output, restored = os.path.realpath(options.output), Path(os.path.abspath(options.output), FOLDERS[0])  # noqa: PTH100
+    for folder in folders:
+        siblings = [folder]
         if folder.is_relative_to(restored):
-            folders += [options.output / name / folder.relative_to(restored) for name in FOLDERS[1:]]
-        for one in folders:
+            siblings += [options.output / name / folder.relative_to(restored) for name in FOLDERS[1:]]
+        for one in siblings:
             if Path(os.path.realpath(one)).is_relative_to(output):
                 remove_temporary_files(one)

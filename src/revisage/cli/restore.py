@@ -10,6 +10,7 @@ import typer
 
 from revisage.cli import options as opt
 from revisage.cli.json_output import Json
+from revisage.errors import InputError
 
 
 @opt.with_controls()
@@ -18,7 +19,7 @@ def restore(
     paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders (with all below), patterns; - (stdin).")],
     controls: opt.GivenControls,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--output", "-o", help="Folder of the results, a file, or - (stdout).", show_default="restored"),
     ] = None,
     model: Annotated[str, typer.Option(help="Model: a name from `revisage models`, or a file.")] = "embedded",
@@ -51,6 +52,8 @@ def restore(
         bool, typer.Option("--allow-damaged", help="Restore what is there of truncated or damaged photos.")
     ] = False,
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Keep no job store in the output folder.")] = False,
+    engine: Annotated[str, typer.Option(help="Where to restore: local, or ray (a Ray cluster).")] = "local",
+    actors: Annotated[int | None, typer.Option(min=1, help="Actors on Ray (default: as many as fit).")] = None,
 ) -> None:
     """Restore the faces in photos and videos.
 
@@ -67,6 +70,9 @@ def restore(
     With one photo or video, -o may name a file. With - as input (stdin) the result goes to stdout, as with -o -; the
     lines for people go to stderr then.
 
+    With --engine ray the work goes to the cluster of $RAY_ADDRESS, or one started here. Paths may then be URLs of
+    buckets (s3://, gs://, ...), and so may -o.
+
     The flags of GFPGAN's inference_gfpgan.py are understood, too; -i asks for its folders, as --save-faces does.
     """
     from revisage.process import tune_process
@@ -76,12 +82,22 @@ def restore(
     from revisage.cli.destination import file_of, pipes, refuse_input_folder
     from revisage.cli.restore_files import check_files, require_pyav, restore_files
 
-    paths, output, send = context.with_resource(pipes(paths, output))
-    sources = collect(paths, (Kind.IMAGE, Kind.VIDEO), leave_out=output)
+    if engine not in ("local", "ray"):
+        raise InputError(f"--engine is local or ray, not {engine!r}")
+    on_ray, send = engine == "ray", None
+    if on_ray:
+        from revisage.cli.restore_on_ray import collect_for_ray
+
+        if dry_run:
+            raise InputError("--dry-run opens the files here; leave out --engine ray")
+        sources, folder = collect_for_ray(paths, output)
+    else:
+        paths, folder, send = context.with_resource(pipes(paths, None if output is None else Path(output)))
+        sources = collect(paths, (Kind.IMAGE, Kind.VIDEO), leave_out=folder)
     require_pyav(sources)
-    target = file_of(output, sources, suffix=suffix, format=format, save_faces=save_faces)
+    target = file_of(folder, sources, suffix=suffix, format=format, save_faces=save_faces)
     if not (suffix or save_faces or format != "auto"):
-        refuse_input_folder(sources, output)
+        refuse_input_folder(sources, folder)
     networks: dict[str, Any] = {
         "architecture": architecture,
         "detector": detector,
@@ -90,7 +106,7 @@ def restore(
         "parser": parser,
     }
     options = Options(
-        output=target.parent if target else output,
+        output=target.parent if target else folder,
         target=target,
         controls=controls.to_controls(),
         video_scale=controls.values.get("scale", 1.0),
@@ -108,11 +124,19 @@ def restore(
     from revisage.loading import load
 
     networks["parser"] = None if parser == "none" else parser
-    restorer = load(model, device=device, dtype=dtype, tile=tile, batch=batch, offline=offline or None, **networks)
+    networks |= {"tile": tile, "batch": batch, "offline": offline or None}
+    # On Ray this process only checks names and files; the actors have the devices.
+    restorer = load(model, **{"device": "cpu"} if on_ray else {"device": device, "dtype": dtype}, **networks)
     # Before the first photo: missing networks are found, and reference images are embedded.
     options = replace(options, controls=restorer.resolve(options.controls))
     if dry_run:
         raise typer.Exit(1 if check_files(restorer, sources, options, as_json=json) else 0)
-    failed = restore_files(restorer, sources, options, resume=not no_resume, as_json=json)
-    send()
+    run = None
+    if on_ray:
+        from revisage.cli.restore_on_ray import run_on_ray
+
+        run = run_on_ray(model, {"device": device, "dtype": dtype, **networks}, actors, resume=not no_resume)
+    failed = restore_files(restorer, sources, options, resume=not no_resume, as_json=json, run=run)
+    if send:
+        send()
     raise typer.Exit(1 if failed else 0)

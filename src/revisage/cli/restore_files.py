@@ -14,9 +14,13 @@ from revisage.cli.json_output import outcome_fields, print_json, status_of
 from revisage.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
     from rich.progress import Progress
 
     from revisage.batch import Options, Outcome, Sources
+
+    Run = Callable[..., Generator[Outcome]]
     from revisage.restore.controls import Controls
     from revisage.restore.pipeline import Restorer
 
@@ -35,7 +39,13 @@ def require_pyav(sources: Sources) -> None:
 
 
 def restore_files(
-    restorer: Restorer, sources: Sources, options: Options, *, resume: bool, as_json: bool = False
+    restorer: Restorer,
+    sources: Sources,
+    options: Options,
+    *,
+    resume: bool,
+    as_json: bool = False,
+    run: Run | None = None,
 ) -> int:
     """Restore images and videos with a line for each.
 
@@ -45,6 +55,7 @@ def restore_files(
         options: how, and where to.
         resume: whether videos go on where an interrupted run stopped.
         as_json: print an object for each instead of the lines.
+        run: restores the files elsewhere; None: here.
 
     Returns:
         how many failed.
@@ -64,7 +75,8 @@ def restore_files(
         def move(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total or None)
 
-        with closing(batch.restore_files(restorer, sources, options, restore_video, move)) as outcomes:
+        here = partial(batch.restore_files, restorer, restore_video=restore_video)
+        with closing((run or here)(sources, options, progress=move)) as outcomes:
             for outcome in outcomes:
                 if as_json:
                     print_json(outcome_fields(outcome))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any
 from platformdirs import user_state_path
 
 from revisage.batch.options import Options
-from revisage.batch.restore import Progress, run_engine
+from revisage.batch.restore import Progress, remove_leftovers, run_engine
 from revisage.batch.steps import InProgress, RestoreVideo, Settle
 from revisage.errors import InputError, OutputError, RevisageError
 from revisage.jobs.buckets import Address, Objects, collect_objects, parse_location
@@ -131,8 +132,16 @@ def ray_restore_files(
     worker = (make, options, Path.cwd() if local else None, restore_video)
 
     def engine(items: Iterable[InProgress | Outcome], settle: Settle) -> Generator[Outcome]:
+        folders: set[Path] = set()
+
+        def note(item: InProgress | Outcome) -> InProgress | Outcome:
+            if isinstance(item, InProgress) and not isinstance(item.job.target, Address):
+                folders.add(Path.cwd() / item.job.target.parent)
+            return item
+
         with _cluster(), _plainly():
-            yield from _restore(items, settle, partial(_map, worker, pool or Pool()))
+            yield from _restore(map(note, items), settle, partial(_map, worker, pool or Pool()))
+        remove_leftovers(folders, options)  # of lost actors
 
     return run_engine(engine, model, sources, options, progress)
 
@@ -194,16 +203,18 @@ def _map(worker: tuple[Any, ...], pool: Pool, items: Sequence[InProgress], size:
     free = ray.cluster_resources()
     room = min(free.get("CPU", 1) // pool.cpus, *([free.get("GPU", 0) // pool.gpus] if pool.gpus else []), batches)
     rows = ray.data.from_items([{"item": pickle.dumps(item)} for item in items], override_num_blocks=batches)
-    mapped = rows.map_batches(
-        Worker,
-        fn_constructor_args=worker,
-        batch_size=size,
-        compute=ray.data.ActorPoolStrategy(size=pool.actors or max(int(room), 1)),
-        num_cpus=pool.cpus,
-        num_gpus=pool.gpus,
-        max_restarts=-1,
-        max_task_retries=pool.retries,
-    )
+    with warnings.catch_warnings():
+        # Without a limit on retries, which has no other way in, a photo that kills its actor would kill one for ever.
+        warnings.filterwarnings("ignore", message=".*ray_remote_args")
+        mapped = rows.map_batches(
+            Worker,
+            fn_constructor_args=worker,
+            batch_size=size,
+            compute=ray.data.ActorPoolStrategy(size=pool.actors or max(int(room), 1)),
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus,
+            max_task_retries=pool.retries,
+        )
     for batch in mapped.iter_batches(batch_size=None, prefetch_batches=0):
         for report in batch["report"]:
             yield pickle.loads(report)
@@ -223,13 +234,17 @@ def _cluster() -> Generator[None]:
         import ray.data
     except ImportError as error:
         raise InputError("--engine ray needs Ray: pip install 'revisage[scale]'") from error
-    started = not ray.is_initialized()
+    started, address = not ray.is_initialized(), os.environ.get("RAY_ADDRESS", "local")
     if started:
         try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                address,
+                **{"include_dashboard": False} if address == "local" else {},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         except Exception as error:  # a bare one, among others
-            where = os.environ.get("RAY_ADDRESS", "this machine")
-            raise InputError(f"no Ray cluster on {where}: {' '.join(str(error).split())}") from error
+            raise InputError(f"no Ray cluster at {address}: {' '.join(str(error).split())}") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # their sources are tried by themselves
