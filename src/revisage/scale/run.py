@@ -84,7 +84,8 @@ def ray_restore(
     """
     inputs = [paths] if isinstance(paths, str | Path) else paths
     made_with = ", ".join(f"{name} {value}" for name, value in (networks or {}).items())
-    settled = Options(output=parse_location(output), **{"resume": True, "made_with": made_with, **options})
+    given: dict[str, Any] = {"resume": True, "made_with": made_with, **options}
+    settled = Options(output=parse_location(output), **given)
     sources = collect_sources(inputs, settled.output)
     make = partial(load, model, **(networks or {}))
     return ray_restore_files(make, str(model), sources, settled, progress=progress, pool=pool)
@@ -239,7 +240,7 @@ def _cluster() -> Generator[None]:
         try:
             ray.init(
                 address,
-                **{"include_dashboard": False} if address == "local" else {},
+                include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
