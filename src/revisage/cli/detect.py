@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from revisage.jobs.collector import Source
     from revisage.types import Face, Image
 
-DRAWN = (255, 220, 0), (0, 200, 255)
-"""Colors of boxes and of landmarks, RGB."""
-
 
 @opt.with_controls("order", "min_score")
 def detect(
@@ -46,6 +43,7 @@ def detect(
     from revisage.images import read_image
     from revisage.jobs.collector import Kind, collect
     from revisage.loading import load_detector
+    from revisage.restore.draw import draw_faces
     from revisage.restore.select import sort_faces
 
     selection = controls.to_controls().selection
@@ -102,28 +100,6 @@ def _find_tracks(path: Path, find: Any) -> tuple[dict[int, Face], dict[int, dict
             first.setdefault(number, face)
             more.setdefault(number, {"seconds": round(tracked.frame.seconds, 3), "frames": 0})["frames"] += 1
     return first, more
-
-
-def draw_faces(image: Image, faces: Mapping[int, Face]) -> Image:
-    """A copy of an image (H, W, 3) in 8 bits, with the boxes, numbers and landmarks of faces."""
-    import cv2
-    import numpy as np
-
-    from revisage.images.pixels import from_float, to_float
-
-    drawn = np.ascontiguousarray(from_float(to_float(image), np.uint8))
-    width = max(round(max(image.shape[:2]) / 500), 1)
-    for number, face in faces.items():
-        x1, y1, x2, y2 = (round(float(value)) for value in face.box)
-        cv2.rectangle(drawn, (x1, y1), (x2, y2), DRAWN[0], width)
-        for x, y in face.landmarks:
-            cv2.circle(drawn, (round(float(x)), round(float(y))), width, DRAWN[1], -1)
-        size = max((x2 - x1) / 60, 0.4)
-        (_, height), below = cv2.getTextSize(str(number), cv2.FONT_HERSHEY_SIMPLEX, size, width)
-        place = max(x1, 0) + width, max(y1, 0) + height + below
-        cv2.putText(drawn, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 3 * width, cv2.LINE_AA)
-        cv2.putText(drawn, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, size, DRAWN[0], width, cv2.LINE_AA)
-    return drawn
 
 
 def _write(drawn: Image, source: Source, output: Path, taken: set[Path]) -> Path:

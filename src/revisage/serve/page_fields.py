@@ -1,0 +1,72 @@
+"""Fields of the page, made from the controls that ``Controls`` declares."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any
+
+import gradio as gr
+
+from revisage.images import read_image
+from revisage.restore.controls import Controls, Option, Selection, declared
+
+FIRST = "scale", "strength"
+"""Controls of the first view; the others are folded away."""
+LEFT_OUT = "face_strengths", "only_center_face"
+"""The page offers the first beside each face; the second is another name of ``which``."""
+SCALES = 1, 2, 4
+
+
+def make_fields(*, first: bool) -> dict[str, Any]:
+    """Make the fields of the first view, or all others, inside of the current block; by name of the control."""
+    return {
+        name: _make_field(name, entry.default, option)
+        for name, entry, option in declared()
+        if name not in LEFT_OUT and (name in FIRST) == first
+    }
+
+
+def make_controls(values: dict[str, Any]) -> Controls:
+    """Controls from the values of fields; what is empty has its default.
+
+    Raises:
+        InputError: a value makes no sense, or a reference image cannot be read.
+    """
+    given: dict[str, Any] = {}
+    for name, _, option in declared():
+        value = values.get(name)
+        if value in (None, "", []):
+            continue
+        if option.files:
+            value = tuple(read_image(path) for path in value)
+        elif option.parse:
+            value = option.parse(value)
+        given[name] = value
+    own = {entry.name for entry in fields(Selection)}
+    selection = Selection(**{name: value for name, value in given.items() if name in own})
+    return Controls(**{name: value for name, value in given.items() if name not in own}, selection=selection)
+
+
+def _make_field(name: str, default: Any, option: Option) -> Any:
+    label = (option.flag or name).replace("-", " ").replace("_", " ").capitalize()
+    info = re.sub(r"--([\w-]+)", lambda found: found[1].replace("-", " ").capitalize(), option.help)
+    texts: dict[str, Any] = {"label": label, "info": info}
+    if name == "scale":
+        choices = [(f"{one}\u00d7", one) for one in SCALES]
+        return gr.Radio(choices, value=default, label=label, info="Size of the result")
+    if option.files:
+        return gr.File(
+            label=f"{label}: {info[0].lower()}{info[1:]}", file_count="multiple", file_types=["image"], height=120
+        )
+    if option.choices:
+        return gr.Radio(list(option.choices), value=default, **texts)
+    if isinstance(default, bool):
+        return gr.Checkbox(default, **texts)
+    if option.parse:
+        return gr.Textbox(default if isinstance(default, str) else "", **texts)
+    if default is not None and option.min is not None and option.max is not None:
+        return gr.Slider(option.min, option.max, default, step=0.05, buttons=[], **texts)
+    low: dict[str, Any] = {} if option.min is None else {"minimum": option.min}
+    high: dict[str, Any] = {} if option.max is None else {"maximum": option.max}
+    return gr.Number(None, step=0.05 if option.max else 1, placeholder="default", **low, **high, **texts)
