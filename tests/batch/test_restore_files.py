@@ -31,6 +31,33 @@ def test_one_bad_photo_does_not_stop_the_rest(tmp_path):
     assert paths_of(tmp_path / "out") == ["a.jpg", "b.jpg"]
 
 
+def test_photos_share_batches_and_the_bad_one_of_a_group_is_named(tmp_path):
+    """Groups of three, in order; a group in which one photo fails is restored one by one."""
+    seen = []
+
+    def restore(image, controls):
+        if image[0, 0, 0] == 90:
+            raise RuntimeError("too odd")
+        return Restoration(image, [])
+
+    how = as_restorer(restore, batch=3)
+    one_by_one = how.restore
+    how.restore = lambda images, controls, **_: seen.append(len(images)) or one_by_one(images, controls)
+    levels = (10, 20, 30, 40, 90, 50, 60)
+    paths = [photo(tmp_path / f"{index}.png", level) for index, level in enumerate(levels)]
+    outcomes = run(tmp_path, [*paths[:2], tmp_path / "gone.png", *paths[2:]], how=how)
+    assert [outcome.path.name for outcome in outcomes] == [
+        "0.png",
+        "1.png",
+        "gone.png",
+        *(f"{n}.png" for n in range(2, 7)),
+    ]
+    assert [bool(outcome.error) for outcome in outcomes] == [False, False, True, False, False, True, False, False]
+    assert "4.png: RuntimeError: too odd" in outcomes[5].error
+    assert seen == [2, 3, 1, 1, 1, 2]
+    assert all(read_image(one.target)[0, 0, 0] == level for one, level in zip(outcomes[3:5], levels[2:4], strict=True))
+
+
 @pytest.mark.parametrize("error", [RuntimeError("two\nlines"), MemoryError(), DeviceError("gone"), KeyError("x")])
 def test_any_error_of_the_restorer_is_one_line_with_the_path(tmp_path, error):
     def fail(image, controls):

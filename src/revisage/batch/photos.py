@@ -74,10 +74,8 @@ def restore_photo(restorer: Restorer, photo: Photo, controls: Controls) -> Resto
         photo: as ``images.read_photo`` returns it.
         controls: resolved.
     """
-    emptied = replace(photo, frames=())
     if not photo.seconds or controls.aligned:
-        profiles = [photo.profile] * len(photo.frames)
-        return RestoredPhoto(emptied, restorer.restore(photo.frames, controls, profiles=profiles))
+        return restore_still(restorer, [photo], controls)[0]
     moments = [Moment(*pair) for pair in zip(photo.frames, photo.seconds, strict=True)]
     results: list[Restoration] = []
     people: set[int] = set()
@@ -85,4 +83,18 @@ def restore_photo(restorer: Restorer, photo: Photo, controls: Controls) -> Resto
         numbered = zip(frame.tracked.faces, frame.restoration.faces, strict=True)
         people |= {number for number, face in numbered if face.status is FaceStatus.RESTORED}
         results.append(frame.restoration)
-    return RestoredPhoto(emptied, results, len(people))
+    return RestoredPhoto(replace(photo, frames=()), results, len(people))
+
+
+def restore_still(restorer: Restorer, photos: Sequence[Photo], controls: Controls) -> list[RestoredPhoto]:
+    """Restore photos together, frame by frame: the faces of all of them share the batches of the network.
+
+    Args:
+        restorer: restores.
+        photos: as ``images.read_photo`` returns them.
+        controls: resolved.
+    """
+    frames = [frame for photo in photos for frame in photo.frames]
+    profiles = [photo.profile for photo in photos for _ in photo.frames]
+    results = iter(restorer.restore(frames, controls, profiles=profiles))
+    return [RestoredPhoto(replace(photo, frames=()), [next(results) for _ in photo.frames]) for photo in photos]

@@ -15,7 +15,7 @@ import PIL.Image
 
 from revisage.batch.names import Job
 from revisage.batch.options import FOLDERS, Options
-from revisage.batch.photos import RestoredPhoto, read_checked, restore_photo
+from revisage.batch.photos import RestoredPhoto, read_checked, restore_photo, restore_still
 from revisage.errors import CancelledError, InputError, OutputError, fault_of
 from revisage.files import is_disk_full
 from revisage.images import Photo, write_image
@@ -24,7 +24,7 @@ from revisage.jobs.collector import Kind
 from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
 from revisage.jobs.store import NO_FILE, Entry, Outcome, Stamp, stamp_of
 from revisage.restore.controls import Controls
-from revisage.restore.pipeline import Restorer
+from revisage.restore.pipeline import GROUP_BATCHES, Restorer
 from revisage.types import FaceStatus, RestoredFace
 
 Done = TypeVar("Done")
@@ -83,6 +83,8 @@ class Steps:
         self._options = options
         self._settle = settle
         self._restore_video = restore_video
+        # With an accelerator the restorer prepares some photos while the network is busy with others.
+        self._group_size = restorer.batch * (GROUP_BATCHES if restorer.has_accelerator else 1)
 
     def restore_all(self, items: Iterable[InProgress | Outcome]) -> Generator[Outcome]:
         """Restore images, then videos."""
@@ -96,7 +98,7 @@ class Steps:
                     yield item
 
         with closing(ordered_prefetch(self.read, images(), Outcome, self.decoded_bytes)) as read:
-            restored = map(self.restore, read)
+            restored = self.restore_groups(read)
             with closing(ordered_prefetch(self.write, restored, Outcome, _result_bytes, prompt=True)) as written:
                 yield from written
         yield from map(self.restore_video, videos)
@@ -112,6 +114,37 @@ class Steps:
     def read(self, item: InProgress) -> Opened | Outcome:
         """Decode an image, with all of its frames or pages."""
         return self._attempt(item, lambda: read_checked(item.job.source.path, item.job.target, self._options))
+
+    def restore_groups(
+        self, opened: Iterable[Opened | Outcome]
+    ) -> Iterator[tuple[InProgress, RestoredPhoto] | Outcome]:
+        """Restore photos in groups, in order, so that the faces of several fill the batches of the network."""
+        group: list[Opened] = []
+        for one in opened:
+            is_still = not isinstance(one, Outcome) and not one[1].seconds
+            if is_still:
+                group.append(one)
+            if not is_still or len(group) >= self._group_size or _group_bytes(group) > MAX_BYTES:
+                yield from self._restore_group(group)
+                group = []
+            if not is_still:
+                yield self.restore(one)
+        yield from self._restore_group(group)
+
+    def _restore_group(self, group: Sequence[Opened]) -> Iterator[tuple[InProgress, RestoredPhoto] | Outcome]:
+        start = time.perf_counter()
+        try:
+            photos = [photo for _, photo in group]
+            results = restore_still(self._restorer, photos, self._options.controls) if len(group) > 1 else []
+        except CancelledError:
+            raise
+        except Exception:  # restored one by one they say which of them is at fault
+            results = []
+        if not results:
+            yield from map(self.restore, group)
+        seconds = (time.perf_counter() - start) / max(len(group), 1)
+        for (item, _), result in zip(group, results, strict=False):
+            yield replace(item, seconds=item.seconds + seconds), result
 
     def restore(self, opened: Opened | Outcome) -> tuple[InProgress, RestoredPhoto] | Outcome:
         """Run the network, in the caller's thread."""
@@ -230,3 +263,7 @@ def write_faces(faces: Sequence[RestoredFace], stem: str, options: Options) -> N
 
 def _result_bytes(item: tuple[InProgress, RestoredPhoto]) -> int:
     return sum(one.image.nbytes for one in item[1].results)
+
+
+def _group_bytes(group: Sequence[Opened]) -> int:
+    return sum(frame.nbytes for _, photo in group for frame in photo.frames)
