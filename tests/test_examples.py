@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 import revisage
 from locations import ROOT
+from revisage.images.pixels import from_nchw, to_float, to_nchw
+from revisage.models.backends import open_network
+from revisage.models.fetch import path_of
 
 EXAMPLES = ROOT / "examples"
 PORTRAIT = ROOT / "tests" / "data" / "astronaut.jpg"
@@ -124,6 +128,22 @@ def test_the_photo_is_made_as_its_readme_says(run, tmp_path):
     made, shipped = (revisage.read_image(path).astype(int) for path in (tmp_path / "photo.jpg", EXAMPLES / "photo.jpg"))
     assert made.shape == shipped.shape == (400, 400, 3)
     assert np.abs(made - shipped).mean() < 1  # decoders differ by a level between versions
+
+
+def test_onnxruntime_only(tmp_path):
+    """In a process where neither revisage nor torch can be imported; the photo is a face of the network's size."""
+    code = (
+        "import sys, runpy; sys.modules.update(revisage=None, torch=None); sys.argv.pop(0);"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    model = path_of("embedded")
+    command = [sys.executable, "-c", code, EXAMPLES / "onnxruntime_only.py", model, PORTRAIT, tmp_path / "out.png"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("CoarseToFineUNet, ")
+    face = to_float(revisage.read_image(PORTRAIT))
+    expected = from_nchw(open_network(model, "cpu")(to_nchw([face]))[0])[0]
+    assert np.abs(revisage.read_image(tmp_path / "out.png") - expected * 255).max() < 1.01
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

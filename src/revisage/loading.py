@@ -34,6 +34,7 @@ MEANT = {
     **dict.fromkeys(("name", "modelpath", "modelname", "weights", "checkpoint", "path", "file", "version"), "model"),
     **dict.fromkeys(("gpu", "cuda", "provider", "providers", "backend"), "device"),
     **dict.fromkeys(("half", "fp16", "bf16", "precision"), "dtype"),
+    **dict.fromkeys(("cudagraph", "cudagraphs", "torchcompile"), "compile"),
     **dict.fromkeys(("bgupsampler", "upscaler", "upsampler", "backgroundupscaler"), "background"),
     **dict.fromkeys(("bgtile", "tilesize"), "tile"),
     **dict.fromkeys(("detmodel", "detectionmodel", "facedetector"), "detector"),
@@ -67,6 +68,8 @@ def load(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    fast: bool = False,
+    compile: bool = False,
     architecture: str | None = None,
     detector: str | Path = "embedded-detector",
     background: str | Path = LANCZOS,
@@ -84,11 +87,14 @@ def load(
     Args:
         model: a registered name (``revisage models`` lists them), downloaded if it is neither in the package nor in the
             cache; or the file of a face restorer. ``.onnx`` files run by onnxruntime, whoever exported them.
-            ``.safetensors``, ``.pth``, ``.pt`` and ``.ckpt`` files need torch: CoarseToFineUNet, RestorationUNet,
-            GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++, recognized by their content.
-            Code in files is never run.
+            ``.safetensors``, ``.pth``, ``.pt``, ``.ckpt`` and ``.pt2`` files need torch: CoarseToFineUNet,
+            RestorationUNet, GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++, recognized by
+            their content. Code in files is never run.
         device: "auto", "cpu", "cuda", "cuda:1", "xpu", "mps", "directml", "coreml" or "openvino".
-        dtype: "auto" (float32), "float32", "bfloat16" or "float16".
+        dtype: "auto" (float32 on a CPU, float16 on torch's accelerators), "float32", "bfloat16" or "float16".
+        fast: take the fastest number format that keeps 45 dB against float32 on a check crop; ``restorer.device`` and
+            one line of the log say which. Networks that onnxruntime runs on a CPU stay as they are.
+        compile: have torch compile the restorer at its first face (CUDA graphs; minutes), to run faster then.
         architecture: "GFPGANBilinear" for weights trained with bilinear layers; their files look like those of
             GFPGANv1, the default for them.
         detector: face detector: a registered name, a RetinaFace file, or a YuNet ``.onnx``.
@@ -127,13 +133,17 @@ def load(
     check_role(detector, "detector")
     check_role(identity, "embedder")
     check_role(parser or DEFAULT_PARSER, "parser")
-    upscale = lanczos if background == LANCZOS else load_upscaler(background, tile, device, dtype, offline=offline)
+    upscale = (
+        lanczos if background == LANCZOS else load_upscaler(background, tile, device, dtype, fast=fast, offline=offline)
+    )
     path = weight_file(model, offline=offline)
     network = open_network(
         path,
         device,
         dtype,
         architecture=architecture or (spec and spec.architecture),
+        fast=fast,
+        compile=compile,
         fidelity=fidelity,
         input_range=input_range,
         channels=channels,
@@ -203,7 +213,13 @@ def check_role(model: str | Path, role: Role) -> None:
 
 
 def open_by_role(
-    model: str | Path, role: Role, device: str = "auto", dtype: str = "float32", *, offline: bool | None = None
+    model: str | Path,
+    role: Role,
+    device: str = "auto",
+    dtype: str = "float32",
+    *,
+    fast: bool = False,
+    offline: bool | None = None,
 ) -> Network:
     """Open the network of a registered name or file.
 
@@ -211,7 +227,7 @@ def open_by_role(
         UnknownModelError: it has another role; and as ``weight_file``.
     """
     check_role(model, role)
-    network = open_network(weight_file(model, offline=offline), device, dtype, role=role)
+    network = open_network(weight_file(model, offline=offline), device, dtype, fast=fast, role=role)
     row = ARCHITECTURES.get(network.header.architecture)
     if row is not None and row.role != role:
         raise UnknownModelError(f"{model} is a {network.header.architecture}, not {ROLES[role]}")
@@ -255,7 +271,13 @@ def load_detector(
 
 
 def load_upscaler(
-    model: str | Path, tile: int = 400, device: str = "auto", dtype: str = "auto", *, offline: bool | None = None
+    model: str | Path,
+    tile: int = 400,
+    device: str = "auto",
+    dtype: str = "auto",
+    *,
+    fast: bool = False,
+    offline: bool | None = None,
 ) -> TiledUpscaler:
     """A background upscaler, by name or file; see :func:`load`.
 
@@ -264,7 +286,7 @@ def load_upscaler(
         InputError: tiles too small.
     """
     check_tile(tile)
-    network = open_by_role(model, "upscaler", device, dtype, offline=offline)
+    network = open_by_role(model, "upscaler", device, dtype, fast=fast, offline=offline)
     try:
         factor = network(np.zeros((1, 3, STEP, STEP), np.float32))[0].shape[-1] // STEP
     except CheckpointError as error:

@@ -21,7 +21,7 @@ def load(log, dies_at=None, *, always=False):
                 os.kill(os.getpid(), signal.SIGKILL)
         return [Restoration(255 - image, []) for image in images]
 
-    return SimpleNamespace(name="inverting", restore=restore)
+    return SimpleNamespace(name="inverting", batch=1, has_accelerator=False, restore=restore)
 
 
 def levels_in(log):

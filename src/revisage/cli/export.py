@@ -13,29 +13,37 @@ from revisage.cli.options import Architecture
 
 def export(
     model: Annotated[str, typer.Argument(help="A model name or a weights file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx or .pt2 file to write.")],
     weights: Annotated[
         Literal["float32", "float16", "int8"] | None,
         typer.Option(help="Format of the stored weights [as in MODEL if exported, else float32]."),
     ] = None,
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Format to compute in; float16 is for GPUs, .onnx only.")
+    ] = "float32",
     architecture: Architecture = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Export a network as ONNX, to run it without torch or in other programs."""
-    from revisage.export import export_onnx
+    """Export a network as ONNX or torch.export program, for other programs."""
+    from revisage.export.network import export_network
     from revisage.models.fetch import weight_file
     from revisage.models.registry import MODELS
 
     spec = MODELS.get(model)
-    done = export_onnx(
+    done = export_network(
         weight_file(model),
         output,
         weights=weights,
+        dtype=dtype,
         architecture=architecture or (spec and spec.architecture),
         notes={"name": model, "license": spec.license.weights} if spec else None,
         overwrite=overwrite,
     )
-    say(f"{model} -> {output}: {done.header.architecture}, {done.bytes / 1e6:.1f} MB, weights in {done.weights}")
-    say(f"largest difference from torch: {done.difference:.1e} (outputs reach {done.range:.3g})")
+    form = f"opset {done.opset}, weights in {done.weights}, computes in {done.dtype}" if done.opset else "torch.export"
+    say(f"{model} -> {output}: {done.header.architecture}, {done.bytes / 1e6:.1f} MB, {form}")
+    say(
+        f"compared with torch in float32 on {done.shape[0]} images of {done.shape[2]} x {done.shape[3]}: largest"
+        f" difference {done.difference:.1e} (outputs reach {done.range:.3g}), PSNR {done.psnr:.1f} dB"
+    )
     if done.rounding is not None:
         say(f"largest difference from the weights before rounding: {done.rounding:.1e}")

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from revisage.cli.json_output import Json, print_json
 
 
-def models(json: Json = False) -> None:
-    """List the named models, and which of them are on this machine."""
+def models(
+    files: Annotated[list[Path] | None, typer.Argument(help="Model files to describe, instead of the list.")] = None,
+    json: Json = False,
+) -> None:
+    """List the named models and which are on this machine; or describe model files."""
+    for path in files or ():
+        _describe(path, json)
+    if not files:
+        _list(json)
+
+
+def _describe(path: Path, json: bool) -> None:
+    from json import dumps
+
+    from revisage.models.describe_file import describe_file
+
+    entries = describe_file(path)
+    if json:
+        print_json({"path": path} | entries)
+        return
+    print(path)
+    for name, value in entries.items():
+        print(f"  {name:<14}{value if isinstance(value, str) else dumps(value)}")
+
+
+def _list(json: bool) -> None:
     from dataclasses import asdict
 
     from revisage.models.fetch import cache_folder, path_of

@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 
 Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:1, xpu or mps.")]
 Dtype = Annotated[str, typer.Option(help="Number format: auto, float32, bfloat16 or float16.")]
+Fast = Annotated[bool, typer.Option("--fast", help="The fastest number format that keeps 45 dB, if there is one.")]
 Architecture = Annotated[str | None, typer.Option(help="GFPGANBilinear, for weights whose keys look like GFPGANv1's.")]
 Detector = Annotated[str, typer.Option(help="Face detector: a name from `revisage models`, or a file.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads on the CPU (default: one per core).")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from revisage.cli import options as opt
+from revisage.cli.console import say
 from revisage.cli.json_output import Json
 from revisage.errors import InputError
 
@@ -32,6 +33,8 @@ def restore(
     offline: opt.Offline = False,
     device: opt.Device = "auto",
     dtype: opt.Dtype = "auto",
+    fast: opt.Fast = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Let torch compile the restorer (CUDA graphs).")] = False,
     threads: opt.Threads = None,
     suffix: Annotated[str, typer.Option(help="Results are named NAME_SUFFIX.")] = "",
     format: Annotated[
@@ -125,8 +128,11 @@ def restore(
 
     networks["parser"] = None if parser == "none" else parser
     networks |= {"tile": tile, "batch": batch, "offline": offline or None}
+    where: dict[str, Any] = {"device": device, "dtype": dtype, "fast": fast, "compile": compile}
     # On Ray this process only checks names and files; the actors have the devices.
-    restorer = load(model, **{"device": "cpu"} if on_ray else {"device": device, "dtype": dtype}, **networks)
+    restorer = load(model, **{"device": "cpu"} if on_ray else where, **networks)
+    if fast and restorer.device and not (json or on_ray):
+        say(f"{model}: {restorer.device.reason}")
     # Before the first photo: missing networks are found, and reference images are embedded.
     options = replace(options, controls=restorer.resolve(options.controls))
     if dry_run:
@@ -135,7 +141,7 @@ def restore(
     if on_ray:
         from revisage.cli.restore_on_ray import run_on_ray
 
-        run = run_on_ray(model, {"device": device, "dtype": dtype, **networks}, actors, resume=not no_resume)
+        run = run_on_ray(model, where | networks, actors, resume=not no_resume)
     failed = restore_files(restorer, sources, options, resume=not no_resume, as_json=json, run=run)
     if send:
         send()

@@ -2,188 +2,100 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import onnx_ir as ir
+import onnxscript.optimizer
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from revisage.errors import CheckpointError, InputError
-from revisage.files import atomic_write
-from revisage.models.checkpoint import METADATA_KEY, Header, dequantize_int8, quantize_int8
-from revisage.models.device import DeviceConfig
-from revisage.models.onnx_file import INTERNAL, METADATA_WEIGHTS, SCALE, read_onnx
-
-try:
-    import onnx_ir as ir
-    import onnxscript.optimizer
-    import torch
-    from torch import nn
-except ImportError as error:
-    raise InputError(f"export needs torch, onnx and onnxscript ({error}): pip install 'revisage[export]'") from error
-
-from revisage.models.architectures import ARCHITECTURES
-from revisage.models.backends.onnxruntime import Conventions, open_onnx
-from revisage.models.backends.torch import TorchNetwork, inference_module
-from revisage.models.build import build
+from revisage.errors import CheckpointError
+from revisage.models.backends.torch import inference_module
+from revisage.models.checkpoint import METADATA_KEY, Header, quantize_int8
 from revisage.models.nets.retinaface import RetinaFace
+from revisage.models.onnx_file import INTERNAL, METADATA_WEIGHTS, SCALE
 
 Weights = Literal["float32", "float16", "int8"]
+Dtype = Literal["float32", "float16"]
 OPSET = 18
 """The oldest that has anti-aliased resizing; onnxruntime 1.14 and newer know it."""
-_EXAMPLE_SIZES = {"restorer": 512, "detector": 256, "embedder": 256, "parser": 512, "upscaler": 64}
-"""Roles of networks that can be exported, and sizes of the images that they are traced with unless they say another."""
-_INPUT_RANGES = {"detector": (0, 255), "upscaler": (0, 1)}
-"""Values that stand for black and white; (-1, 1) for the other roles."""
-TOLERANCE = 1e-3
-"""Largest difference between the exported network and torch, relative to the largest output."""
+_MAX_FOLDED = 2**26
+"""Numbers of the largest tensor that is computed in advance in a float16 network, so that no weight is stored twice."""
 
 
-@dataclass(frozen=True)
-class Export:
-    """A written file.
-
-    Attributes:
-        header: what it says about the network.
-        weights: format of the stored weights.
-        bytes: its size.
-        difference: largest difference between its outputs and those of torch with the same weights.
-        rounding: largest difference between its outputs and those of torch with the weights before they were rounded;
-            None if they were not.
-        range: largest absolute output.
-    """
-
-    header: Header
-    weights: Weights
-    bytes: int
-    difference: float
-    rounding: float | None
-    range: float
-
-
-def export_onnx(
-    source: Path,
-    target: Path,
-    *,
-    weights: Weights | None = None,
-    architecture: str | None = None,
-    notes: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> Export:
-    """Write a network as ONNX, of any batch size, and compare it with torch.
+def write_onnx(
+    path: Path,
+    network: nn.Module,
+    header: Header,
+    example: NDArray[np.float32],
+    axes: tuple[int, ...],
+    weights: Weights,
+    stored: Mapping[str, Tensor],
+    dtype: Dtype,
+) -> None:
+    """Write a network as it is used, see ``backends``, with its header.
 
     Args:
-        source: a weights file.
-        target: an ``.onnx`` file; written whole or not at all.
-        weights: format of the stored weights. "float16" and "int8" are expanded when a runtime loads the file, which
-            computes in float32. int8 are symmetric with one scale per output channel, vectors are float16. None: that
-            of a source that was exported with its weights, else "float32".
-        architecture: decides between networks with the same keys.
-        notes: further entries of the header.
-        overwrite: replace a file of that name.
+        path: an ``.onnx`` file.
+        network: in evaluation mode.
+        header: of the network.
+        example: (2, 3, H, W) to trace with.
+        axes: of the images, which may have any length.
+        weights: format of the stored weights.
+        stored: the weights in that format, see :func:`stored_state`; empty for float32.
+        dtype: that the network computes in.
 
     Raises:
-        InputError: the target has another suffix, or exists already.
-        MissingWeightsError: there is no source.
-        CheckpointError: the source is damaged, unsafe or unknown; no network that can be exported; or the result
-            differs from torch.
-        OutputError: the target cannot be written.
+        CheckpointError: torch cannot export it.
     """
-    if target.suffix.lower() != ".onnx":
-        raise InputError(f"{target}: networks are exported as .onnx")
-    if target.exists() and not overwrite:
-        raise InputError(f"{target} exists already (--overwrite replaces it)")
-    network, found = build(source, architecture)
-    weights = weights or _weights_of(source)
-    sha = hashlib.sha256(source.read_bytes()).hexdigest()
-    convention = {"channels": "rgb", "input_range": _INPUT_RANGES.get(_role(found), (-1, 1))}
-    header = replace(found, notes={"source_sha256": sha, **found.notes, **(notes or {}), **convention})
-    images = _example(header)
-    before = _outputs(network, header, images)
-    stored = {} if weights == "float32" else _stored(network.state_dict(), weights)
-    if stored:
-        network.load_state_dict(dequantize_int8(stored, str(source)))
-    exported = _outputs(network, header, images)
-    model = _to_ir(network, header, images)
-    _optimize(model, stored)
+    model = _to_ir(network, header, example, axes, dtype)
+    _optimize(model, stored, dtype)
     _describe(model, header, weights, network)
-    with atomic_write(target) as temporary:
-        temporary.write_bytes(ir.serde.serialize_model(model).SerializeToString(deterministic=True))
-        runtime = open_onnx(temporary, DeviceConfig("onnxruntime", "cpu", "float32", ""), Conventions())
-        found = runtime(images)
-        largest = max(float(np.abs(output).max()) for output in exported)
-        difference = _difference(found, exported)
-        if not difference <= TOLERANCE * max(1.0, largest):
-            raise CheckpointError(f"{source}: the exported network differs from torch by {difference:.2g}")
-    rounding = _difference(found, before) if stored else None
-    return Export(header, weights, target.stat().st_size, difference, rounding, largest)
+    path.write_bytes(ir.serde.serialize_model(model).SerializeToString(deterministic=True))
 
 
-def _weights_of(source: Path) -> Weights:
-    """The format in which an exported source stores its weights, else float32."""
-    known: dict[str, Weights] = {"int8": "int8", "float16": "float16"}
-    stored = read_onnx(source).metadata.get(METADATA_WEIGHTS, "") if source.suffix.lower() == ".onnx" else ""
-    return known.get(stored, "float32")
-
-
-def _role(header: Header) -> str:
-    """The role of a network in a restoration.
-
-    Raises:
-        CheckpointError: it has none.
-    """
-    role = ARCHITECTURES[header.architecture].role
-    if role not in _EXAMPLE_SIZES:
-        raise CheckpointError(f"a {header.architecture} has no part in restoring images; it cannot be exported")
-    return role
-
-
-def _example(header: Header) -> np.ndarray:
-    """Two images as the network takes them, smooth and noisy, the same ones every time."""
-    size = header.size or int(header.arguments.get("in_size", 0)) or _EXAMPLE_SIZES[_role(header)]
-    rng = np.random.default_rng(0)
-    coarse = torch.from_numpy(rng.random((2, 3, 8, 8), np.float32))
-    smooth = nn.functional.interpolate(coarse, (size, size), mode="bicubic").numpy()
-    images = np.clip(smooth + [[[[0.02]]], [[[0.2]]]] * rng.standard_normal(smooth.shape, np.float32), 0, 1)
-    low, high = _INPUT_RANGES.get(_role(header), (-1, 1))
-    return (images * (high - low) + low).astype(np.float32)
-
-
-def _stored(state: Mapping[str, torch.Tensor], weights: Weights) -> dict[str, torch.Tensor]:
+def stored_state(state: Mapping[str, Tensor], weights: Weights) -> dict[str, Tensor]:
     """The state dict as it will lie in the file; integers, which only count training steps, are left alone."""
     if weights == "int8":
         return quantize_int8(state)
     return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
 
 
-def _outputs(network: nn.Module, header: Header, images: np.ndarray) -> tuple[np.ndarray, ...]:
-    cpu = DeviceConfig("torch", "cpu", "float32", "")
-    return TorchNetwork(header, cpu, inference_module(network))(images)
+class _HalfPrecision(nn.Module):
+    """A network as autocast runs it: convolutions and matrix products in float16, what needs more in float32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        with torch.autocast("cpu", torch.float16):
+            outputs = self.network(images)
+        return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
 
 
-def _difference(outputs: tuple[np.ndarray, ...], others: tuple[np.ndarray, ...]) -> float:
-    return max(float(np.abs(a - b).max()) for a, b in zip(outputs, others, strict=True))
-
-
-def _to_ir(network: nn.Module, header: Header, images: np.ndarray) -> ir.Model:
+def _to_ir(
+    network: nn.Module, header: Header, images: NDArray[np.float32], axes: tuple[int, ...], dtype: Dtype
+) -> ir.Model:
     """Trace the network; what it computes is not simplified yet.
 
     Raises:
         CheckpointError: torch cannot export it.
     """
     dynamic = torch.export.Dim.DYNAMIC
-    fixed_size = _role(header) in ("restorer", "parser")
-    axes = (0,) if fixed_size else (0, 2, 3)
     names = ["boxes", "scores", "landmarks"] if isinstance(network, RetinaFace) else ["output"]
+    module = inference_module(network)
     with _quiet():
         try:
             program = torch.onnx.export(
-                inference_module(network),
+                _HalfPrecision(module).eval() if dtype == "float16" else module,
                 (torch.from_numpy(images),),
                 dynamo=True,
                 optimize=False,
@@ -214,7 +126,7 @@ def _quiet() -> Generator[None]:
         logger.setLevel(level)
 
 
-def _optimize(model: ir.Model, stored: Mapping[str, torch.Tensor]) -> None:
+def _optimize(model: ir.Model, stored: Mapping[str, Tensor], dtype: Dtype) -> None:
     """Simplify the graph; give it weights in the format of ``stored``, by their keys and expanded by the graph itself.
 
     The simplifier merges weights and folds norms into convolutions; weights that are to stay as they are stored are
@@ -227,7 +139,9 @@ def _optimize(model: ir.Model, stored: Mapping[str, torch.Tensor]) -> None:
     for value in hidden.values():
         value.const_value = None
         graph.inputs.append(value)
-    onnxscript.optimizer.optimize_ir(model)
+    limit = _MAX_FOLDED if dtype == "float16" else None
+    limits = {} if limit is None else {"input_size_limit": limit, "output_size_limit": limit}
+    onnxscript.optimizer.optimize_ir(model, **limits)
     for value in hidden.values():
         graph.inputs.remove(value)
     for number, value in enumerate(list(graph.initializers.values())):
@@ -239,10 +153,10 @@ def _optimize(model: ir.Model, stored: Mapping[str, torch.Tensor]) -> None:
     graph.insert_before(graph[0], expand)
 
 
-def _expanded(graph: ir.Graph, key: str, value: ir.Value, stored: Mapping[str, torch.Tensor]) -> list[ir.Node]:
+def _expanded(graph: ir.Graph, key: str, value: ir.Value, stored: Mapping[str, Tensor]) -> list[ir.Node]:
     """The nodes that make float32 of a stored tensor, which take the place of ``value``."""
 
-    def initializer(name: str, tensor: torch.Tensor) -> ir.Value:
+    def initializer(name: str, tensor: Tensor) -> ir.Value:
         constant = ir.tensor(tensor.numpy(), name=name)
         made = ir.Value(
             name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(constant.dtype), const_value=constant

@@ -23,6 +23,7 @@ from revisage.models.architectures import (
 )
 from revisage.models.checkpoint import (
     ONNX,
+    PROGRAM,
     Header,
     ParameterSet,
     check_finite,
@@ -30,6 +31,7 @@ from revisage.models.checkpoint import (
     read_onnx_weights,
     read_weights,
 )
+from revisage.models.pt2_file import read_program_weights
 from revisage.models.torch_pickle import unpickle
 
 SKIPPED_INIT_FNS = (
@@ -72,7 +74,7 @@ def read_checkpoint(
     """Read a weights file and identify its network.
 
     Args:
-        path: safetensors, ONNX with weights by name, or written by ``torch.save``, whatever the suffix.
+        path: safetensors, ONNX with weights by name, ``.pt2`` of ``revisage export``, or written by ``torch.save``.
         architecture: decides between networks with the same keys, see ``detect_architecture``, and between several in
             one file.
         parameter_set: which of two sets of weights, see ``read_state``.
@@ -111,7 +113,7 @@ def read_state(path: Path, parameter_set: ParameterSet | None = None) -> dict[st
     states, objects beside the weights and, where there is anything else, discriminators are passed over.
 
     Args:
-        path: safetensors, ONNX with weights by name, or written by ``torch.save``, whatever the suffix.
+        path: safetensors, ONNX with weights by name, ``.pt2`` of ``revisage export``, or written by ``torch.save``.
         parameter_set: which of two sets; None: the averaged one ("ema" in its name) where there is one.
 
     Raises:
@@ -131,6 +133,8 @@ def _read_content(path: Path) -> tuple[object, Header | None]:
     with path.open("rb") as file:
         start = file.read(9)
     suffix = path.suffix.lower()
+    if suffix == PROGRAM:
+        return read_program_weights(path)
     if suffix == ONNX or (start[:1] == b"\x08" and start[8:] != b"{"):  # a length may begin with that byte, too
         return read_onnx_weights(path)
     if start[8:] == b"{" or (suffix == ".safetensors" and not start.startswith((b"PK", b"\x80"))):

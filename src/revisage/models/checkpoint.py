@@ -25,7 +25,8 @@ ParameterSet = Literal["params_ema", "params"]
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 ONNX = ".onnx"
-SUFFIXES = (".safetensors", *TORCH_SUFFIXES, ONNX)
+PROGRAM = ".pt2"
+SUFFIXES = (".safetensors", *TORCH_SUFFIXES, PROGRAM, ONNX)
 """Suffixes of weights files."""
 METADATA_KEY = "revisage"
 """The entry of a file's metadata that holds the header."""
@@ -85,6 +86,11 @@ class Header:
         if size is not None and (type(size) is not int or size not in FACE_SIZES):
             raise CheckpointError(f"{source}: faces have {FACE_SIZES[0]} to {FACE_SIZES[-1]} pixels, not {size!r}")
         return cls(architecture, arguments, size, entries)
+
+
+def stored_dtype(header: Header | None) -> str:
+    """The format that an exported network computes in, as its header says; float32 where it says nothing."""
+    return "float16" if header and header.notes.get("dtype") == "float16" else "float32"
 
 
 def save_weights(

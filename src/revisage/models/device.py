@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 from revisage.errors import DeviceError, did_you_mean
@@ -50,7 +53,8 @@ class DeviceConfig:
 def choose_device(device: str = "auto", dtype: str = "auto", backend: Backend = "onnxruntime") -> DeviceConfig:
     """Choose a device and a number format.
 
-    "auto" takes the first device of :func:`devices`, and float32, because then every machine gives the same image.
+    "auto" takes the first device of :func:`devices`. On a CPU it takes float32, because then every machine gives the
+    same image; on an accelerator of torch float16, where images that overflow run again in float32.
 
     Args:
         device: "auto" or a name, see :class:`DeviceConfig`.
@@ -72,9 +76,37 @@ def choose_device(device: str = "auto", dtype: str = "auto", backend: Backend = 
     else:
         name, why = device, f"{device}: requested"
         _check_device(device, present, backend)
-    chosen = "float32" if dtype == "auto" else dtype
-    why += f"; {chosen}: {'exact, the same on every machine' if dtype == 'auto' else 'requested'}; by {backend}"
+    half = backend == "torch" and not name.startswith("cpu")
+    chosen = ("float16" if half else "float32") if dtype == "auto" else dtype
+    told = "fast, and what overflows in float32" if half else "exact, the same on every machine"
+    why += f"; {chosen}: {told if dtype == 'auto' else 'requested'}; by {backend}"
     return DeviceConfig(backend, name, chosen, why)
+
+
+def list_configs() -> Iterator[DeviceConfig]:
+    """Everything that a weights file can run on here: each backend with each of its devices and number formats."""
+    backends: tuple[Backend, ...] = ("onnxruntime", "torch") if find_spec("torch") else ("onnxruntime",)
+    for backend in backends:
+        for device in devices(backend):
+            formats = DTYPES if backend == "torch" else DTYPES[:1]
+            for dtype in formats:
+                yield choose_device(device, dtype, backend)
+
+
+def fast_formats(kind: str) -> tuple[str, ...]:
+    """Half-precision formats that torch computes faster than float32 on a kind of device, the most exact first."""
+    if kind == "cpu":
+        return ("bfloat16",) if _cpu_multiplies_bfloat16() else ()
+    return "float16", "bfloat16"
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16 (AVX-512 BF16, AMX, Arm BF16); others emulate it, slowly."""
+    try:
+        words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+    except OSError:  # not Linux
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
 
 
 def devices(backend: Backend = "onnxruntime") -> list[str]:

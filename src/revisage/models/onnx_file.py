@@ -35,7 +35,7 @@ _MAX_FIELDS = 5_000_000
 """Parts of a file that are looked at; the largest published restorer has about 30,000."""
 _MAX_DEPTH = 20
 """Levels of graphs within graphs."""
-_GRAPH, _METADATA, _FUNCTION = 7, 14, 25
+_GRAPH, _OPSET, _METADATA, _FUNCTION = 7, 8, 14, 25
 Field: TypeAlias = tuple[int, int | memoryview]
 
 
@@ -45,11 +45,13 @@ class OnnxFile:
 
     Attributes:
         metadata: ``metadata_props``.
+        opset: version of the standard operators; 0 if the file does not say.
         tensors: initializers of the main graph by name; they are views of the file and cannot be written to. Those of
             formats that numpy lacks are left out.
     """
 
     metadata: dict[str, str]
+    opset: int
     tensors: dict[str, Array]
 
 
@@ -107,11 +109,16 @@ class _Reader:
     def model(self, content: memoryview) -> OnnxFile:
         metadata: dict[str, str] = {}
         tensors: dict[str, Array] = {}
-        graphs = 0
+        graphs = opset = 0
         for number, value in self.fields(content):
             if number == _METADATA:
                 entry = dict(self.fields(_message(value)))
                 metadata[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
+            elif number == _OPSET:
+                entry = dict(self.fields(_message(value)))
+                version = entry.get(2, 0)
+                if _text(entry.get(1, b"")) in ("", "ai.onnx") and isinstance(version, int):
+                    opset = version
             elif number == _GRAPH:
                 graphs += 1
                 self.graph(_message(value), tensors, 0)
@@ -121,7 +128,7 @@ class _Reader:
                         self.node(_message(node), 0)
         if graphs != 1:
             raise ValueError("it has no graph" if not graphs else "it has several graphs")
-        return OnnxFile(metadata, tensors)
+        return OnnxFile(metadata, opset, tensors)
 
     def graph(self, content: memoryview, tensors: dict[str, Array] | None, depth: int) -> None:
         """Look through a graph; collect its initializers if there is a dictionary for them."""

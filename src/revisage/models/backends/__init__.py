@@ -25,9 +25,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.errors import CheckpointError, DeviceError
-from revisage.models.checkpoint import Header
-from revisage.models.device import Backend, DeviceConfig, choose_device, import_torch
+from revisage.errors import CheckpointError, DeviceError, InputError
+from revisage.models.checkpoint import METADATA_KEY, Header, stored_dtype
+from revisage.models.device import Backend, DeviceConfig, choose_device, devices, import_torch
 from revisage.types import Array
 
 Role = Literal["restorer", "detector", "embedder", "parser", "upscaler"]
@@ -65,6 +65,8 @@ def open_network(
     device: str = "auto",
     dtype: str = "auto",
     *,
+    fast: bool = False,
+    compile: bool = False,
     backend: Backend | Literal["auto"] = "auto",
     role: Role = "restorer",
     architecture: str | None = None,
@@ -79,9 +81,12 @@ def open_network(
     that alone has the requested device or number format. Other weights files need torch.
 
     Args:
-        path: ``.onnx``, ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
+        path: ``.onnx``, ``.safetensors``, ``.pth``, ``.pt``, ``.ckpt``, or a ``.pt2`` of ``revisage export``.
         device: "auto" or a device, see ``device.DeviceConfig``.
         dtype: "auto", "float32", "bfloat16" or "float16".
+        fast: with dtype "auto", take the fastest format of torch that keeps 45 dB, see ``formats``. Files that
+            onnxruntime runs stay as they are, unless torch alone has an accelerator for them.
+        compile: have torch compile the network at its first call, see ``torch.TorchNetwork``.
         backend: "auto": see above.
         role: of the network; ``.onnx`` files of other projects are checked and adapted accordingly.
         architecture: decides between networks with the same keys, see ``build``.
@@ -95,36 +100,57 @@ def open_network(
         MissingWeightsError: there is no such file.
         CheckpointError: damaged, unsafe, of no known network, or with inputs and outputs that do not fit its role.
         DeviceError: the device, the number format or torch is not available.
+        InputError: ``fast`` with a number format, or ``compile`` for a file that onnxruntime runs.
     """
+    if fast and dtype != "auto":
+        raise InputError(f"fast chooses the number format itself: leave out dtype={dtype!r}, or fast")
     if path.suffix.lower() != ".onnx":
         if backend == "onnxruntime":
             raise CheckpointError(f"{path}: onnxruntime runs .onnx files; `revisage export` makes them")
         import_torch(f"{path.name} (a file of torch weights)")
         config = choose_device(device, dtype, "torch")
     else:
-        config = _for_onnx(path, device, dtype) if backend == "auto" else choose_device(device, dtype, backend)
+        config = _for_onnx(path, device, dtype, fast) if backend == "auto" else choose_device(device, dtype, backend)
     if config.backend == "torch":
         from revisage.models.backends import torch as by_torch
+        from revisage.models.backends.formats import choose_format
 
-        return by_torch.open_weights(path, config, architecture)
+        network = by_torch.open_weights(path, config, architecture, compile=compile)
+        return choose_format(network) if fast else network
+    if compile:
+        raise InputError(f"{path}: only networks that torch runs are compiled; onnxruntime runs this one")
     from revisage.models.backends import onnxruntime as by_onnxruntime
 
     conventions = by_onnxruntime.Conventions(role, input_range, channels, fidelity)
     return by_onnxruntime.open_onnx(path, config, conventions, threads)
 
 
-def _for_onnx(path: Path, device: str, dtype: str) -> DeviceConfig:
+def _for_onnx(path: Path, device: str, dtype: str, fast: bool) -> DeviceConfig:
     """Onnxruntime if it has what is requested, else torch if that does."""
+    if fast and device == "auto" and _runs_in_torch(path) and devices("onnxruntime")[0] == "cpu" != devices("torch")[0]:
+        return choose_device(device, dtype, "torch")
     try:
-        return choose_device(device, dtype, "onnxruntime")
+        return choose_device(device, "auto" if dtype == _stored_dtype(path) else dtype, "onnxruntime")
     except DeviceError as error:
-        from importlib.util import find_spec
-
-        from revisage.models.onnx_file import has_weights
-
-        if find_spec("torch") is None or not has_weights(path):
+        if not _runs_in_torch(path):
             raise
         try:
             return choose_device(device, dtype, "torch")
         except DeviceError:
             raise error from None
+
+
+def _runs_in_torch(path: Path) -> bool:
+    """Whether torch is installed and can take the weights out of an ``.onnx`` file."""
+    from importlib.util import find_spec
+
+    from revisage.models.onnx_file import has_weights
+
+    return find_spec("torch") is not None and has_weights(path)
+
+
+def _stored_dtype(path: Path) -> str:
+    """The format that an ``.onnx`` file computes in, as far as its header says."""
+    from revisage.models.onnx_file import read_onnx
+
+    return stored_dtype(Header.from_json(read_onnx(path).metadata.get(METADATA_KEY, "{}"), str(path)))

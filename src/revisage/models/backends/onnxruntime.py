@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revisage.errors import CheckpointError, DeviceError
-from revisage.models.checkpoint import METADATA_KEY, Header
+from revisage.models.checkpoint import METADATA_KEY, Header, stored_dtype
+from revisage.models.describe_file import FOREIGN
 from revisage.models.device import PROVIDERS, DeviceConfig
 from revisage.models.onnx_file import read_onnx
 from revisage.process import thread_count
 from revisage.types import Array
 
-FOREIGN = "ONNX"
-"""The architecture of networks that others exported."""
 SIZES = (256, 512, 1024, 2048)
 """Sizes of aligned faces for restorers that others exported."""
 _FORMATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -130,6 +129,8 @@ def open_onnx(path: Path, device: DeviceConfig, conventions: Conventions, thread
     header = Header.from_json(file.metadata.get(METADATA_KEY, "{}"), str(path))
     session, device = _session(path, device, threads)
     signature = describe_session(session, str(path))
+    if (dtype := stored_dtype(header)) != "float32":
+        device = replace(device, dtype=dtype, reason=device.reason.replace("float32", f"{dtype}, as the file is"))
     if header is None:
         size, outputs = check_role(signature, conventions.role, str(path))
         header = Header(FOREIGN, {}, size)
