@@ -32,7 +32,10 @@ def restorer(*faces):
 def as_restorer(restore, name="plain", batch=1):
     """``restore(image, controls)`` for one picture, in the form of a restorer."""
     return SimpleNamespace(
-        name=name, batch=batch, restore=lambda images, controls, **_: [restore(image, controls) for image in images]
+        name=name,
+        batch=batch,
+        has_accelerator=False,
+        restore=lambda images, controls, **_: [restore(image, controls) for image in images],
     )
 
 
@@ -55,7 +58,10 @@ def run(tmp_path, sources, *faces, how=None, **options):
 
 
 UNCHANGED = SimpleNamespace(
-    name="unchanged", batch=1, restore=lambda images, *_, **__: [Restoration(image, []) for image in images]
+    name="unchanged",
+    batch=1,
+    has_accelerator=False,
+    restore=lambda images, *_, **__: [Restoration(image, []) for image in images],
 )
 
 

@@ -5,6 +5,7 @@ import PIL.Image
 import pytest
 
 from revisage.errors import CancelledError, InputError
+from revisage.models.device import DeviceConfig
 from revisage.restore.align import TEMPLATE
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face, FaceStatus
@@ -77,6 +78,36 @@ def test_a_list_gives_the_results_of_single_calls():
         alone = many(image, scale=1)
         assert np.array_equal(alone.image, result.image)
         assert np.array_equal(alone.faces[1].restored, result.faces[1].restored)
+
+
+def test_with_an_accelerator_the_next_image_is_prepared_while_the_network_runs():
+    images, detected, second = [photo(seed=seed) for seed in range(3)], [], threading.Event()
+
+    def detect(image):
+        detected.append(image)
+        if len(detected) == 2:
+            second.set()
+        return [face_at(30, 20, 80)]
+
+    def network(batch):
+        assert second.wait(20), "the second image is detected only after the first has been through the network"
+        return brighter(batch)
+
+    seen = []
+    device = DeviceConfig("torch", "cuda", "float16", "as if")
+    results = Restorer("test", detect, network, SIZE, device=device)(images, progress=lambda *done: seen.append(done))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    for image, result in zip(images, results, strict=True):
+        assert np.array_equal(result.image, restorer([face_at(30, 20, 80)], brighter)(image).image)
+
+
+def test_an_error_on_the_way_to_an_accelerator_is_raised():
+    def fail(_):
+        raise MemoryError("full")
+
+    device = DeviceConfig("torch", "cuda", "float16", "as if")
+    with pytest.raises(MemoryError, match="full"):
+        Restorer("test", lambda _: [face_at(30, 20, 80)], fail, SIZE, device=device)([photo(), photo()])
 
 
 def test_only_the_center_face_is_restored_on_request():

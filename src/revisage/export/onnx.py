@@ -139,9 +139,10 @@ def _optimize(model: ir.Model, stored: Mapping[str, Tensor], dtype: Dtype) -> No
     for value in hidden.values():
         value.const_value = None
         graph.inputs.append(value)
-    limit = _MAX_FOLDED if dtype == "float16" else None
-    limits = {} if limit is None else {"input_size_limit": limit, "output_size_limit": limit}
-    onnxscript.optimizer.optimize_ir(model, **limits)
+    if dtype == "float16":
+        onnxscript.optimizer.optimize_ir(model, input_size_limit=_MAX_FOLDED, output_size_limit=_MAX_FOLDED)
+    else:
+        onnxscript.optimizer.optimize_ir(model)
     for value in hidden.values():
         graph.inputs.remove(value)
     for number, value in enumerate(list(graph.initializers.values())):

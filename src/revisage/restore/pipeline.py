@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with the number of images that are done, and of all."""
 GROUP_BATCHES = 4
-"""Batches of faces after which the images that they come from are finished."""
+"""Batches of faces after which the images that they come from are finished, on a CPU; 1 on an accelerator."""
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -150,23 +152,46 @@ class Restorer:
         controls = self.resolve(controls)
         pixels = [one.image for one in given]
         profiles = [one.profile for one in given] if profiles is None else profiles
+        groups: Iterable[_Group] = self._groups(pixels, controls, faces, profiles)
+        enhanced = (replace(group, jobs=self.enhance(group.jobs)) for group in self._overlapped(groups))
         results: list[Restoration] = []
-        while len(results) < len(given):
-            # As many images as fill some batches: more at once would only hold their crops.
-            start = stop = len(results)
-            jobs: list[FaceJob] = []
-            while stop < len(given) and (stop == start or 0 < _count_active(jobs) < GROUP_BATCHES * self.batch):
-                own = slice(stop, stop + 1)
-                known = None if faces is None else faces[own]
-                prepared = self.prepare(pixels[own], controls, known, profiles[own])
-                jobs += [replace(job, image=stop - start) for job in prepared]
-                stop += 1
-            restored = self.finish(pixels[start:stop], self.enhance(jobs), controls)
-            for one, result in zip(given[start:stop], restored, strict=True):
+        for group in self._overlapped(enhanced):
+            restored = self.finish(pixels[group.images], group.jobs, controls)
+            for one, result in zip(given[group.images], restored, strict=True):
                 results.append(one.complete(result))
                 if progress:
                     progress(len(results), len(given))
         return results
+
+    def _groups(
+        self,
+        images: Sequence[Image],
+        controls: Controls,
+        faces: Sequence[Sequence[Face]] | None,
+        profiles: Sequence[bytes],
+    ) -> Iterator[_Group]:
+        """Prepare as many images at a time as fill some batches: more at once would only hold their crops."""
+        full = self.batch * (1 if self.has_accelerator else GROUP_BATCHES)
+        stop = 0
+        while stop < len(images):
+            start = stop
+            jobs: list[FaceJob] = []
+            while stop < len(images) and (stop == start or 0 < _count_active(jobs) < full):
+                own = slice(stop, stop + 1)
+                known = None if faces is None else faces[own]
+                prepared = self.prepare(images[own], controls, known, profiles[own])
+                jobs += [replace(job, image=stop - start) for job in prepared]
+                stop += 1
+            yield _Group(slice(start, stop), jobs)
+
+    @property
+    def has_accelerator(self) -> bool:
+        """Whether the network leaves the CPU to other work."""
+        return self.device is not None and self.device.kind != "cpu"
+
+    def _overlapped(self, groups: Iterable[_Group]) -> Iterable[_Group]:
+        """The same groups; with an accelerator each is made while the one before is worked on."""
+        return one_ahead(groups) if self.has_accelerator else groups
 
     def resolve(self, controls: Controls) -> Controls:
         """Do once what is the same for every image: reference images become embeddings.
@@ -269,6 +294,24 @@ class Restorer:
                 crop = align(image, face.landmarks, self.size, face.box).crop
                 similarities[index] = float((require_embedder(self.embed)([crop]) @ people.T).max())
         return similarities
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Images that are restored together, by their place in the list, and their faces; ``image`` counts from 0."""
+
+    images: slice
+    jobs: Sequence[FaceJob]
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items; the next one is made in a thread while the caller works on one."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        waiting: Future[Any] = pool.submit(next, iterator, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, iterator, end)
+            yield item
 
 
 def _count_active(jobs: Sequence[FaceJob]) -> int:

@@ -39,7 +39,8 @@ class EMA:
         decay = 0.5 ** (batch / max(min(self.half_life, 0.05 * images), 1e-8))
         pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]  # running statistics have to fit the weights
-        torch._foreach_lerp_([mine for mine, _ in floats], [theirs for _, theirs in floats], 1 - decay)
+        lerp = torch._foreach_lerp_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        lerp([mine for mine, _ in floats], [theirs for _, theirs in floats], 1 - decay)
         for mine, theirs in pairs:
             if not mine.is_floating_point():
                 mine.copy_(theirs)
