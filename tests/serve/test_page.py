@@ -1,6 +1,7 @@
 """The page without a browser: what it offers, and what it refuses."""
 
 import re
+import tempfile
 
 import pytest
 
@@ -57,6 +58,15 @@ def test_an_upload_above_the_limit_is_refused(client):
     assert reply.status_code == 413
 
 
+def test_nothing_is_left_when_the_server_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = engine(page=True, jobs_folder=tmp_path / "jobs")
+    with TestClient(create_app(made.settings, made)) as client:
+        assert client.post("/page/gradio_api/upload", files={"files": ("photo.jpg", b"0")}).status_code == 200
+        assert list(tmp_path.rglob("photo.jpg"))
+    assert not list(tmp_path.glob("revisage-page-*"))
+
+
 def test_telemetry_is_off(client):
     assert config(client)["analytics_enabled"] is False
 
@@ -81,6 +91,9 @@ def test_fields_as_they_are_first_shown_mean_the_defaults():
 def test_texts_in_fields_are_parsed_and_refused_in_one_line():
     made = page_fields.make_controls({"which": "0,2", "roi": "", "eyes": None, "strength": 0})
     assert (made.selection.which, made.eyes, made.strength) == ((0, 2), None, 0)
+    assert page_fields.make_controls({"eyes": "0.5"}).eyes == 0.5
+    with pytest.raises(InputError, match="eyes is a number, not 'much'"):
+        page_fields.make_controls({"eyes": "much"})
     with pytest.raises(InputError, match="x1,y1,x2,y2"):
         page_fields.make_controls({"roi": "left"})
 

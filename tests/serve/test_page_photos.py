@@ -41,6 +41,12 @@ class TestRestoredFile:
         assert made.path.name == "a_restored.png"
         assert "1 further frame" in made.left_out[0]
 
+    def test_of_a_damaged_photo_shows_what_is_there_and_says_so(self, photo):
+        photo.write_bytes(photo.read_bytes()[:-100])
+        (warning,) = restored(photo).warnings
+        assert warning.endswith("of its rows are missing")
+        assert str(photo) not in warning
+
     def test_shows_each_face_before_and_after(self, photo):
         made = restored(photo)
         crops = read_image(made.crops[0]).astype(int)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,7 +61,6 @@ def mount_page(app: FastAPI, engine: Engine, settings: Settings) -> FastAPI:
         settings: limits of photos and uploads.
     """
     folder = tempfile.TemporaryDirectory(prefix="revisage-page-", ignore_cleanup_errors=True)
-    app.state.page_folder = folder  # it is deleted with the application
     os.environ["GRADIO_TEMP_DIR"] = folder.name  # gradio keeps uploads there, and serves files from nowhere else
     blocks = Page(engine, settings, Path(folder.name)).build()
 
@@ -68,7 +69,7 @@ def mount_page(app: FastAPI, engine: Engine, settings: Settings) -> FastAPI:
         return RedirectResponse(f"{PATH}/")
 
     app.add_middleware(PageGuard)
-    return gr.mount_gradio_app(
+    gr.mount_gradio_app(
         app,
         blocks,
         PATH,
@@ -82,6 +83,18 @@ def mount_page(app: FastAPI, engine: Engine, settings: Settings) -> FastAPI:
         css=(_ASSETS / "page.css").read_text("utf-8"),
         js=(_ASSETS / "page.js").read_text("utf-8"),
     )
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[Any]:
+        try:
+            async with inner(app) as state:
+                yield state
+        finally:
+            folder.cleanup()
+
+    app.router.lifespan_context = lifespan
+    return app
 
 
 def _make_theme() -> Base:
@@ -123,7 +136,7 @@ class Page:
                     self.example = gr.Button("Try an example photo", size="sm", visible=EXAMPLE.is_file())
                     self.model = gr.Dropdown(models, value=models[0], label="Model", interactive=len(models) > 1)
                     self.fields: dict[str, Any] = page_fields.make_fields(first=True)
-                    with gr.Accordion("More options", open=False):
+                    with gr.Accordion("More options", open=False, elem_id="more"):
                         self.fields |= page_fields.make_fields(first=False)
                 with gr.Column(scale=3, min_width=320, elem_id="results"):
                     self.status = gr.HTML(elem_id="status")
@@ -159,8 +172,12 @@ class Page:
         return [*shown, self.faces]
 
     def _connect(self, blocks: gr.Blocks) -> None:
-        common: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        run: dict[str, Any] = {**common, "trigger_mode": "multiple", "concurrency_limit": None}
+        run: dict[str, Any] = {
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            "trigger_mode": "multiple",
+            "concurrency_limit": None,
+        }
         self.files.upload(self._add, [self.files, *self._choices], [*self._view, self.files], **run)
         self.example.click(self._add_example, self._choices, self._view, **run)
         for field in self._choices:
@@ -174,9 +191,9 @@ class Page:
                 refuse_addresses(field)
                 field.clear(self._restore, self._choices, self._view, **run)
         refuse_addresses(self.files)
-        self.cancel.click(self._cancel, None, self._view, queue=False, **common)
-        self.clear.click(self._clear, None, self._view, queue=False, **common)
-        self.gallery.select(self._select, None, self._view, queue=False, **common)
+        self.cancel.click(self._cancel, None, self._view, **run)
+        self.clear.click(self._clear, None, self._view, **run)
+        self.gallery.select(self._select, None, self._view, **run)
         blocks.unload(self._leave)
 
     def _session(self, request: gr.Request) -> Session:
@@ -194,7 +211,7 @@ class Page:
         session.current = len(session.photos)
         for file in files or []:
             session.add(Path(file))
-            Path(file).unlink(missing_ok=True)
+            shutil.rmtree(Path(file).parent, ignore_errors=True)  # gradio's own copy
         yield {self.files: None}
         async for view in self._restore(request, *choices):
             yield view
@@ -335,5 +352,6 @@ class Page:
 def _sentence(error: Exception, session: Session, photo: Photo | None = None) -> str:
     """An error without the folders of this server."""
     text = fault_of(photo.source, error) if photo else str(error)
+    text = text.partition("; use --")[0]  # hints for the command line
     text = re.sub(re.escape(f"{session.folder}{os.sep}") + r"(?:[\w-]+[/\\])*", "", text)
     return text[:1].upper() + text[1:] + "."

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from revisage.errors import InputError
 from revisage.images import read_image
 from revisage.restore.controls import Controls, Option, Selection, declared
 
@@ -42,10 +43,19 @@ def make_controls(values: dict[str, Any]) -> Controls:
             value = tuple(read_image(path) for path in value)
         elif option.parse:
             value = option.parse(value)
+        elif isinstance(value, str) and not option.choices:
+            value = _number(name, value)
         given[name] = value
     own = {entry.name for entry in fields(Selection)}
     selection = Selection(**{name: value for name, value in given.items() if name in own})
     return Controls(**{name: value for name, value in given.items() if name not in own}, selection=selection)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError as error:
+        raise InputError(f"{name.replace('_', ' ')} is a number, not {text!r}") from error
 
 
 def _make_field(name: str, default: Any, option: Option) -> Any:
@@ -67,6 +77,4 @@ def _make_field(name: str, default: Any, option: Option) -> Any:
         return gr.Textbox(default if isinstance(default, str) else "", **texts)
     if default is not None and option.min is not None and option.max is not None:
         return gr.Slider(option.min, option.max, default, step=0.05, buttons=[], **texts)
-    low: dict[str, Any] = {} if option.min is None else {"minimum": option.min}
-    high: dict[str, Any] = {} if option.max is None else {"maximum": option.max}
-    return gr.Number(None, step=0.05 if option.max else 1, placeholder="default", **low, **high, **texts)
+    return gr.Textbox("", placeholder="not set", **texts)  # gradio's number field shows 0 where there is none

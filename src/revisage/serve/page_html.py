@@ -42,7 +42,8 @@ def comparison(photo: Photo) -> str:
     """The photo and its restoration under a slider; a reason where there is none."""
     made = photo.restored
     if made is None:
-        return f'<div class="empty"><p>{escape(photo.error or f"{photo.name} is not restored yet.")}</p></div>'
+        text = f"There is no result for {photo.name}." if photo.error else f"{photo.name} is not restored yet."
+        return f'<div class="empty"><p>{escape(text)}</p></div>'
     height, width = made.size
     name = escape(photo.name)
     return f"""<figure class="compare" style="--ratio: {width / height:.4f}; aspect-ratio: {width} / {height}">
@@ -69,6 +70,8 @@ def summary(photo: Photo) -> str:
     changed = [face.change for face in made.faces if face.strength > 0]
     if changed and max(changed) < LITTLE_CHANGE:
         text += " There was little to restore."
+    if made.warnings:
+        text += f" Its file is damaged: {'; '.join(made.warnings)}."
     if made.left_out:
         text += f" Not in the result: {', '.join(made.left_out)}."
     return text

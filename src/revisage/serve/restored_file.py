@@ -47,6 +47,7 @@ class RestoredFile:
         numbered: the photo with its faces in numbered boxes.
         crops: each face before and after, side by side; None where it was not restored.
         left_out: what the photo holds and the result lacks.
+        warnings: what is wrong with the photo, one line each.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class RestoredFile:
     crops: list[Path | None]
     size: tuple[int, int]
     left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def detected(self) -> list[Face] | None:
@@ -82,7 +84,7 @@ def restore_file(
     Raises:
         RevisageError: the photo cannot be read or restored, or the result cannot be written.
     """
-    file = read_photo(source, max_pixels=limits.max_pixels)
+    file = read_photo(source, max_pixels=limits.max_pixels, allow_damaged=True)
     image = file.frames[0]
     _check_output(image, controls, limits.max_output_pixels)
     order = controls.selection.order
@@ -104,7 +106,8 @@ def restore_file(
     crops = [
         _write_crops(folder / f"face-{number}.jpg", face, file.profile) for number, face in enumerate(result.faces)
     ]
-    return RestoredFile(path, result.faces, order, **paths, crops=crops, size=(height, width), left_out=left_out)
+    notes = {"left_out": left_out, "warnings": tuple(line.removeprefix(f"{source}: ") for line in file.warnings)}
+    return RestoredFile(path, result.faces, order, **paths, crops=crops, size=(height, width), **notes)
 
 
 def _check_output(image: Image, controls: Controls, most: int) -> None:

@@ -15,8 +15,8 @@
   // Buttons are named by what they show, not by labels that say something else; small screens go to the first result.
   let shown = false;
   new MutationObserver(() => {
-    for (const button of document.querySelectorAll("#add button[aria-label], #photos .thumbnail-item[aria-label]"))
-      if (button.innerText.trim()) button.removeAttribute("aria-label");
+    for (const button of document.querySelectorAll(".upload-container[aria-label], #photos .thumbnail-item[aria-label]"))
+      button.removeAttribute("aria-label");
     const has = !!document.querySelector(".compare");
     if (has && !shown && window.innerWidth < 700) document.querySelector("#results").scrollIntoView();
     shown = has;
