@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -209,9 +208,13 @@ class Page:
     async def _add(self, request: gr.Request, files: list[str] | None, *choices: Any) -> AsyncIterator[dict[Any, Any]]:
         session = self._session(request)
         session.current = len(session.photos)
-        for file in files or []:
-            session.add(Path(file))
-            shutil.rmtree(Path(file).parent, ignore_errors=True)  # gradio's own copy
+        paths = [Path(file) for file in files or []]
+        for path in paths:
+            session.add(path)
+        for path in paths:  # gradio's own copies; files of the same content share a folder
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()
         yield {self.files: None}
         async for view in self._restore(request, *choices):
             yield view

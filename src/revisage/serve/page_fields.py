@@ -67,7 +67,7 @@ def _make_field(name: str, default: Any, option: Option) -> Any:
         return gr.Radio(choices, value=default, label=label, info="Size of the result")
     if option.files:
         return gr.File(
-            label=f"{label}: {info[0].lower()}{info[1:]}", file_count="multiple", file_types=["image"], height=120
+            label=f"{label}: {info[0].lower()}{info[1:]}", file_count="multiple", file_types=["image"], height=160
         )
     if option.choices:
         return gr.Radio(list(option.choices), value=default, **texts)

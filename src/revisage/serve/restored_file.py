@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,8 +107,9 @@ def restore_file(
     crops = [
         _write_crops(folder / f"face-{number}.jpg", face, file.profile) for number, face in enumerate(result.faces)
     ]
-    notes = {"left_out": left_out, "warnings": tuple(line.removeprefix(f"{source}: ") for line in file.warnings)}
-    return RestoredFile(path, result.faces, order, **paths, crops=crops, size=(height, width), **notes)
+    warnings = tuple(line.removeprefix(f"{source}: ") for line in file.warnings)
+    notes: dict[str, Any] = {"size": (height, width), "left_out": left_out, "warnings": warnings}
+    return RestoredFile(path, result.faces, order, **paths, crops=crops, **notes)
 
 
 def _check_output(image: Image, controls: Controls, most: int) -> None:
