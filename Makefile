@@ -14,7 +14,7 @@ TEST_MB := 2500
 require_disk = $(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < $(1) * 10**6)' || { \
   echo "revisage needs $(1) MB of free disk for its environment; free some and try again" >&2; exit 1; }
 
-.PHONY: demo test fuzz check format docs clean
+.PHONY: demo test fuzz check bench-check format docs clean
 
 demo: .venv/installed
 	@$(BIN)/revisage restore examples/photo.jpg --output demo-output --save-faces --overwrite
@@ -35,6 +35,10 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# Fail if a network or a step became slower, beside the plain formulation that is timed in turns with it.
+bench-check: .venv/installed-dev
+	$(BIN)/revisage bench --quick --compare .ci/bench.json
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

@@ -92,20 +92,6 @@ def test_identity_figures(run, head, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_network_speed(run, capsys):
-    run("network_speed.py")
-    assert "86.44 M parameters" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_inference_speed(run, capfd, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    run("inference_speed.py", 1)
-    lines = capfd.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["onnxruntime", "torch", "the"]
-
-
-@pytest.mark.slow
 def test_video_flicker(run, capsys):
     run("video_flicker.py", PORTRAIT, 12, 60)
     degraded, separate, video = (line.split() for line in capsys.readouterr().out.splitlines())

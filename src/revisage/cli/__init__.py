@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from revisage.cli.bench import bench
 from revisage.cli.classic import modern
 from revisage.cli.console import complain
 from revisage.cli.convert import convert
@@ -99,6 +100,7 @@ for command in (
     convert,
     export,
     serve,
+    bench,
     doctor,
 ):
     app.command(cls=Command)(with_output(command))

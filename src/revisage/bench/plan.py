@@ -1,0 +1,202 @@
+"""What is timed: each factor varied from a common base, with the plain formulation in the same groups."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from revisage.bench.measure import Case, Command, Group
+from revisage.bench.subjects import Backend, Request, Subject
+
+STAGES = "Photo of 2000 x 1333 with 12 faces, result at twice the size"
+START = "Start"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast a case is as another of its group.
+
+    Attributes:
+        name: in the report and in stored files.
+        group: title of the group.
+        slow: name of the case that is compared with.
+        fast: name of the case.
+        steps: of a photo that count; none: all.
+    """
+
+    name: str
+    group: str
+    slow: str
+    fast: str
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Groups and what to make of them.
+
+    Attributes:
+        groups: in the order in which they are timed.
+        ratios: computed from them.
+        left_out: what cannot be timed here, and why.
+    """
+
+    groups: tuple[Group, ...]
+    ratios: tuple[Ratio, ...]
+    left_out: tuple[str, ...]
+
+
+FULL_SIZE: dict[str, dict[str, Any]] = {
+    "GFPGANv1Clean": {"channel_multiplier": 2, "input_is_latent": True, "different_w": True, "sft_half": True},
+    "RestoreFormer": {},
+}
+"""Architecture -> arguments with which it was published."""
+
+
+def make_plan(folder: Path, quick: bool) -> Plan:
+    """Plan a run, and write the files that it needs: weights of random numbers, always the same ones.
+
+    Args:
+        folder: for the files, with room for a gigabyte.
+        quick: only ratios, of smaller networks.
+    """
+    has_torch = find_spec("torch") is not None
+    missing = () if has_torch else ("torch is not installed: full-size networks and the plain formulation",)
+    if not has_torch:
+        return Plan((_embedded_group(has_torch), _stages({}), _start(folder)), (), missing)
+    sizes = {"GFPGANv1Clean": 256} if quick else dict.fromkeys(FULL_SIZE, 512)
+    process = multiprocessing.get_context("spawn").Process(target=_write_files, args=(folder, sizes))
+    process.start()
+    process.join()
+    weights = {name: str(_weights_path(folder, name)) for name in sizes}
+    return _quick_plan(folder, weights) if quick else _full_plan(folder, weights)
+
+
+def _weights_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.safetensors"
+
+
+def _write_files(folder: Path, sizes: dict[str, int]) -> None:
+    """Write the weights, in a process of its own: torch then takes no memory from what is measured."""
+    import torch
+
+    from revisage.models.checkpoint import save_weights
+    from revisage.models.nets.gfpgan import GFPGANv1Clean
+    from revisage.models.nets.restoreformer import RestoreFormer
+
+    for name, size in sizes.items():
+        torch.manual_seed(0)
+        network = RestoreFormer() if name == "RestoreFormer" else GFPGANv1Clean(size, **FULL_SIZE[name])
+        save_weights(_weights_path(folder, name), network.state_dict())
+
+
+def _full_plan(folder: Path, weights: dict[str, str]) -> Plan:
+    groups = [_start(folder), _embedded_group(True)]
+    ratios: list[Ratio] = []
+    for name, path in weights.items():
+        one, many = f"{name}, 512 pixels, one face", f"{name}, 512 pixels, threads and batches"
+        kinds: dict[str, tuple[Backend, str]] = {
+            "plain float32": ("plain", "float32"),
+            "torch float32": ("torch", "float32"),
+            "torch bfloat16": ("torch", "bfloat16"),
+        }
+        subjects = {kind: Subject(path, *how) for kind, how in kinds.items()}
+        groups.append(Group(one, tuple(Case(kind, who, Request("network")) for kind, who in subjects.items()), 4))
+        variants = [
+            (kind, who, label, threads, batch)
+            for label, threads, batch in (("1 thread", 1, 1), ("batch 4", 0, 4), ("batch 8", 0, 8))
+            for kind, who in subjects.items()
+            if kind != "plain float32" or batch == 1
+        ]
+        cases = tuple(
+            Case(f"{kind}, {label}", who, Request("network", batch, threads), batch * (2 if threads else 1), batch)
+            for kind, who, label, threads, batch in variants
+        )
+        ratios += [Ratio(f"{name} {kind}", one, "plain float32", kind) for kind in kinds if kind != "plain float32"]
+        if name == "GFPGANv1Clean":
+            groups.append(_stages(subjects))
+            for kind in ("torch float32", "torch bfloat16"):
+                ratios.append(Ratio(f"photo, {name} {kind}", STAGES, "plain float32", kind))
+                steps = ("detect", "align", "paste")
+                ratios.append(Ratio(f"photo, all but network, {kind}", STAGES, "plain float32", kind, steps))
+        groups.append(Group(many, cases, 3))  # after the photo: batches raise the memory of their processes
+    return Plan(tuple(groups), tuple(ratios), ())
+
+
+def _quick_plan(folder: Path, weights: dict[str, str]) -> Plan:
+    (path,) = weights.values()
+    plain, ours = Subject(path, "plain"), Subject(path, "torch")
+    network, photo = "GFPGANv1Clean, 256 pixels", "Photo of 800 x 600 with 2 faces"
+    request = Request("photo", faces=2, pixels=(800, 600), plain_faces=1)
+    groups = (
+        Group(
+            network,
+            (Case("plain float32", plain, Request("network")), Case("torch float32", ours, Request("network"))),
+            2,
+        ),
+        Group(photo, (Case("plain float32", plain, request), Case("torch float32", ours, request)), 2),
+        Group("Embedded network", _embedded_cases(True)[:2], 1),
+        _start(folder),
+    )
+    ratios = (
+        Ratio("network", network, "plain float32", "torch float32"),
+        Ratio("detect", photo, "plain float32", "torch float32", ("detect",)),
+        Ratio("paste", photo, "plain float32", "torch float32", ("paste",)),
+        Ratio("embedded onnxruntime over torch", "Embedded network", "torch float32", "onnxruntime float32"),
+        Ratio("start", START, "python -c 'import cv2, numpy, onnxruntime, PIL.Image'", "revisage restore"),
+    )
+    return Plan(groups, ratios, ())
+
+
+def _embedded_cases(has_torch: bool) -> tuple[Case, ...]:
+    kinds: dict[str, tuple[Backend, str]] = {"onnxruntime float32": ("onnxruntime", "float32")}
+    if has_torch:
+        kinds |= {"torch float32": ("torch", "float32"), "torch bfloat16": ("torch", "bfloat16")}
+    subjects = {kind: Subject("embedded", *how) for kind, how in kinds.items()}
+    base = [Case(kind, who, Request("network")) for kind, who in subjects.items()]
+    varied = [
+        Case(f"{kind}, {label}", who, Request("network", batch, threads), batch * (2 if threads else 1), batch)
+        for label, threads, batch in (("1 thread", 1, 1), ("batch 4", 0, 4), ("batch 8", 0, 8))
+        for kind, who in subjects.items()
+    ]
+    return (*base, *varied)
+
+
+def _embedded_group(has_torch: bool) -> Group:
+    return Group("Embedded network, 512 pixels", _embedded_cases(has_torch), 2)
+
+
+def _stages(subjects: dict[str, Subject]) -> Group:
+    """The steps of a photo with many faces, with the embedded network and with others."""
+    request = Request("photo")
+    embedded = Case("embedded, onnxruntime float32", Subject("embedded", "onnxruntime"), request, 0.1)
+    return Group(STAGES, (*(Case(kind, who, request) for kind, who in subjects.items()), embedded), 6)
+
+
+def _start(folder: Path) -> Group:
+    """Commands from their beginning to their end."""
+    import cv2
+
+    from revisage.bench.subjects import FACE
+    from revisage.images import read_image, write_image
+
+    photo = folder / "photo.jpg"
+    write_image(photo, cv2.resize(read_image(FACE), (400, 400)))
+    libraries = "import cv2, numpy, onnxruntime, PIL.Image"
+    first_face = (
+        "import time, revisage, numpy; restorer = revisage.load(); start = time.perf_counter();"
+        f"restorer(revisage.read_image({str(photo)!r})); print(time.perf_counter() - start)"
+    )
+    restore = ("-m", "revisage", "restore", str(photo), "-o", str(folder / f"restored{os.getpid()}"), "--overwrite")
+    commands = {
+        "python -c pass": ("-c", "pass"),
+        f"python -c '{libraries}'": ("-c", libraries),
+        "revisage.load()": ("-c", "import revisage; revisage.load()"),
+        "revisage.load(), one face": ("-c", first_face),
+        "revisage restore": restore,
+    }
+    return Group(START, tuple(Case(name, None, Command(arguments)) for name, arguments in commands.items()), 1)
