@@ -87,5 +87,5 @@ def test_a_command_that_fails_is_told():
 
 
 def test_a_subject_that_cannot_be_loaded_says_why(tmp_path):
-    with pytest.raises(RuntimeError, match="none.onnx"):
+    with pytest.raises(RuntimeError, match="no model or file"):
         Worker(Subject(str(tmp_path / "none.onnx"), "onnxruntime"))
