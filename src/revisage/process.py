@@ -3,6 +3,8 @@
 Memory: glibc returns large blocks to the kernel as soon as they are free, and the kernel clears them again for the
 next layer: up to half of the time of a network in torch. Two settings keep them.
 
+Opening a model is the exception: for a moment it needs its weights several times, and all of that would be kept.
+
 Waiting threads: OpenMP threads spin for milliseconds while they wait. As soon as another program wants a core, they
 hold it up, and one photo takes three times as long. A short spin costs nothing on a quiet machine.
 """
@@ -12,14 +14,21 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from revisage.errors import InputError, suggest_keywords
 
 SPIN_COUNT = 3000
 """Turns of a waiting OpenMP thread before it sleeps; libgomp's own default is 300,000."""
 _THREADS = "OMP_NUM_THREADS"
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+_MAPPED_FROM, _MAX_MAPPED = 2**18, 2**16
+"""Bytes from which on blocks lie apart while a model is opened, and how many at most (glibc's own default)."""
+_settings = {"keep": False}
+"""What was set for this process, which the C library does not tell."""
 
 
 @suggest_keywords({"numthreads": "threads", "workers": "threads", "cores": "threads"})
@@ -48,13 +57,40 @@ def tune_process(threads: int | None = None) -> None:
 
 def keep_freed_memory() -> bool:
     """Let glibc keep what is freed, for reuse. True if this system's C library knows how (Linux with glibc)."""
-    if not sys.platform.startswith("linux"):
+    glibc = _glibc()
+    if glibc is None:
         return False
+    _settings["keep"] = bool(glibc.mallopt(_M_MMAP_MAX, 0) and glibc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    return _settings["keep"]
+
+
+@contextmanager
+def opening_model() -> Generator[None]:
+    """Within it memory that is freed is not kept; at its end what is free goes back to the system."""
+    glibc = _glibc()
+    if glibc is None:
+        yield
+        return
+    if _settings["keep"]:
+        glibc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM)
+        glibc.mallopt(_M_MMAP_MAX, _MAX_MAPPED)
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        yield
+    finally:
+        if _settings["keep"]:
+            glibc.mallopt(_M_MMAP_MAX, 0)
+        glibc.malloc_trim(0)
+
+
+def _glibc() -> Any:
+    """The C library if it is glibc, else None."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        library = ctypes.CDLL("libc.so.6")
+        return library if library.mallopt and library.malloc_trim else None
     except (OSError, AttributeError):  # musl
-        return False
-    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+        return None
 
 
 def thread_count() -> int:

@@ -23,9 +23,15 @@ LOAD = "Load in a new process, libraries included"
 
 @dataclass(frozen=True)
 class Command:
-    """A command line of this Python, started anew for each call; in place of a subject's request."""
+    """A command line of this Python, started anew for each call; in place of a subject's request.
+
+    Attributes:
+        arguments: of Python.
+        processor: as for a request.
+    """
 
     arguments: tuple[str, ...]
+    processor: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class Case:
         name: of the line.
         subject: what is timed; None for a command.
         request: what it does.
-        cost: expected time relative to the first case of its group; cases for which there is no time are left out.
+        cost: expected time relative to the first case of its group; cases for which there is no time are left out, but
+            not those of cost 0.
         per: the times are divided by this many faces.
     """
 
@@ -55,11 +62,13 @@ class Group:
         title: of the table.
         cases: its lines.
         weight: share of the time.
+        least: turns that are taken even if there is no time for them.
     """
 
     title: str
     cases: tuple[Case, ...]
     weight: float
+    least: int = 0
 
 
 @dataclass
@@ -163,7 +172,7 @@ def run_command(command: Command) -> Answer:
         cpu = usage.ru_utime + usage.ru_stime
     if status:
         raise RuntimeError(f"the command failed: python {' '.join(command.arguments)}")
-    return Answer({"run": time.perf_counter() - start}, cpu, memory)
+    return Answer({"run": cpu if command.processor else time.perf_counter() - start}, memory)
 
 
 def measure(groups: Sequence[Group], seconds: float, progress: Callable[[str, float], None]) -> Measured:
@@ -206,7 +215,7 @@ def _measure_group(
     base = 0.0
     for case in group.cases:
         tell(f"{group.title}: {case.name}")
-        if base and base * case.cost > end - time.monotonic():
+        if base * case.cost and base * case.cost > end - time.monotonic():
             measured.left_out.append(f"{group.title}, {case.name}: no time")
             continue
         try:
@@ -218,11 +227,11 @@ def _measure_group(
         except RuntimeError as error:
             measured.left_out.append(f"{group.title}, {case.name}: {error}")
             continue
-        base = base or sum(first[case].seconds.values()) / case.cost
+        base = base or sum(first[case].seconds.values()) / (case.cost or 1)
     total = sum(sum(answer.seconds.values()) for answer in first.values())
-    rounds = min(int((end - time.monotonic()) / max(total, 1e-3)), MAX_ROUNDS)
+    rounds = min(max(int((end - time.monotonic()) / max(total, 1e-3)), group.least), MAX_ROUNDS)
     answers: dict[Case, list[Answer]] = {case: [] for case in first}
-    for number in range(max(rounds, 0)):
+    for number in range(rounds):
         for case, later in answers.items():
             tell(f"{group.title}: {case.name}, {number + 1} of {rounds}")
             later.append(_ask(case, workers))

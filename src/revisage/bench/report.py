@@ -97,7 +97,7 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
     for title in dict.fromkeys(row["group"] for row in report["rows"]):
         rows = [_row(row) for row in report["rows"] if row["group"] == title]
         tables.append(_steps_table(title, rows) if len(rows[0].first) > 1 else _times_table(title, rows))
-    ratios = Table("", "times as fast", title="Against the plain formulation, in turns", title_justify="left")
+    ratios = Table("", "times as fast", title="Ratios, in turns", title_justify="left")
     for name, value in report["ratios"].items():
         ratios.add_row(name, f"{value:.2f}")
     return [*tables, ratios] if report["ratios"] else tables
@@ -161,7 +161,7 @@ def compare(report: Mapping[str, Any], earlier: Mapping[str, Any], bound: float 
             lines.append(f"{name}: not measured now, {before:.2f} times before")
             regressions.append(lines[-1])
             continue
-        lines.append(f"{name}: {now:.2f} times as fast as plain, {before:.2f} before ({now / before - 1:+.0%})")
+        lines.append(f"{name}: {now:.2f} times as fast, {before:.2f} before ({now / before - 1:+.0%})")
         if now < before * (1 - bound):
             regressions.append(lines[-1])
     alike = all(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from revisage.models.backends import Network
+    from revisage.restore.enhance import RestoreNetwork
     from revisage.types import Face, Image
 
 FACE = Path(__file__).parent / "face.jpg"
@@ -60,6 +60,7 @@ class Request:
         pixels: (width, height) of the photo.
         scale: of the result.
         plain_faces: faces that the plain formulation restores; the time of one is taken for each of the others.
+        processor: give processor seconds, which depend less on what else runs, instead of those of a clock.
     """
 
     what: Literal["network", "photo", "output"]
@@ -69,6 +70,7 @@ class Request:
     pixels: tuple[int, int] = (2000, 1333)
     scale: int = 2
     plain_faces: int = 2
+    processor: bool = False
 
 
 @dataclass
@@ -77,42 +79,28 @@ class Answer:
 
     Attributes:
         seconds: name of each step -> seconds.
-        cpu_seconds: of this process, in all steps.
         peak_mb: largest memory of the process so far.
         output: (1, 3, S, S) float32, of "output".
     """
 
     seconds: dict[str, float] = field(default_factory=dict[str, float])
-    cpu_seconds: float = 0.0
     peak_mb: float = 0.0
     output: NDArray[np.float32] | None = None
 
 
 def serve(connection: Connection, subject: Subject) -> None:
     """Answer requests until None comes: the main function of a child process. The first answer is that of loading."""
-    answer = _timer()
+    start = time.perf_counter()
     try:
         respond = open_subject(subject)
-        connection.send(answer({"load": 1}))
+        connection.send(Answer({"load": time.perf_counter() - start}, peak_memory()))
         while (request := connection.recv()) is not None:
-            answer = _timer()
             seconds, output = respond(request)
-            connection.send(answer(seconds, output))
+            connection.send(Answer(seconds, peak_memory(), output))
     except (EOFError, KeyboardInterrupt):
         return
     except Exception as error:  # told to the parent, which names what it leaves out
         connection.send(f"{type(error).__name__}: {error}")
-
-
-def _timer() -> Callable[..., Answer]:
-    """A clock that begins now; called with the seconds of steps (those of "load" are measured) it gives the answer."""
-    start, cpu = time.perf_counter(), time.process_time()
-
-    def stop(seconds: dict[str, float], output: Any = None) -> Answer:
-        taken = {"load": time.perf_counter() - start} if "load" in seconds else seconds
-        return Answer(taken, time.process_time() - cpu, peak_memory(), output)
-
-    return stop
 
 
 def peak_memory() -> float:
@@ -136,31 +124,30 @@ def open_subject(subject: Subject) -> Callable[[Request], tuple[dict[str, float]
     from revisage.models.backends import open_network
     from revisage.models.fetch import weight_file
 
-    by_name = "embedded" if subject.backend == "torch" or subject.model.endswith(".onnx") else subject.model
-    path = weight_file(subject.model)
-    networks: dict[int, Network] = {}
+    def network(threads: int) -> RestoreNetwork:
+        opened = open_network(
+            weight_file(subject.model), "cpu", subject.dtype, backend=subject.backend, threads=threads or None
+        )  # pyright: ignore[reportArgumentType]
+        return FirstOutput(opened)
 
-    def network(threads: int) -> Network:
-        """One for each number of threads: onnxruntime cannot change it."""
-        if threads not in networks:
-            networks[threads] = open_network(
-                path, "cpu", subject.dtype, backend=subject.backend, threads=threads or None
-            )  # pyright: ignore[reportArgumentType]
-        return networks[threads]
-
-    restorer = revisage.load(by_name, device="cpu")
-    restorer = replace(restorer, network=FirstOutput(network(0)), size=network(0).header.size or SIZE)
+    by_torch = subject.backend == "torch"
+    other = by_torch and subject.model == "embedded"
+    restorer = revisage.load(subject.model, device="cpu", dtype="float32" if other else subject.dtype)
+    restorer = replace(restorer, network=network(0)) if other else restorer
+    networks = {0: restorer.network}
+    default = _torch_threads() if by_torch else 0
 
     def respond(request: Request) -> tuple[dict[str, float], Any]:
-        if request.what == "photo":
-            return _photo_steps(restorer, request), None
-        if subject.backend == "torch":
+        if by_torch:
             import torch
 
-            torch.set_num_threads(request.threads or _default_threads)
-        return _run(lambda crops: network(request.threads)(crops)[0], request, restorer.size)
+            torch.set_num_threads(request.threads or default)
+        elif request.threads not in networks:  # onnxruntime cannot change it
+            networks[request.threads] = network(request.threads)
+        if request.what == "photo":
+            return _photo_steps(restorer, request), None
+        return _run(networks[0 if by_torch else request.threads], request, restorer.size)
 
-    _default_threads = _torch_threads() if subject.backend == "torch" else 0
     return respond
 
 
@@ -195,24 +182,24 @@ def _open_plain(subject: Subject) -> Callable[[Request], tuple[dict[str, float],
     return respond
 
 
-def _run(
-    network: Callable[[NDArray[np.float32]], NDArray[np.float32]], request: Request, size: int
-) -> tuple[dict[str, float], Any]:
+def _run(network: RestoreNetwork, request: Request, size: int) -> tuple[dict[str, float], Any]:
     crops = example_crops(request.batch, size)
-    start = time.perf_counter()
+    clock = _Clock(request)
     output = network(crops)
-    return {"network": time.perf_counter() - start}, output if request.what == "output" else None
+    clock.step("network")
+    return clock.seconds, output if request.what == "output" else None
 
 
 class _Clock:
     """Seconds of steps that follow each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
+        self._now = time.process_time if request.processor else time.perf_counter
+        self._last = self._now()
 
     def step(self, name: str, times: float = 1) -> None:
-        now = time.perf_counter()
+        now = self._now()
         self.seconds[name] = self.seconds.get(name, 0) + (now - self._last) * times
         self._last = now
 
@@ -222,7 +209,7 @@ def _photo_steps(restorer: Any, request: Request) -> dict[str, float]:
 
     image, faces = example_photo(request)
     controls = restorer.resolve(Controls(scale=request.scale))
-    clock = _Clock()
+    clock = _Clock(request)
     restorer.detect(image)
     clock.step("detect")
     jobs = restorer.prepare([image], controls, [faces])
@@ -241,7 +228,7 @@ def _plain_photo_steps(pipeline: Any, request: Request, size: int) -> dict[str, 
 
     image, faces = example_photo(request)
     matrices = [similarity_from_landmarks(face.landmarks, size) for face in faces]
-    clock = _Clock()
+    clock = _Clock(request)
     pipeline.detect(image)
     clock.step("detect")
     background = pipeline.upscale(image, request.scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from revisage.cli import options as opt
 from revisage.cli.console import say
 from revisage.cli.json_output import Json
 from revisage.errors import InputError
+
+if TYPE_CHECKING:
+    from revisage.restore.pipeline import Restorer
 
 
 @opt.with_controls()
@@ -81,6 +84,33 @@ def restore(
     from revisage.process import tune_process
 
     tune_process(threads)  # before other imports: some settings are read when libraries load
+    from concurrent.futures import ThreadPoolExecutor
+
+    networks: dict[str, Any] = {
+        "architecture": architecture,
+        "detector": detector,
+        "background": background,
+        "identity": identity,
+        "parser": parser,
+    }
+
+    settings: dict[str, Any] = {
+        **networks,
+        "parser": None if parser == "none" else parser,
+        "tile": tile,
+        "batch": batch,
+        "offline": offline or None,
+    }
+    where: dict[str, Any] = {"device": device, "dtype": dtype, "fast": fast, "compile": compile}
+
+    def load_restorer() -> Restorer:
+        from revisage.loading import load
+
+        # On Ray this process only checks names and files; the actors have the devices.
+        return load(model, **{"device": "cpu"} if engine == "ray" else where, **settings)
+
+    # The embedded networks are opened while other modules are imported and files are looked for.
+    early = ThreadPoolExecutor(1).submit(load_restorer) if _is_embedded(model, *networks.values()) else None
     from revisage.batch import Kind, Options, collect
     from revisage.cli.destination import file_of, pipes, refuse_input_folder
     from revisage.cli.restore_files import check_files, require_pyav, restore_files
@@ -101,13 +131,6 @@ def restore(
     target = file_of(folder, sources, suffix=suffix, format=format, save_faces=save_faces)
     if not (suffix or save_faces or format != "auto"):
         refuse_input_folder(sources, folder)
-    networks: dict[str, Any] = {
-        "architecture": architecture,
-        "detector": detector,
-        "background": background,
-        "identity": identity,
-        "parser": parser,
-    }
     options = Options(
         output=target.parent if target else folder,
         target=target,
@@ -124,13 +147,7 @@ def restore(
         made_with=", ".join(f"{role} {name}" for role, name in networks.items()),
     )
 
-    from revisage.loading import load
-
-    networks["parser"] = None if parser == "none" else parser
-    networks |= {"tile": tile, "batch": batch, "offline": offline or None}
-    where: dict[str, Any] = {"device": device, "dtype": dtype, "fast": fast, "compile": compile}
-    # On Ray this process only checks names and files; the actors have the devices.
-    restorer = load(model, **{"device": "cpu"} if on_ray else where, **networks)
+    restorer = early.result() if early else load_restorer()
     if fast and restorer.device and not (json or on_ray):
         say(f"{model}: {restorer.device.reason}")
     # Before the first photo: missing networks are found, and reference images are embedded.
@@ -141,8 +158,13 @@ def restore(
     if on_ray:
         from revisage.cli.restore_on_ray import run_on_ray
 
-        run = run_on_ray(model, where | networks, actors, resume=not no_resume)
+        run = run_on_ray(model, where | settings, actors, resume=not no_resume)
     failed = restore_files(restorer, sources, options, resume=not no_resume, as_json=json, run=run)
     if send:
         send()
     raise typer.Exit(1 if failed else 0)
+
+
+def _is_embedded(*names: str | None) -> bool:
+    """Whether all models lie in the package: they load at once, without downloads and without doubtful files."""
+    return all(name in (None, "lanczos", "auto", "none") or name.startswith("embedded") for name in names)

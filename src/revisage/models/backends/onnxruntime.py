@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from revisage.models.checkpoint import METADATA_KEY, Header, stored_dtype
 from revisage.models.describe_file import FOREIGN
 from revisage.models.device import PROVIDERS, DeviceConfig
 from revisage.models.onnx_file import read_onnx
-from revisage.process import thread_count
+from revisage.process import opening_model, thread_count
 from revisage.types import Array
 
 SIZES = (256, 512, 1024, 2048)
@@ -267,15 +268,19 @@ def _session(path: Path, device: DeviceConfig, threads: int | None) -> tuple[Any
     options.log_severity_level = 4  # errors are raised; what else it would print is for its developers
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(_MAX_FOLDED))
-    if device.kind == "directml":
-        options.enable_mem_pattern = False  # that provider demands it
+    options.enable_mem_pattern = False  # it keeps a second copy of the working memory, and DirectML cannot have it
+    if device.kind == "cpu":
+        _share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     number = device.device.partition(":")[2]
     provider: Any = PROVIDERS[device.kind]
     if number:
         provider = (provider, {"device_id": number})
     providers = [provider] if device.kind == "cpu" else [provider, PROVIDERS["cpu"]]
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers)
+        with opening_model():
+            session = onnxruntime.InferenceSession(str(path), options, providers)
     except Exception as error:  # onnxruntime's errors have no common base
         raise CheckpointError(f"{path} is no model that onnxruntime can run: {_message(error)}") from error
     if session.get_providers()[0] != PROVIDERS[device.kind]:
@@ -284,6 +289,19 @@ def _session(path: Path, device: DeviceConfig, threads: int | None) -> tuple[Any
         reason = f"cpu: the {device.kind} provider of onnxruntime cannot be loaded; float32; by onnxruntime"
         device = replace(device, device="cpu", reason=reason)
     return session, device
+
+
+@cache
+def _share_memory() -> None:
+    """Let all networks on the CPU draw their working memory from one arena: they rarely run at the same time."""
+    import onnxruntime
+
+    kind: Any = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    unlimited, as_requested, default = 0, 1, -1
+    onnxruntime.create_and_register_allocator(
+        memory, onnxruntime.OrtArenaCfg(unlimited, as_requested, default, default)
+    )
 
 
 def _message(error: Exception) -> str:
