@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from revisage.errors import InputError
-from revisage.process import thread_count, tune_process
+from revisage.process import keep_freed_memory, thread_count, tune_process
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +45,22 @@ def test_threads_reach_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "1", "2", "2"]
+
+
+@pytest.mark.skipif(keep_freed_memory() is False, reason="needs glibc")
+@pytest.mark.parametrize(("context", "kept"), [("nullcontext()", True), ("opening_model()", False)])
+def test_freed_memory_is_kept_but_not_that_of_opening_a_model(context, kept):
+    code = f"""
+from contextlib import nullcontext
+from revisage.process import keep_freed_memory, opening_model
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) // 256
+keep_freed_memory()
+before = resident()
+with {context}:
+    blocks = [bytearray(2**20) for _ in range(64)]
+    del blocks
+print(resident() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) > 50) is kept

@@ -194,7 +194,7 @@ class PlainPipeline:
 
     def restore(self, image: Pixels, crop_from_image: Affine, size: int) -> Pixels:
         """One face: cut out, through the network, as (size, size, 3)."""
-        crop = cv2.warpAffine(image, crop_from_image, (size, size), borderValue=(135, 133, 132))
+        crop: Array = cv2.warpAffine(image, crop_from_image, (size, size), borderValue=(135, 133, 132))
         output = FORWARD[self.architecture](self.network, _to_tensor(crop))[0].clamp(-1, 1)
         return ((output + 1) / 2 * 255).round().byte().numpy().transpose(1, 2, 0)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from revisage.bench.measure import Case, Command, Group
 from revisage.bench.subjects import Backend, Request, Subject
+from revisage.types import Array
 
 STAGES = "Photo of 2000 x 1333 with 12 faces, result at twice the size"
 START = "Start"
@@ -195,7 +196,8 @@ def _start(folder: Path) -> Group:
     from revisage.images import read_image, write_image
 
     photo = folder / "photo.jpg"
-    write_image(photo, cv2.resize(read_image(FACE), (400, 400)))
+    enlarged: Array = cv2.resize(read_image(FACE), (400, 400))
+    write_image(photo, enlarged)
     first_face = (
         "import time, revisage, numpy; restorer = revisage.load(); start = time.perf_counter();"
         f"restorer(revisage.read_image({str(photo)!r})); print(time.perf_counter() - start)"

@@ -124,13 +124,13 @@ def open_subject(subject: Subject) -> Callable[[Request], tuple[dict[str, float]
     from revisage.models.backends import open_network
     from revisage.models.fetch import weight_file
 
-    def network(threads: int) -> RestoreNetwork:
-        opened = open_network(
-            weight_file(subject.model), "cpu", subject.dtype, backend=subject.backend, threads=threads or None
-        )  # pyright: ignore[reportArgumentType]
-        return FirstOutput(opened)
+    backend = subject.backend
 
-    by_torch = subject.backend == "torch"
+    def network(threads: int) -> RestoreNetwork:
+        path = weight_file(subject.model)
+        return FirstOutput(open_network(path, "cpu", subject.dtype, backend=backend, threads=threads or None))
+
+    by_torch = backend == "torch"
     other = by_torch and subject.model == "embedded"
     restorer = revisage.load(subject.model, device="cpu", dtype="float32" if other else subject.dtype)
     restorer = replace(restorer, network=network(0)) if other else restorer
@@ -270,12 +270,12 @@ def example_photo(request: Request) -> tuple[Image, list[Face]]:
     import numpy as np
 
     from revisage.images import read_image
-    from revisage.types import Face
+    from revisage.types import Array, Face
 
     width, height = request.pixels
     rng = np.random.default_rng(0)
     coarse = rng.integers(40, 200, (8, 12, 3), np.uint8)
-    image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    image: Array = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     columns, rows = min(request.faces, 4), -(-request.faces // 4)
     side = min(width // columns, height // rows) * 9 // 10
     head, points = cv2.resize(read_image(FACE), (side, side)), np.array(FACE_LANDMARKS, np.float32) * side / 200
@@ -285,5 +285,5 @@ def example_photo(request: Request) -> tuple[Image, list[Face]]:
         y = (2 * (index // 4) + 1) * height // (2 * rows) - side // 2
         image[y : y + side, x : x + side] = head
         box = np.array([x + side * 0.265, y + side * 0.25, x + side * 0.735, y + side * 0.89], np.float32)
-        faces.append(Face(box, points + np.array([x, y], np.float32), 1.0))
+        faces.append(Face(box, np.asarray(points + np.array([x, y]), np.float32), 1.0))
     return image, faces
