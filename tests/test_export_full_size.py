@@ -40,6 +40,7 @@ def test_every_published_network_exports_in_every_form(tmp_path, name):
     for done in (single, half, program):
         figures = f"{done.bytes / 1e6:.1f} MB, {done.difference:.1e} of {done.range:.3g}, {done.psnr:.1f} dB"
         print(f"{name}: {done.dtype} {done.opset} {figures}")
-    assert half.bytes < 0.6 * single.bytes
+    share = 0.8 if architecture == "RestoreFormer" else 0.6  # whose encoder and dictionary stay in float32
+    assert half.bytes < share * single.bytes
     images = check_images(role, *([size] * 2 if size else [512, 512] if role == "parser" else [128, 128]), 1)
     assert len(open_network(tmp_path / "half.onnx", role=role)(images)[0]) == 1
