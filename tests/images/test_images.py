@@ -248,8 +248,11 @@ class TestRefusals:
         assert read_image(tmp_path / f"a{extension}").shape == (40, 60, 3)
 
     def test_limit_of_a_decoder(self, tmp_path, monkeypatch):
+        def refuse(*_):
+            raise PIL.Image.DecompressionBombError("too many")
+
         write_image(tmp_path / "a.webp", noise())
-        monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 10)
+        monkeypatch.setitem(PIL.Image.OPEN, "WEBP", (refuse, PIL.Image.OPEN["WEBP"][1]))
         assert "more pixels than the decoder of WEBP takes" in error_of(tmp_path / "a.webp")
 
     def test_floating_point_pixels(self, tmp_path):

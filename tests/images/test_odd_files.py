@@ -182,6 +182,18 @@ class TestTiff16:
     def test_inks_come_down_to_8_bit(self, tmp_path):
         assert read_bytes(tmp_path, tiff(PIXELS16, photometric=5)).dtype == np.uint8
 
+    @pytest.mark.parametrize("tile", [None, 16])
+    def test_uncompressed_ycbcr(self, tmp_path, tile):
+        rgb = PIL.Image.linear_gradient("L").resize((53, 37)).convert("RGB")
+        content = tiff(np.asarray(rgb.convert("YCbCr")), tile=tile, photometric=6, tags={530: [1, 1]}.items())
+        assert np.abs(read_bytes(tmp_path, content).astype(int) - np.asarray(rgb)).max() <= 1
+
+    @pytest.mark.parametrize(("planar", "subsampling"), [(False, [2, 2]), (True, [1, 1])])
+    def test_uncompressed_ycbcr_of_another_layout_is_refused_by_name(self, tmp_path, planar, subsampling):
+        content = tiff(np.zeros((37, 53, 3), np.uint8), planar=planar, photometric=6, tags={530: subsampling}.items())
+        with pytest.raises(ImageError, match=r"uncompressed YCbCr .* save it with 8 or 16 bits as RGB"):
+            read_bytes(tmp_path, content)
+
     def test_bomb(self, tmp_path):
         data = tiff(PIXELS16[:, :, :3], tags={256: 300_000, 257: 300_000})
         with pytest.raises(ImageError, match="300000 x 300000 pixels"):

@@ -27,9 +27,9 @@ from revisage.types import Array
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
 _STRIP_OFFSETS, _ROWS_PER_STRIP, _STRIP_BYTES, _TILE_WIDTH, _TILE_OFFSETS, _TILE_BYTES = 273, 278, 279, 322, 324, 325
 _X_RESOLUTION, _Y_RESOLUTION, _PLANAR, _RESOLUTION_UNIT, _PREDICTOR = 282, 283, 284, 296, 317
-_EXTRA, _SAMPLE_FORMAT, _XMP, _PHOTOSHOP, _ICC = 338, 339, 700, 34377, 34675
+_EXTRA, _SAMPLE_FORMAT, _SUBSAMPLING, _XMP, _PHOTOSHOP, _ICC = 338, 339, 530, 700, 34377, 34675
 _NOT_OF_BYTES = frozenset({254, 255, 280, 281, 320, 330, 332, 333, 334, 336, _EXTRA, _SAMPLE_FORMAT, 340, 341})
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _INKS = 0, 1, 2, 5
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _INKS, _YCBCR = 0, 1, 2, 5, 6
 _COLORS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 MAX_SAMPLES = 16
@@ -42,6 +42,13 @@ class UnlimitedTiff(TiffImageFile):
     """Pillow's TIFF without its limit on pixels, which is one for the whole process; ours is held beforehand."""
 
     load_prepare = PIL.ImageFile.ImageFile.load_prepare
+
+    def _open(self) -> None:
+        super()._open()
+        # Before version 13, Pillow reads uncompressed YCbCr as if its pixels had four bytes.
+        if self.tag_v2.get(_PHOTOMETRIC) == _YCBCR and self.tag_v2.get(_COMPRESSION, 1) == 1:
+            self._mode = "YCbCr"
+            self.tile = [tile._replace(args=("YCbCr", *tile.args[1:])) for tile in self.tile]
 
 
 def can_decode16(directory: Directory) -> bool:
@@ -57,8 +64,11 @@ def can_decode16(directory: Directory) -> bool:
 
 
 def find_unsupported_kind(directory: Directory) -> str:
-    """Name the kind of pixels of over 8 bits that neither ``decode16`` nor Pillow can read; empty for all others."""
+    """Name the kind of pixels that neither ``decode16`` nor Pillow can read; empty for all others."""
     bits = max(directory.numbers(_BITS, (1,)))
+    if directory.number(_PHOTOMETRIC, -1) == _YCBCR and directory.number(_COMPRESSION, 1) == 1:
+        is_plain = directory.numbers(_SUBSAMPLING, (2, 2)) == (1, 1) and directory.number(_PLANAR, 1) == 1
+        return "" if is_plain and bits == 8 else "uncompressed YCbCr with fewer samples of color, or in planes,"
     if bits <= 8 or (bits == 16 and directory.number(_PHOTOMETRIC, -1) == _INKS):
         return ""
     names = {1: "integers in this layout", 2: "signed integers", 3: "floating point numbers"}
