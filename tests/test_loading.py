@@ -16,9 +16,10 @@ from locations import GOLDEN
 from on_arrays import on_arrays
 from revisage import loading
 from revisage.errors import CheckpointError, DeviceError, DownloadError, MissingWeightsError, UnknownModelError
-from revisage.models.architectures import ARCHITECTURES, detect_architecture
+from revisage.models.architectures import ARCHITECTURES
 from revisage.models.build import build
 from revisage.models.checkpoint import SUFFIXES, Header, save_weights
+from revisage.models.detect_architecture import detect_architecture
 from revisage.models.fetch import fetch, weight_file
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.models.nets.gfpgan_fir import GFPGANBilinear, GFPGANv1

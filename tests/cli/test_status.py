@@ -10,7 +10,8 @@ from filelock import FileLock
 
 from revisage.cli.status import status
 from revisage.errors import InputError
-from revisage.jobs.store import FOLDER, LOCK, Entry, Status, folder_beside, open_store
+from revisage.jobs.database import LOCK
+from revisage.jobs.store import FOLDER, Entry, Status, folder_beside, open_store
 
 
 @contextmanager

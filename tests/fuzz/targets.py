@@ -20,9 +20,9 @@ from revisage.evaluation.metrics.niqe import read_model
 from revisage.images import read, read_image, write_image
 from revisage.jobs.store import Entry, open_store
 from revisage.models import download
-from revisage.models.architectures import detect_architecture
 from revisage.models.build import build, construct_empty, read_checkpoint, read_state
 from revisage.models.checkpoint import Header, read_weights
+from revisage.models.detect_architecture import detect_architecture
 from revisage.models.download import Partial, TransferError, receive
 from revisage.training.data.components import read_components
 from revisage.training.data.sources import FolderSource, LmdbSource, TarSource

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from revisage.errors import CheckpointError
-from revisage.models.architectures import ARCHITECTURES, detect_architecture, lookalikes, network_class
+from revisage.models.architectures import ARCHITECTURES, network_class
+from revisage.models.detect_architecture import detect_architecture, lookalikes
 
 GFPGAN = {"num_style_feat": 8, "num_mlp": 2, "narrow": 0.0625}
 LATENT = {"input_is_latent": True, "different_w": True}

@@ -15,7 +15,8 @@ from revisage.batch.names import Job, plan
 from revisage.batch.options import FOLDERS, Options
 from revisage.batch.restore import check_files, restore_files
 from revisage.jobs.collector import Kind, Source, Sources, collect
-from revisage.jobs.store import Entry, Outcome, Status, read_entries
+from revisage.jobs.outcome import Outcome
+from revisage.jobs.store import Entry, Status, read_entries
 
 __all__ = [
     "FOLDERS",

@@ -22,7 +22,8 @@ from revisage.errors import OutputError, fault_of
 from revisage.files import remove_temporary_files
 from revisage.jobs.collector import Kind, Source, Sources
 from revisage.jobs.counting import Count
-from revisage.jobs.store import NO_FILE, Entry, JobStore, Outcome, Stamp, Status, open_store, stamp_of
+from revisage.jobs.outcome import Outcome
+from revisage.jobs.store import NO_FILE, Entry, JobStore, Stamp, Status, open_store, stamp_of
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 

@@ -22,7 +22,8 @@ from revisage.images import Photo, write_image
 from revisage.jobs.buckets import UnreachableError
 from revisage.jobs.collector import Kind
 from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
-from revisage.jobs.store import NO_FILE, Entry, Outcome, Stamp, stamp_of
+from revisage.jobs.outcome import Outcome
+from revisage.jobs.store import NO_FILE, Entry, Stamp, stamp_of
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import GROUP_BATCHES, Restorer
 from revisage.types import FaceStatus, RestoredFace

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from revisage.jobs.store import Outcome
+    from revisage.jobs.outcome import Outcome
     from revisage.types import Face, RestoredFace
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]

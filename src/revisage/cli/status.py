@@ -117,7 +117,8 @@ def _entries(output: Path) -> Iterator[Entry]:
 
 def _frames(folder: Path) -> str:
     """How many frames of a video in progress are done, of how many, in which time, as details of a row."""
-    from revisage.jobs.store import is_open, read_entries
+    from revisage.jobs.database import is_open
+    from revisage.jobs.store import read_entries
 
     try:
         parts = list(read_entries(folder, folder))

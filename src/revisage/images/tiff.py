@@ -48,7 +48,10 @@ class UnlimitedTiff(TiffImageFile):
         # Before version 13, Pillow reads uncompressed YCbCr as if its pixels had four bytes.
         if self.tag_v2.get(_PHOTOMETRIC) == _YCBCR and self.tag_v2.get(_COMPRESSION, 1) == 1:
             self._mode = "YCbCr"
-            self.tile = [tile._replace(args=("YCbCr", *tile.args[1:])) for tile in self.tile]
+            self.tile = [
+                tile._replace(args=("YCbCr", *tile.args[1:])) if isinstance(tile.args, tuple) else tile
+                for tile in self.tile
+            ]
 
 
 def can_decode16(directory: Directory) -> bool:

@@ -8,12 +8,11 @@ database lies in temporary storage and only keeps the names of results apart.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import lru_cache
@@ -22,19 +21,24 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from revisage.errors import InputError, OutputError
 from revisage.jobs.buckets import Address
-from revisage.types import RestoredFace
+from revisage.jobs.database import (
+    LOCK,
+    connect,
+    connect_temporary,
+    is_open,
+    is_sound,
+    set_aside,
+    take_lock,
+    to_output_error,
+)
 
 FOLDER = ".revisage"
 """Where the store lies in a folder of results."""
 NAME = "jobs.sqlite"
-LOCK = "lock"
-VERSION = 2
-
-_log = logging.getLogger(__name__)
 
 
 class Status(StrEnum):
@@ -105,58 +109,13 @@ class Entry:
     details: str = "{}"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result of one input, an image or a video.
-
-    Attributes:
-        path: the input.
-        target: the restored file, None if none was written.
-        found: faces found, in a video those of every frame.
-        restored: faces restored.
-        failed: faces whose restoration failed.
-        frames: frames of a video, 0 for an image.
-        tracks: restored people of a video, 0 for an image.
-        faces: those of an image, without their crops; of a video none.
-        skipped: for each face of an image that was not restored, one line with the reason.
-        warnings: one line for each part of an image or video that could not be read or copied.
-        left_out: for each thing that the source holds and the result does not (frames, gain map, transparency, bits,
-            metadata, ...) a few words; empty: nothing was lost.
-        note: why the result has another format than its source, in a few words, or "".
-        exists: the input was skipped because its result exists already.
-        up_to_date: that result is known to be the one that this run would write.
-        error: one line that names the file if something went wrong, else "". If only a face failed there is a target
-            all the same.
-        seconds: of work, in this run.
-    """
-
-    path: Path
-    target: Path | None = None
-    found: int = 0
-    restored: int = 0
-    failed: int = 0
-    frames: int = 0
-    tracks: int = 0
-    faces: tuple[RestoredFace, ...] = ()
-    skipped: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    note: str = ""
-    exists: bool = False
-    up_to_date: bool = False
-    error: str = ""
-    seconds: float = 0.0
-
-
 _COLUMNS = tuple(one.name for one in fields(Entry))
 _values = attrgetter(*_COLUMNS)
 _SCHEMA = f"""
-BEGIN;
 CREATE TABLE runs (run INTEGER PRIMARY KEY, task, settings, time);
 CREATE TABLE entries ({", ".join(_COLUMNS)}, PRIMARY KEY (key)) WITHOUT ROWID;
 CREATE INDEX started ON entries (status) WHERE status = '{Status.STARTED}';
-PRAGMA user_version = {VERSION};
-COMMIT;
+CREATE TABLE notes (run, name, value, PRIMARY KEY (run, name)) WITHOUT ROWID;
 """
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM entries"
 _PUT = f"INSERT OR REPLACE INTO entries VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -247,7 +206,7 @@ class JobStore:
             with self._lock:
                 return self._database.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise _output_error(self._path, error) from error
+            raise to_output_error(self._path, error) from error
 
 
 @contextmanager
@@ -283,16 +242,18 @@ def open_store(
     with ExitStack() as stack:
         try:
             if keep:
-                stack.enter_context(_take_lock(path.with_name(LOCK), wait))
-                if path.exists() and not _is_sound(path):
+                stack.enter_context(take_lock(path.with_name(LOCK), wait))
+                if path.exists() and not is_sound(path):
                     if strict:
                         raise InputError(f"{path} is damaged, or no job store of this program")
-                    _set_aside(path)
-            database = stack.enter_context(closing(_connect(path) if keep else _temporary(path if copy else None)))
+                    set_aside(path)
+            database = stack.enter_context(
+                closing(connect(path, _SCHEMA) if keep else connect_temporary(path if copy else None, _SCHEMA))
+            )
         except Timeout:
             raise OutputError(f"cannot write to {output}: another run is at work there") from None
         except (sqlite3.Error, OSError) as error:
-            raise _output_error(path, error) from error
+            raise to_output_error(path, error) from error
         store = JobStore(database, output, path)
         store.begin(task, settings, strict=strict)
         yield store
@@ -347,96 +308,6 @@ def read_run(output: Path) -> Run:
         return Run(at_work)
     seconds = max(notes.get("time", begun) - begun, 0.0)
     return Run(at_work, int(notes.get("total", 0)), int(notes.get("seen", 0)), seconds)
-
-
-def is_open(folder: Path) -> bool:
-    """Whether a run has the store in ``folder`` open."""
-    path = folder / LOCK
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0, thread_local=False):
-            return False
-    except (Timeout, OSError):
-        return True
-
-
-def _take_lock(path: Path, wait: bool) -> AbstractContextManager[object]:
-    """Take a lock that the end of the process releases, however it ends."""
-    lock = FileLock(path, timeout=-1 if wait else 0.5, thread_local=False)  # `is_open` holds it for a moment
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            return lock.acquire()
-        except FileNotFoundError:  # the run that held it has finished, and removed the folder
-            continue
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open a database, and create its tables if it is new."""
-    database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-    _choose_safety(database)
-    return _with_tables(database)
-
-
-def _temporary(path: Path | None) -> sqlite3.Connection:
-    """A database in temporary storage, with what that of ``path`` holds if it is sound."""
-    database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-    if path is not None and path.is_file() and _is_sound(path):
-        with closing(sqlite3.connect(path)) as there:
-            there.backup(database)
-    database.execute("PRAGMA journal_mode = OFF")
-    return _with_tables(database)
-
-
-def _with_tables(database: sqlite3.Connection) -> sqlite3.Connection:
-    if database.execute("PRAGMA user_version").fetchone() == (0,):
-        database.executescript(_SCHEMA)
-    database.execute("CREATE TABLE IF NOT EXISTS notes (run, name, value, PRIMARY KEY (run, name)) WITHOUT ROWID")
-    return database
-
-
-def _choose_safety(database: sqlite3.Connection) -> None:
-    """Use a write-ahead log where the file system supports one; most network drives do not.
-
-    With it a row costs no wait for the disk: the end of the process loses none, a power cut the last few.
-    """
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("BEGIN IMMEDIATE")
-        database.execute("COMMIT")
-        database.execute("PRAGMA synchronous = NORMAL")
-    except sqlite3.OperationalError:
-        database.execute("PRAGMA journal_mode = DELETE")
-
-
-def _set_aside(path: Path) -> None:
-    kept = path.with_name(f"damaged-{time.time_ns()}-{NAME}")
-    for ending in ("", "-wal", "-shm"):
-        part = path.with_name(NAME + ending)
-        if part.exists():
-            part.rename(kept.with_name(kept.name + ending))
-    _log.warning("the job store %s is damaged and was set aside; resuming by the results that exist", path)
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        with closing(sqlite3.connect(path)) as database:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            known = version == VERSION or tables == 0  # a run that was killed at once leaves an empty one
-            return known and database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            return False
-        raise
-
-
-def _output_error(path: Path, error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or str(error)
-    if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-        reason = "the disk is full"
-    return OutputError(f"cannot write {path}: {reason}")
 
 
 def _settings(text: Any) -> dict[str, Any]:

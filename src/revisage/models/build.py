@@ -13,14 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from revisage.errors import CheckpointError, MissingWeightsError
-from revisage.models.architectures import (
-    ARCHITECTURES,
-    detect_architecture,
-    find_networks,
-    lookalikes,
-    network_class,
-    rename_old_keys,
-)
+from revisage.models.architectures import ARCHITECTURES, network_class
 from revisage.models.checkpoint import (
     ONNX,
     PROGRAM,
@@ -31,6 +24,7 @@ from revisage.models.checkpoint import (
     read_onnx_weights,
     read_weights,
 )
+from revisage.models.detect_architecture import detect_architecture, find_networks, lookalikes, rename_old_keys
 from revisage.models.pt2_file import read_program_weights
 from revisage.models.torch_pickle import unpickle
 

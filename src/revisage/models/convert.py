@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from revisage.errors import CheckpointError, InputError
-from revisage.models.architectures import ARCHITECTURES, lookalikes
+from revisage.models.architectures import ARCHITECTURES
 from revisage.models.build import construct_empty, read_checkpoint
 from revisage.models.checkpoint import Header, ParameterSet, check_finite, check_fit, save_weights
+from revisage.models.detect_architecture import lookalikes
 from revisage.models.torch_pickle import save_torch_weights
 
 TARGETS = (".safetensors", ".pth")

@@ -22,7 +22,8 @@ from revisage.batch.steps import InProgress, RestoreVideo, Settle
 from revisage.errors import InputError, OutputError, RevisageError
 from revisage.jobs.buckets import Address, Objects, collect_objects, parse_location
 from revisage.jobs.collector import Kind, Sources, collect
-from revisage.jobs.store import FOLDER, NO_FILE, Outcome
+from revisage.jobs.outcome import Outcome
+from revisage.jobs.store import FOLDER, NO_FILE
 from revisage.loading import load
 from revisage.restore.pipeline import Restorer
 from revisage.scale.worker import Report, Stop, Worker

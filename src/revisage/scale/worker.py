@@ -15,7 +15,8 @@ from revisage.batch.photos import RestoredPhoto
 from revisage.batch.steps import InProgress, Opened, RestoreVideo, Settle, Steps
 from revisage.errors import InputError, OutputError
 from revisage.jobs.buckets import Address, reaching
-from revisage.jobs.store import NO_FILE, Outcome, Stamp, stamp_of
+from revisage.jobs.outcome import Outcome
+from revisage.jobs.store import NO_FILE, Stamp, stamp_of
 from revisage.process import tune_process
 from revisage.restore.pipeline import Restorer
 

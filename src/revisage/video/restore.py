@@ -26,7 +26,8 @@ try:
 except ImportError as error:
     raise InputError("videos need PyAV: pip install 'revisage[video]'") from error
 
-from revisage.jobs.store import Entry, JobStore, Outcome, Status, folder_beside, open_store
+from revisage.jobs.outcome import Outcome
+from revisage.jobs.store import Entry, JobStore, Status, folder_beside, open_store
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.tracking.faces import CONTEXT_FRAMES, RestoredFrame, restored_frames
