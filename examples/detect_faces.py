@@ -1,4 +1,4 @@
-"""Write the faces of all pictures in a folder as JSON: detect_faces.py FOLDER faces.json.
+"""Write the faces of all images in a folder as JSON: detect_faces.py FOLDER faces.json.
 
 ``{"name.jpg": [{"box": [x1, y1, x2, y2], "score": 0.98, "landmarks": [[x, y] * 5]}]}`` in pixels, by number.
 """
@@ -21,7 +21,7 @@ def main(folder: str, target: str) -> None:
         if path.suffix.lower() in (".jpg", ".jpeg", ".png")
     }
     Path(target).write_text(json.dumps(found, indent=1))
-    print(f"{sum(map(len, found.values()))} faces in {len(found)} pictures")
+    print(f"{sum(map(len, found.values()))} faces in {len(found)} images")
 
 
 if __name__ == "__main__":

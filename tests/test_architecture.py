@@ -137,7 +137,7 @@ def test_the_command_line_imports_lazily():
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=True)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=600, check=True)
 
 
 @pytest.mark.parametrize("module", ["revisage", "revisage.cli"])

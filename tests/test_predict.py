@@ -195,7 +195,7 @@ def asked(address, body=None):
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=60) as answer:
+        with opener.open(request, timeout=600) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         return json.load(error)

@@ -32,7 +32,7 @@ def compose(c_from_b: Affine, b_from_a: Affine) -> Affine:
 
 
 def resizing(x: float, y: float) -> Affine:
-    """Where pixel centres go when a picture is resized by these factors: p' = f p + (f - 1) / 2."""
+    """Where pixel centres go when an image is resized by these factors: p' = f p + (f - 1) / 2."""
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
 
 
@@ -47,16 +47,16 @@ def magnification(similarity: Affine) -> float:
 
 
 def footprint(picture_from_crop: Affine, size: int, shape: tuple[int, ...], margin: int) -> Box:
-    """The part of a picture that a square crop covers.
+    """The part of an image that a square crop covers.
 
     Args:
         picture_from_crop: (2, 3).
         size: side of the crop.
-        shape: (height, width, ...) of the picture.
+        shape: (height, width, ...) of the image.
         margin: pixels to add on each side.
 
     Returns:
-        A box inside the picture, empty (left == right or top == bottom) if the crop lies outside.
+        A box inside the image, empty (left == right or top == bottom) if the crop lies outside.
     """
     edges = np.array([-0.5, size - 0.5])
     corners = np.array([(x, y) for x in edges for y in edges])

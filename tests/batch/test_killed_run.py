@@ -54,7 +54,7 @@ def assert_whole(tmp_path, album):
 def test_killed_at_the_worst_moment(tmp_path, album, moment):
     before = digests_of(album)
     process = begin(tmp_path, moment, "25")
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == -9
     assert "25.png" not in said
     assert leftovers(tmp_path) or moment == "noting"
@@ -75,6 +75,6 @@ def test_killed_at_any_time(tmp_path, album, lines):
         process.stdout.readline()
     time.sleep(0.003 * lines)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert len(finish(tmp_path, album)) <= PHOTOS - lines
     assert_whole(tmp_path, album)

@@ -15,7 +15,7 @@ SCRIPT = EXAMPLES / "folder_memory.py"
 def test_memory_is_flat_over_a_folder():
     """A list of the outcomes alone would take half a MiB, one of the pictures thirteen."""
     said = subprocess.run(
-        [sys.executable, str(SCRIPT), "600"], capture_output=True, text=True, timeout=300, check=True
+        [sys.executable, str(SCRIPT), "600"], capture_output=True, text=True, timeout=600, check=True
     ).stdout
     curves = [[float(number) for number in line.split("MiB: ")[1].split()] for line in said.splitlines()]
     assert [len(curve) for curve in curves] == [10, 10]

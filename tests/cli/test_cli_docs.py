@@ -20,5 +20,5 @@ def test_the_page_of_the_command_line_is_up_to_date(tmp_path):
         "--output",
         str(page),
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
     assert page.read_text(encoding="utf-8") == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), "run `make docs`"

@@ -77,7 +77,7 @@ def test_a_log_file_that_cannot_be_written_is_one_line(tmp_path):
         [sys.executable, "-m", "revisage", "models", "--log-file", str(tmp_path / "file" / "x.log")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot write ")
@@ -127,7 +127,7 @@ def test_completion_of_shells(shell):
     if shell == "fish":
         environment["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
     done = subprocess.run(
-        [sys.executable, "-m", "revisage"], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "revisage"], env=environment, capture_output=True, text=True, timeout=600
     )
     assert "restore" in done.stdout
     assert "Usage" not in done.stdout
@@ -136,7 +136,7 @@ def test_completion_of_shells(shell):
 @pytest.mark.parametrize("line", ["help restore", "help"])
 def test_help_is_a_command_too(line):
     done = subprocess.run(
-        [sys.executable, "-m", "revisage", *line.split()], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-m", "revisage", *line.split()], capture_output=True, text=True, timeout=600, check=True
     )
     assert done.stdout.startswith(f"Usage: revisage {line.removeprefix('help').strip()}".rstrip())
 

@@ -1,4 +1,4 @@
-"""Means, tables and sheets from rows."""
+"""Means, tables and image grids from rows."""
 
 import csv
 import json
@@ -63,16 +63,16 @@ def test_csv_has_a_line_for_each_image_and_the_mean(tmp_path):
     ]
 
 
-def test_sheets_show_the_first_faces_of_each_set(tmp_path):
+def test_grids_show_the_first_faces_of_each_set(tmp_path):
     rows = [row(name, 20.0) for name in "abc"], [row("a", 20.0, set_="other", side=8, before=False)]
     filled(*rows[0], *rows[1], samples=2).write(tmp_path)
-    assert read_image(tmp_path / "sheets" / "mild.jpg").shape == (32, 48, 3)
-    assert read_image(tmp_path / "sheets" / "other.jpg").shape == (8, 16, 3)
+    assert read_image(tmp_path / "grids" / "mild.jpg").shape == (32, 48, 3)
+    assert read_image(tmp_path / "grids" / "other.jpg").shape == (8, 16, 3)
 
 
-def test_a_face_of_another_size_is_not_on_the_sheet(tmp_path):
+def test_a_face_of_another_size_is_not_on_the_grid(tmp_path):
     filled(row("a", 20.0), row("b", 20.0, side=32), row("c", 20.0)).write(tmp_path)
-    assert read_image(tmp_path / "sheets" / "mild.jpg").shape == (32, 48, 3)
+    assert read_image(tmp_path / "grids" / "mild.jpg").shape == (32, 48, 3)
 
 
 class TestFrechetDistance:

@@ -33,12 +33,12 @@ def test_a_model_is_measured_on_every_set(data):
     done = revisage("evaluate", "model.safetensors", "data", "--save-restored", "--device", "cpu", cwd=data)
     assert done.returncode == 0, done.stderr
     assert "lpips left out: needs --features and --channel-weights" in done.stdout
-    assert "2 sets, 4 pairs; scores.json, scores.csv and sheets in evaluation/data" in done.stdout
+    assert "2 sets, 4 pairs; scores.json, scores.csv and image grids in evaluation/data" in done.stdout
     scores = json.loads((data / "evaluation" / "data" / "scores.json").read_text())
     for name in ("mild", "severe"):
         mean = scores["sets"][name]["mean"]
         assert mean["restored"]["psnr"] == pytest.approx(mean["input"]["psnr"], abs=0.01)
-        assert (data / "evaluation" / "data" / "sheets" / f"{name}.jpg").exists()
+        assert (data / "evaluation" / "data" / "grids" / f"{name}.jpg").exists()
         assert (data / "evaluation" / "data" / "restored" / name / "b.png").exists()
     assert scores["sets"]["mild"]["mean"]["input"]["ssim"] > scores["sets"]["severe"]["mean"]["input"]["ssim"]
     assert len((data / "evaluation" / "data" / "scores.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
@@ -53,7 +53,7 @@ def test_pairs_of_another_size_than_the_models_are_resized_and_it_says_so(data, 
     assert f"2 pairs resized: originals of {size} x {size} to 64, the size of model.safetensors" in done.stdout
     scores = json.loads((data / "evaluation" / "mild" / "scores.json").read_text())
     assert (scores["size"], scores["resized"]) == (64, 2)
-    assert cv2.imread(str(data / "evaluation" / "mild" / "sheets" / "mild.jpg")).shape == (128, 192, 3)
+    assert cv2.imread(str(data / "evaluation" / "mild" / "grids" / "mild.jpg")).shape == (128, 192, 3)
 
 
 def test_restorations_of_another_tool_are_measured_without_a_model(data):

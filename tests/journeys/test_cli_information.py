@@ -59,5 +59,5 @@ def test_installed_command_is_the_same():
     script = Path(sys.executable).parent / "revisage"
     if not script.exists():
         pytest.skip("installed without scripts")
-    done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout == f"revisage {__version__}\n"

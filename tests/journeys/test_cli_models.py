@@ -72,7 +72,7 @@ def test_the_table_says_what_is_present_and_under_which_licences(run, cache):
 
 def test_listing_the_models_does_not_load_torch():
     code = "import sys; from revisage.cli.models import models; models(); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600, capture_output=True)
 
 
 def test_a_model_is_fetched_from_a_mirror_and_restores_offline(run, cache, photo, monkeypatch, tmp_path):

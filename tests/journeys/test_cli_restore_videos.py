@@ -81,7 +81,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert f"stopped; to resume: revisage restore {source} -o {tmp_path / 'out'}\n" in errors
     assert "Traceback" not in errors

@@ -27,7 +27,7 @@ def pretending(folder, word):
 def make(target, cwd, *settings):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     command = ["make", target, *settings]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

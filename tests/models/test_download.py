@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2] if mischief in ("truncate", "stall") else body)
         if mischief == "stall":
             self.wfile.flush()
-            server.over.wait(5)
+            server.over.wait()
 
     def start(self):
         """First byte asked for; None if it lies beyond the end."""
@@ -137,9 +137,8 @@ def test_a_truncated_download_goes_on_where_it_broke_off(server, tmp_path):
 
 def test_a_stalled_download_goes_on_where_it_stopped(server, tmp_path):
     server.mischief = ["stall"]
-    start = time.monotonic()
     assert download(remote(server), tmp_path, retry=HURRY).read_bytes() == CONTENT
-    assert time.monotonic() - start < 3
+    assert not server.over.is_set()  # the server would still be silent
     assert server.ranges()[1] == f"bytes={len(CONTENT) // 2}-"
 
 
@@ -313,8 +312,8 @@ def test_a_lock_holds_against_another_process_and_dies_with_it(tmp_path):
     code += "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "lock"], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline().strip() == b"held"
-        threading.Timer(0.3, other.kill).start()
         start = time.monotonic()
+        threading.Timer(0.3, other.kill).start()
         with FileLock(tmp_path / "lock"):
             assert time.monotonic() - start > 0.2
 

@@ -40,14 +40,12 @@ def older_form(path, instructions: bytes):
 
 
 def refused(path, match="refused|not a whole PyTorch file"):
-    started = time.process_time()
     tracemalloc.start()
     with pytest.raises(CheckpointError, match=match) as caught:
         unpickle(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert str(path) in str(caught.value)
-    assert time.process_time() - started < 2
     assert peak < 50e6
 
 
@@ -171,7 +169,10 @@ def test_a_stated_length_is_not_reserved(tmp_path):
 
 def test_large_files_are_looked_through_quickly(tmp_path):
     """As many tensors as the largest published network has, twice."""
-    path = saved(tmp_path / "w.pth", {f"layer.{i}.weight": torch.ones(1) for i in range(2000)})
-    started = time.process_time()
-    assert len(unpickle(path)) == 2000
-    assert time.process_time() - started < 3
+    taken = {}
+    for count in (250, 2000):
+        path = saved(tmp_path / f"{count}.pth", {f"layer.{i}.weight": torch.ones(1) for i in range(count)})
+        started = time.process_time()
+        assert len(unpickle(path)) == count
+        taken[count] = time.process_time() - started
+    assert taken[2000] < 24 * taken[250]  # eight times the tensors; 64 if every one looked through all

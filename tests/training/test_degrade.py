@@ -1,4 +1,4 @@
-"""Pairs of degraded and original faces: names, sizes, randomness that depends on (seed, i) only, and the sheet."""
+"""Pairs of degraded and original faces: names, sizes, randomness that depends on (seed, i) only, and the grid."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from revisage.errors import ImageError, InputError
 from revisage.evaluation.metrics.image import psnr
 from revisage.images import read_image, write_image
 from revisage.training.data.datasets import resize_crop
-from revisage.training.degrade import CELL, SEVERITIES, STRIP, contact_sheet, degrade_files
+from revisage.training.degrade import CELL, SEVERITIES, STRIP, degrade_files, image_grid
 from revisage.training.recipe import read_recipe
 
 RECIPE = """
@@ -113,12 +113,12 @@ def test_a_damaged_image_is_an_image_error(tmp_path, crops):
         degrade(crops, tmp_path / "out")
 
 
-def test_sheet_has_lq_above_gt(tmp_path):
+def test_grid_has_lq_above_gt(tmp_path):
     lq, gt = np.full((9, 9, 3), 50, np.uint8), np.full((9, 9, 3), 200, np.uint8)
-    sheet = contact_sheet([(f"face {number}", lq, gt) for number in range(11)])
-    assert sheet.shape == (2 * (2 * CELL + STRIP), 8 * CELL, 3)
+    grid = image_grid([(f"face {number}", lq, gt) for number in range(11)])
+    assert grid.shape == (2 * (2 * CELL + STRIP), 8 * CELL, 3)
     for row in range(2):
-        cell = sheet[row * (2 * CELL + STRIP) :][: 2 * CELL + STRIP, :CELL]
+        cell = grid[row * (2 * CELL + STRIP) :][: 2 * CELL + STRIP, :CELL]
         assert (cell[:STRIP] == 0).any()  # a name
         assert (cell[STRIP : STRIP + CELL] == 50).all()
         assert (cell[STRIP + CELL :] == 200).all()
@@ -130,7 +130,7 @@ class TestCommand:
         assert done.exit_code == 0
         assert done.output.startswith("3 pairs in ")
         assert len(list((tmp_path / "out" / "lq").iterdir())) == 3
-        assert read_image(tmp_path / "out" / "sheet.png").shape[1] == 2 * CELL
+        assert read_image(tmp_path / "out" / "grid.png").shape[1] == 2 * CELL
 
     def test_recipe_gives_degradation_size_and_seed(self, tmp_path, crops):
         (tmp_path / "recipe.yml").write_text(RECIPE)

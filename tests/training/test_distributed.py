@@ -66,7 +66,7 @@ def two_processes(recipe_file, run, *settings):
     script = run.parent / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    result = subprocess.run([*command, recipe_file, run, *settings], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([*command, recipe_file, run, *settings], capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr[-2000:]
 
 

@@ -77,7 +77,7 @@ def tiny(faces, landmarks, vgg19, lpips_channels, arcface, prior, dictionary):
 
 
 def check(run, recipe):
-    """A whole run was left behind: finite losses, an validation, a sheet, and weights that build their network."""
+    """A whole run was left behind: finite losses, a validation, a grid, and weights that build their network."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert "validation" in records[-1]
     assert list((run / "samples").iterdir())

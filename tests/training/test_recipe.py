@@ -1,6 +1,5 @@
 """Recipes made to harm, and wrong ones: one line that names the file; nothing is run, nothing takes long."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,11 @@ SMOKE = RECIPES / "smoke.yml"
 def error_of(tmp_path, text, *overrides):
     path = tmp_path / "own.yml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-    started = time.process_time()
     with pytest.raises(RecipeError) as caught:
         read_recipe(path, overrides)
     message = str(caught.value)
     assert "own.yml" in message or "--set" in message
     assert message.isprintable()
-    assert time.process_time() - started < 3
     return message
 
 

@@ -1,7 +1,6 @@
 """The recipe ``smoke`` from the first image to the last: restorations come nearer to the originals as it goes."""
 
 import json
-import time
 from pathlib import Path
 
 import cv2
@@ -53,10 +52,8 @@ def overrides(tmp_path):
     ]
 
 
-def test_the_perceptual_distance_falls_in_under_two_minutes(overrides, tmp_path):
-    start = time.monotonic()
+def test_the_perceptual_distance_falls(overrides, tmp_path):
     train(read_recipe(Path("recipes/smoke.yml"), overrides), tmp_path / "run")
-    assert time.monotonic() - start < 120
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     found = [record["validation"] for record in records if "validation" in record]
     distances = [metrics["medium/vgg_cosine"] for metrics in found]

@@ -22,7 +22,7 @@ except InputError as error:
 
 def test_importing_what_restores_videos_is_one_line_that_says_what_to_install():
     command = [sys.executable, "-c", IMPORT_WITHOUT_PYAV]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout == "videos need PyAV: pip install 'revisage[video]'\n"
 
 

@@ -24,16 +24,16 @@ def degrade(
     size: Annotated[int | None, typer.Option(min=16, help="Image size in pixels [the recipe's, else 512].")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed [the recipe's, else 0].")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of crops.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Number of pairs on the contact sheet.")] = 16,
+    samples: Annotated[int, typer.Option(min=1, help="Number of pairs in the image grid.")] = 16,
 ) -> None:
-    """Write pairs of degraded and original faces: OUTPUT/lq, OUTPUT/gt, and a sheet to look at.
+    """Write pairs of degraded and original faces: OUTPUT/lq, OUTPUT/gt, and a grid to look at.
 
     With --recipe, faces are degraded as in training, but neither mirrored nor cut. Pair i depends on (seed, i) only.
     """
     from revisage.errors import InputError
     from revisage.images import write_image
     from revisage.jobs.collector import collect
-    from revisage.training.degrade import SEVERITIES, contact_sheet, degrade_files
+    from revisage.training.degrade import SEVERITIES, degrade_files, image_grid
 
     if recipe is not None and severity is not None:
         raise InputError("give --recipe or --severity, not both")
@@ -53,8 +53,8 @@ def degrade(
         seed=own_seed if seed is None else seed,
     )
     shown = [pair for place, pair in enumerate(pairs) if place < samples]
-    write_image(output / "sheet.png", contact_sheet(shown))
-    say(f"{len(sources)} {'pair' if len(sources) == 1 else 'pairs'} in {output}; look at {output / 'sheet.png'}")
+    write_image(output / "grid.png", image_grid(shown))
+    say(f"{len(sources)} {'pair' if len(sources) == 1 else 'pairs'} in {output}; look at {output / 'grid.png'}")
 
 
 def _from_recipe(path: Path) -> tuple[Degradation, int, int]:

@@ -41,7 +41,7 @@ def evaluate(
         Path | None, typer.Option(help="Reference of fid: statistics, or a folder [default: originals].")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Number of images of each set [default: all].")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Faces on each sheet.")] = 8,
+    samples: Annotated[int, typer.Option(min=1, help="Faces in each image grid.")] = 8,
     save_restored: Annotated[bool, typer.Option("--save-restored", help="Also write every restored face.")] = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -49,8 +49,8 @@ def evaluate(
 ) -> None:
     """Measure a restorer on pairs of degraded and original faces.
 
-    Writes scores.json, scores.csv and a sheet for each set (degraded, restored, original). A metric whose file is not
-    given is left out, and pairs of another size than the model's are resized; a line says so.
+    Writes scores.json, scores.csv and an image grid for each set (degraded, restored, original). A metric whose file is
+    not given is left out, and pairs of another size than the model's are resized; a line says so.
     """
     from revisage.process import tune_process
 
@@ -116,7 +116,7 @@ def evaluate(
     for (height, width), count in resized.items():
         say(f"{counted(count, 'pair')} resized: originals of {width} x {height} to {size}, the size of {model}")
     counts = f"{counted(len(means), 'set')}, {counted(len(pairs), 'pair')}"
-    say(f"{counts}; scores.json, scores.csv and sheets in {output}")
+    say(f"{counts}; scores.json, scores.csv and image grids in {output}")
 
 
 def _read(pairs: Iterable[Pair], size: int | None, resized: Counter[tuple[int, int]]) -> Iterator[Sample]:

@@ -93,7 +93,7 @@ class Report:
         return {"fid": frechet_distance(self._reference or statistics(kept.features["gt"]), statistics(vectors))}
 
     def write(self, folder: Path, **about: Any) -> Means:
-        """Write scores.json, scores.csv (a line a version of each face and of the mean), sheets/SET.jpg.
+        """Write scores.json, scores.csv (a line a version of each face and of the mean), grids/SET.jpg.
 
         ``about`` are further entries of scores.json, JSON values: the model's name, say. Returns the means.
         """
@@ -115,7 +115,7 @@ class Report:
         ):
             csv.writer(file).writerows(self._table(means))
         for name, kept in self._sets.items():
-            write_image(folder / "sheets" / f"{name}.jpg", np.vstack(kept.samples))
+            write_image(folder / "grids" / f"{name}.jpg", np.vstack(kept.samples))
         return means
 
     def _table(self, means: Means) -> Iterator[list[str]]:

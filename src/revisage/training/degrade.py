@@ -27,7 +27,7 @@ Pair = tuple[str, Pixels, Pixels]
 """Stem, lq, gt: (S, S, 3) uint8 RGB."""
 
 CELL = 256
-"""Size of an image on the contact sheet."""
+"""Size of an image on the grid."""
 STRIP = 22
 """Height of the strip that a name is written in."""
 COLUMNS = 8
@@ -79,17 +79,17 @@ def _write_pair(degradation: Degradation, crop: Path, output: Path, size: int, r
     return crop.stem, lq, gt
 
 
-def contact_sheet(pairs: Sequence[Pair]) -> Pixels:
+def image_grid(pairs: Sequence[Pair]) -> Pixels:
     """Pairs, at least one, side by side, lq above gt, each with its name: (H, W, 3) uint8 RGB."""
     columns = min(len(pairs), COLUMNS)
     high = 2 * CELL + STRIP
-    sheet = PIL.Image.new("RGB", (columns * CELL, math.ceil(len(pairs) / columns) * high), "white")
-    draw = PIL.ImageDraw.Draw(sheet)
+    grid = PIL.Image.new("RGB", (columns * CELL, math.ceil(len(pairs) / columns) * high), "white")
+    draw = PIL.ImageDraw.Draw(grid)
     font = PIL.ImageFont.load_default(14)
     for index, (stem, lq, gt) in enumerate(pairs):
         top, left = index // columns * high, index % columns * CELL
         draw.text((left + 4, top + 2), f"{index}  {stem[:28]}", fill="black", font=font)
         for row, pixels in enumerate((lq, gt)):
             cell = cv2.resize(pixels, (CELL, CELL), interpolation=cv2.INTER_AREA)
-            sheet.paste(PIL.Image.fromarray(cell), (left, top + STRIP + row * CELL))
-    return np.asarray(sheet, np.uint8)
+            grid.paste(PIL.Image.fromarray(cell), (left, top + STRIP + row * CELL))
+    return np.asarray(grid, np.uint8)

@@ -127,7 +127,7 @@ def test_a_few_steps_lower_the_loss(config):
     assert totals[-1] < 0.7 * totals[0]
 
 
-def test_an_examination_has_figures_and_a_sheet(config):
+def test_a_validation_has_metrics_and_a_grid(config):
     task = config.build(seed=0)
     found = task.validate(task.network, World())
     assert 0 <= found.metrics["recall"] <= 1

@@ -61,7 +61,7 @@ def test_an_examination_compares_images_of_the_same_and_of_different_people(sett
     assert found["pairs/different"] < 1
 
 
-def test_a_sheet_has_four_views_of_each_sample(settings):
+def test_a_grid_has_four_views_of_each_sample(settings):
     task = IdentityEmbedderConfig.model_validate(settings).build(seed=0)
     views = task.collate([task.dataset[index] for index in range(3)])
     side = views["views"].shape[-1]
