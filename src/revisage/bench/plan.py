@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,23 +61,25 @@ FULL_SIZE: dict[str, dict[str, Any]] = {
 """Architecture -> arguments with which it was published."""
 
 
-def make_plan(folder: Path, quick: bool) -> Plan:
+def make_plan(folder: Path, quick: bool, models: Sequence[Path] = ()) -> Plan:
     """Plan a run, and write the files that it needs: weights of random numbers, always the same ones.
 
     Args:
         folder: for the files, with room for a gigabyte.
         quick: only ratios, of smaller networks.
+        models: files of restorers to time as well, in groups of their own; not if ``quick``.
     """
+    own = tuple(_own_group(path) for path in models)
     has_torch = find_spec("torch") is not None
     missing = () if has_torch else ("torch is not installed: full-size networks and the plain formulation",)
     if not has_torch:
-        return Plan((_embedded_group(has_torch), _stages({}), _start(folder)), (), missing)
+        return Plan((_start(folder), _embedded_group(has_torch), _stages({}), *own), (), missing)
     sizes = {"GFPGANv1Clean": 256} if quick else dict.fromkeys(FULL_SIZE, 512)
     process = multiprocessing.get_context("spawn").Process(target=_write_files, args=(folder, sizes))
     process.start()
     process.join()
     weights = {name: str(_weights_path(folder, name)) for name in sizes}
-    return _quick_plan(folder, weights) if quick else _full_plan(folder, weights)
+    return _quick_plan(folder, weights) if quick else _full_plan(folder, weights, own)
 
 
 def _weights_path(folder: Path, name: str) -> Path:
@@ -97,7 +100,7 @@ def _write_files(folder: Path, sizes: dict[str, int]) -> None:
         save_weights(_weights_path(folder, name), network.state_dict())
 
 
-def _full_plan(folder: Path, weights: dict[str, str]) -> Plan:
+def _full_plan(folder: Path, weights: dict[str, str], own: tuple[Group, ...]) -> Plan:
     groups = [_start(folder), _embedded_group(True)]
     ratios: list[Ratio] = []
     for name, path in weights.items():
@@ -127,7 +130,8 @@ def _full_plan(folder: Path, weights: dict[str, str]) -> Plan:
                 steps = ("detect", "align", "paste")
                 ratios.append(Ratio(f"photo, all but network, {kind}", STAGES, "plain float32", kind, steps))
         groups.append(Group(many, cases, 3))  # after the photo: batches raise the memory of their processes
-    return Plan(tuple(groups), tuple(ratios), ())
+    left_out = "full-size networks by onnxruntime: exporting them takes minutes; --model FILE.onnx times one"
+    return Plan((*groups, *own), tuple(ratios), (left_out,))
 
 
 def _quick_plan(folder: Path, weights: dict[str, str]) -> Plan:
@@ -179,6 +183,12 @@ def _embedded_cases(has_torch: bool) -> tuple[Case, ...]:
 
 def _embedded_group(has_torch: bool) -> Group:
     return Group("Embedded network, 512 pixels", _embedded_cases(has_torch), 2)
+
+
+def _own_group(path: Path) -> Group:
+    subject = Subject(str(path), "onnxruntime" if path.suffix.lower() == ".onnx" else "torch")
+    cases = tuple(Case(f"{batch} at once", subject, Request("network", batch), batch, batch) for batch in (1, 4))
+    return Group(f"{path.name}, {subject.backend}", cases, 2)
 
 
 def _stages(subjects: dict[str, Subject]) -> Group:

@@ -20,17 +20,18 @@ def bench(
     ] = None,
     bound: Annotated[float, typer.Option(min=0, help="Loss that counts as a regression.")] = 0.25,
     quick: Annotated[bool, typer.Option("--quick", help="Small networks, in less than a minute.")] = False,
+    model: Annotated[list[Path] | None, typer.Option(help="Also time this restorer's file; may be repeated.")] = None,
 ) -> None:
     """Time every stage and network on this CPU, beside the plain formulation.
 
     Takes up to five minutes and a gigabyte of disk. Run it while nothing else runs; the output says if something did.
     """
     earlier = _read(compare) if compare else None
-    report = _run(quick)
+    report = _run(quick, model or [])
     lines, regressions = _against(report, earlier, bound)
     if regressions and quick:  # once more: on a busy machine a ratio may be off by chance
         warn(f"measured again: {'; '.join(regressions)}")
-        again = _run(quick)
+        again = _run(quick, [])
         report["ratios"] = {
             name: max(value, again["ratios"].get(name, 0.0)) for name, value in report["ratios"].items()
         }
@@ -56,7 +57,7 @@ def _read(path: Path) -> dict[str, Any]:
     return found  # pyright: ignore[reportUnknownVariableType]
 
 
-def _run(quick: bool) -> dict[str, Any]:
+def _run(quick: bool, models: list[Path]) -> dict[str, Any]:
     from tempfile import TemporaryDirectory
 
     from revisage.bench.measure import measure
@@ -66,7 +67,7 @@ def _run(quick: bool) -> dict[str, Any]:
     start = time.monotonic()
     with TemporaryDirectory(prefix="revisage-bench-") as folder, progress_bar() as bar:
         task = bar.add_task("writing random weights", total=100)
-        plan = make_plan(Path(folder), quick)
+        plan = make_plan(Path(folder), quick, models)
         seconds = (25.0 if quick else 270.0) - (0 if quick else time.monotonic() - start)
 
         def move(text: str, done: float) -> None:
