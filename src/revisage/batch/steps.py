@@ -122,14 +122,15 @@ class Steps:
         """Restore photos in groups, in order, so that the faces of several fill the batches of the network."""
         group: list[Opened] = []
         for one in opened:
-            is_still = not isinstance(one, Outcome) and not one[1].seconds
-            if is_still:
-                group.append(one)
-            if not is_still or len(group) >= self._group_size or _group_bytes(group) > MAX_BYTES:
+            if isinstance(one, Outcome) or one[1].seconds:  # an animation is tracked, and goes alone
+                yield from self._restore_group(group)
+                yield self.restore(one)
+                group = []
+                continue
+            group.append(one)
+            if len(group) >= self._group_size or _group_bytes(group) > MAX_BYTES:
                 yield from self._restore_group(group)
                 group = []
-            if not is_still:
-                yield self.restore(one)
         yield from self._restore_group(group)
 
     def _restore_group(self, group: Sequence[Opened]) -> Iterator[tuple[InProgress, RestoredPhoto] | Outcome]:
