@@ -14,13 +14,13 @@ TEST_MB := 2500
 require_disk = $(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < $(1) * 10**6)' || { \
   echo "revisage needs $(1) MB of free disk for its environment; free some and try again" >&2; exit 1; }
 
-.PHONY: demo test fuzz check bench-check format docs clean
+.PHONY: demo test fuzz check bench-check format docs pictures clean
 
 demo: .venv/installed
 	@$(BIN)/revisage restore examples/photo.jpg --output demo-output --save-faces --overwrite
-	@$(BIN)/python examples/before_after.py examples/photo.jpg demo-output/restored_imgs/photo.jpg demo-output/before-after.jpg
+	@$(BIN)/revisage compare examples/photo.jpg demo-output/restored_imgs/photo.jpg --labels original,restored -o demo-output/compare.html
 	@echo "restored photo:     $(CURDIR)/demo-output/restored_imgs/photo.jpg"
-	@echo "before and after:   $(CURDIR)/demo-output/before-after.jpg"
+	@echo "before and after:   $(CURDIR)/demo-output/compare.html"
 	@echo "the face, closely:  $(CURDIR)/demo-output/cmp/photo_00.png"
 	@echo "your own photo:     .venv/bin/revisage restore PHOTO"
 
@@ -46,6 +46,11 @@ format: .venv/installed-dev
 
 docs: .venv/installed-dev
 	$(BIN)/python -m typer revisage.cli utils docs --name revisage --output docs/cli.md
+
+# The pictures of README.md and docs/, made anew: after new weights, say.
+pictures: .venv/installed
+	$(BIN)/revisage compare examples/photo.jpg -o docs/before-after.jpg --size 560
+	$(BIN)/revisage compare examples/photo.jpg -o docs/strengths.jpg --strengths 0.25,0.5,1 --close-up --size 300
 
 clean:
 	rm -rf .venv demo-output

@@ -42,12 +42,13 @@ RULES |= {
     "batch": LIBRARY,
     "video": LIBRARY,
     "compat": LIBRARY,
+    "comparison": LIBRARY,
     "doctor": LIBRARY,
     "bench": {*LIBRARY, "models.nets"},
     "serve": {*LIBRARY, "batch", "video"},  # jobs are runs of a folder
     "export": {*LIBRARY, "models.nets"},
     "scale": {*LIBRARY, "batch"},  # the steps of a run of a folder, on other machines
-    "cli": {*RULES, "batch", "video", "compat", "doctor", "export", "serve", "scale", "bench"},
+    "cli": {*RULES, "batch", "video", "compat", "comparison", "doctor", "export", "serve", "scale", "bench"},
     "__main__": {"cli"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))

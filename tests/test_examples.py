@@ -41,14 +41,6 @@ def test_restore_photo(run, head, tmp_path, capsys):
     assert revisage.read_image(tmp_path / "out.jpg").shape == (200, 200, 3)
 
 
-def test_strengths(run, head, tmp_path):
-    run("strengths.py", head, tmp_path / "grid.png")
-    grid = revisage.read_image(tmp_path / "grid.png")
-    assert grid.shape == (512, 5 * 512, 3)
-    steps = np.abs(np.diff(grid.reshape(512, 5, 512, 3).astype(float), axis=1)).mean(axis=(0, 2, 3))
-    assert (steps > 0.1).all()
-
-
 def test_threads(run, head, tmp_path):
     again = tmp_path / "again.jpg"
     again.write_bytes(head.read_bytes())
@@ -69,16 +61,6 @@ def test_score_detections(run, tmp_path, capsys):
     (tmp_path / "faces.json").write_text(json.dumps({"a.jpg": [face]}))
     run("score_detections.py", tmp_path / "truth.json", tmp_path / "faces.json")
     assert "recall               0.5000" in capsys.readouterr().out
-
-
-def test_before_after(run, tmp_path):
-    revisage.write_image(tmp_path / "before.png", np.full((10, 20, 3), 90, np.uint8))
-    revisage.write_image(tmp_path / "after.png", np.full((20, 40, 3), 180, np.uint8))
-    run("before_after.py", tmp_path / "before.png", tmp_path / "after.png", tmp_path / "grid.png")
-    grid = revisage.read_image(tmp_path / "grid.png")
-    assert grid.shape == (20, 80, 3)
-    assert (grid[:, :40] == 90).all()
-    assert (grid[:, 40:] == 180).all()
 
 
 def test_identity_figures(run, head, tmp_path, capsys):

@@ -173,6 +173,8 @@ def server(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {
+        # cog starts its worker as `python`, whichever comes first in PATH: it must be the one that has cog.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COG_PREDICT_TYPE_STUB": f"{ROOT / 'predict.py'}:Predictor",
         "PORT": str(port),
         "REVISAGE_OFFLINE": "1",

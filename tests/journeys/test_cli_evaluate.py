@@ -30,7 +30,9 @@ def data(tmp_path):
 
 
 def test_a_model_is_measured_on_every_set(data):
-    done = revisage("evaluate", "model.safetensors", "data", "--save-restored", "--device", "cpu", cwd=data)
+    done = revisage(
+        "evaluate", "model.safetensors", "data", "--save-restored", "--device", "cpu", "--plots", "p", cwd=data
+    )
     assert done.returncode == 0, done.stderr
     assert "lpips left out: needs --features and --channel-weights" in done.stdout
     assert "2 sets, 4 pairs; scores.json, scores.csv and image grids in evaluation/data" in done.stdout
@@ -40,6 +42,7 @@ def test_a_model_is_measured_on_every_set(data):
         assert mean["restored"]["psnr"] == pytest.approx(mean["input"]["psnr"], abs=0.01)
         assert (data / "evaluation" / "data" / "grids" / f"{name}.jpg").exists()
         assert (data / "evaluation" / "data" / "restored" / name / "b.png").exists()
+        assert (data / "p" / f"{name}.png").exists()
     assert scores["sets"]["mild"]["mean"]["input"]["ssim"] > scores["sets"]["severe"]["mean"]["input"]["ssim"]
     assert len((data / "evaluation" / "data" / "scores.csv").read_text().splitlines()) == 1 + 2 * 2 * 3
 

@@ -18,6 +18,7 @@ import typer
 
 from revisage.cli.bench import bench
 from revisage.cli.classic import modern
+from revisage.cli.compare import compare
 from revisage.cli.console import complain
 from revisage.cli.convert import convert
 from revisage.cli.degrade import degrade
@@ -28,6 +29,7 @@ from revisage.cli.export import export
 from revisage.cli.fetch import fetch
 from revisage.cli.models import models
 from revisage.cli.options import with_output
+from revisage.cli.plot import plot
 from revisage.cli.prepare import prepare
 from revisage.cli.restore import restore
 from revisage.cli.serve import serve
@@ -90,11 +92,13 @@ def revisage(
 for command in (
     restore,
     detect,
+    compare,
     status,
     train,
     prepare,
     degrade,
     evaluate,
+    plot,
     models,
     fetch,
     convert,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from revisage.cli.options import Device, Dtype
 if TYPE_CHECKING:
     from revisage.evaluation.evaluator import Restore
     from revisage.evaluation.pairs import Pair, Sample
-    from revisage.evaluation.report import Means
+    from revisage.evaluation.report import Means, Report
     from revisage.restore.pipeline import Restorer
 
 
@@ -43,6 +44,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Number of images of each set [default: all].")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Faces in each image grid.")] = 8,
     save_restored: Annotated[bool, typer.Option("--save-restored", help="Also write every restored face.")] = False,
+    plots: Annotated[Path | None, typer.Option(help="Folder of a plot of each set's metrics.")] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     json: Json = False,
@@ -74,6 +76,8 @@ def evaluate(
         raise InputError("--fid is the reference; --inception must give the network as well")
     output = output or Path("evaluation") / data_name(data or compared)
     pairs = find_pairs(gt, lq, restored, limit)  # wrong folders are reported before the networks are loaded
+    if plots is not None:
+        import_module("revisage.evaluation.plots")  # and a missing package
 
     from revisage.evaluation.evaluator import Evaluator
     from revisage.evaluation.metrics import Sources
@@ -105,6 +109,8 @@ def evaluate(
             write_image(output / "restored" / row.pair.set / f"{row.pair.name}.png", row.images[1])
     about = {"model": model, "restored": None if restored is None else str(restored)}
     means = report.write(output, **about, size=size, resized=resized.total())
+    if plots is not None:
+        _plot(report, plots)
     lacking = evaluator.left_out | ({} if inception else {"fid": ("inception",)})
     if json:
         counts = {"size": size, "pairs": len(pairs), "resized": resized.total()}
@@ -117,6 +123,13 @@ def evaluate(
         say(f"{counted(count, 'pair')} resized: originals of {width} x {height} to {size}, the size of {model}")
     counts = f"{counted(len(means), 'set')}, {counted(len(pairs), 'pair')}"
     say(f"{counts}; scores.json, scores.csv and image grids in {output}")
+
+
+def _plot(report: Report, folder: Path) -> None:
+    from revisage.evaluation.plots import draw_distributions, write_figure
+
+    for name, rows in report.rows().items():
+        write_figure(folder / f"{name}.png", draw_distributions(rows, name))
 
 
 def _read(pairs: Iterable[Pair], size: int | None, resized: Counter[tuple[int, int]]) -> Iterator[Sample]:

@@ -73,6 +73,10 @@ class Report:
             for version, vector in zip(images, self._embed([*images.values()]), strict=True):
                 kept.features.setdefault(version, []).append(vector)
 
+    def rows(self) -> dict[str, dict[str, dict[str, Metrics]]]:
+        """Set -> version -> name of the image -> metrics."""
+        return {name: kept.rows for name, kept in self._sets.items()}
+
     def means(self) -> Means:
         """Set -> version -> mean metrics, with the set's ``fid`` if features were asked for."""
         return {
