@@ -11,7 +11,8 @@ import typer
 
 from revisage.cli import options as opt
 from revisage.cli.console import complain, counted, say, with_progress
-from revisage.cli.json_output import Json, face_fields, print_json
+from revisage.cli.json_output import Json, print_json
+from revisage.jobs.json_fields import face_fields
 
 if TYPE_CHECKING:
     from revisage.jobs.collector import Source

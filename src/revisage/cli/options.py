@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -49,7 +49,7 @@ class GivenControls:
             InputError: a value makes no sense, or a reference image cannot be read.
         """
         from revisage.images import read_image
-        from revisage.restore.controls import Controls, Selection, declared
+        from revisage.restore.controls import declared, make_controls
 
         values = dict(self.values)
         for name, _, option in declared():
@@ -60,10 +60,7 @@ class GivenControls:
                     values[name] = option.parse(values[name])
                 except InputError as error:
                     raise InputError(f"{_flag(name, option)}: {error}") from error
-        own = {entry.name for entry in fields(Selection)}
-        selection = Selection(**{name: value for name, value in values.items() if name in own})
-        others = {name: value for name, value in values.items() if name not in own}
-        return Controls(**others, selection=selection)
+        return make_controls(values)
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]

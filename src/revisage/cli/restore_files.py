@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from revisage.cli.console import complain, counted, progress_bar, say, say_how_to_resume, warn
-from revisage.cli.json_output import outcome_fields, print_json, status_of
+from revisage.cli.json_output import print_json
 from revisage.errors import InputError
+from revisage.jobs.json_fields import outcome_fields, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -36,6 +36,7 @@ def write_image(
     quality: int | None = None,
     overwrite: bool = True,
     preserve_mtime: bool = False,
+    keep_metadata: bool = True,
 ) -> tuple[str, ...]:
     """Write an image, whole or not at all, in the format of the extension.
 
@@ -56,6 +57,7 @@ def write_image(
         quality: 1..100 for lossy formats; None for the source's, else 95 (AVIF and HEIC: 90).
         overwrite: whether a file that exists already is replaced.
         preserve_mtime: give the file the times of last change and access of ``like``.
+        keep_metadata: False: of the metadata of ``like`` only the color profile is copied.
 
     Returns:
         For each thing that ``like`` holds and the result does not (frames, a gain map, bits, metadata) a few words;
@@ -77,7 +79,7 @@ def write_image(
         raise OutputError(f"cannot write {path}: it exists already")
     source = None if like is None else open_and_decode(like, allow_damaged=True)
     chosen = _choose_format(target, format, None if source is None else source[0], moving=len(images) > 1)
-    data, left_out = _encode_like(name, images, chosen, source, quality)
+    data, left_out = _encode_like(name, images, chosen, source, quality, keep_metadata)
     if path is None:
         _write_to(target, data)
         return left_out
@@ -120,12 +122,15 @@ def _encode_like(
     target: formats.Format,
     source: tuple[ImageFile, Array] | None,
     quality: int | None,
+    keep_metadata: bool,
 ) -> tuple[bytes, tuple[str, ...]]:
     """Encode images with the channels, metadata and quality of their source, if there is one; name what is lost."""
     file = source[0] if source else None
     count = len(images)
     images = images if target.frames else images[:1]
     frames = list(_frames_like(images, source))
+    if not keep_metadata:
+        frames = [frame._replace(metadata=Metadata(icc=frame.metadata.icc)) for frame in frames]
     for index, frame in enumerate(frames):
         if frame.pixels.shape[2] in (2, 4) and not target.has_alpha:
             if is_transparent(frame.pixels):
@@ -134,7 +139,7 @@ def _encode_like(
             frames[index] = frame._replace(pixels=frame.pixels[:, :, :-1])
         if max(frame.pixels.shape) > target.max_size:
             raise OutputError(f"cannot write {name}: {target.name} holds at most {target.max_size} pixels a side")
-    losses = _name_losses(file, frames[0], target, count)
+    losses = _name_losses(file, frames[0], target, count, named=keep_metadata)
     kept = [one._replace(pixels=_convert(one.pixels, _kept_dtype(one.pixels, target, count))) for one in frames]
     try:
         data = encode(kept, target, file, choose_compression(target, file, quality))
@@ -182,15 +187,17 @@ def find_left_out(source: ImageSource, extension: str) -> tuple[str, ...]:
     return _name_losses(file, frame, formats.FORMATS[extension.lower()], count_frames(file))
 
 
-def _name_losses(file: ImageFile | None, first: Frame, target: formats.Format, count: int) -> tuple[str, ...]:
-    """Name what a result lacks that is made of ``count`` frames of a file."""
+def _name_losses(
+    file: ImageFile | None, first: Frame, target: formats.Format, count: int, *, named: bool = True
+) -> tuple[str, ...]:
+    """Name what a result lacks that is made of ``count`` frames of a file; metadata only where ``named``."""
     losses: list[str] = []
     if count > 1 and not target.frames:
         losses.append(f"{count - 1} further frame{'s' if count > 2 else ''} ({target.name} holds one)")
     elif file is not None:
         losses += name_frames(file, count)
     if file is not None:
-        losses += [*find_extras(file), *_name_metadata(file, first.metadata, target)]
+        losses += [*find_extras(file), *(_name_metadata(file, first.metadata, target) if named else ())]
     if first.pixels.dtype == np.uint16:
         depth = file.opened.info.get("bit_depth", 16) if file is not None else 16
         kept = 8 if _kept_dtype(first.pixels, target, count) == np.uint8 else 10 if target is formats.HEIF else 16

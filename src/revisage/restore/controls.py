@@ -353,3 +353,14 @@ def declared(kind: type[Any] | Any = Controls) -> Iterator[tuple[str, Field[Any]
             yield entry.name, entry, option
         elif is_dataclass(entry.default):
             yield from declared(type(entry.default))
+
+
+def make_controls(values: Mapping[str, Any]) -> Controls:
+    """Controls of values by name, those of the selection among them.
+
+    Raises:
+        InputError: a value makes no sense.
+    """
+    own = {entry.name for entry in fields(Selection)}
+    selection = Selection(**{name: value for name, value in values.items() if name in own})
+    return Controls(**{name: value for name, value in values.items() if name not in own}, selection=selection)

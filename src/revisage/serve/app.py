@@ -12,11 +12,17 @@ from revisage.errors import InputError
 
 try:
     from fastapi import FastAPI
+    from fastapi.middleware.cors import CORSMiddleware
 except ImportError as error:
     raise InputError("the server needs FastAPI: pip install 'revisage[serve]'") from error
 
-from revisage.serve import health
+from revisage.serve import health, job_routes, restore_routes
+from revisage.serve.access import RequireKey
 from revisage.serve.engine import Engine
+from revisage.serve.jobs import Jobs
+from revisage.serve.metrics import Measure, Metrics
+from revisage.serve.openapi import describe
+from revisage.serve.problems import add_handlers
 from revisage.serve.settings import Settings
 
 
@@ -34,15 +40,33 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     settings = settings or Settings()
     engine = engine or Engine(settings)
 
+    jobs = Jobs(engine)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001
         try:
             yield
         finally:
+            await asyncio.to_thread(jobs.close)
             await asyncio.to_thread(engine.close)
 
-    app = FastAPI(title="revisage", version=__version__, lifespan=lifespan)
-    app.include_router(health.make_router(engine))
+    app = FastAPI(title="revisage", version=__version__, summary="Restores the faces in photos.", lifespan=lifespan)
+    app.state.stop = jobs.stop  # as soon as the server is told to end: followers of jobs would hold it up
+    metrics = Metrics(engine, jobs)
+    app.include_router(restore_routes.make_router(engine))
+    app.include_router(job_routes.make_router(engine, jobs))
+    app.include_router(health.make_router(engine, jobs))
+    app.include_router(metrics.make_router())
+    add_handlers(app)
+    describe(app)
+    # The last one added is the first to see a request.
+    if settings.api_key is not None:
+        app.add_middleware(RequireKey, key=settings.api_key.get_secret_value())
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
+        )
+    app.add_middleware(Measure, metrics=metrics)
     if settings.page and find_spec("gradio") and find_spec("revisage.serve.page"):
         from revisage.serve.page import mount_page  # pyright: ignore
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock
@@ -84,6 +85,15 @@ class Task(Generic[Result]):
             raise CancelledError("the request was cancelled")
         if time.monotonic() > self.deadline:
             raise TooSlowError("the image took longer than this server allows; send a smaller one, or make it a job")
+
+    @contextmanager
+    def as_current(self) -> Generator[None]:
+        """Let restorations within end when the work is to end; they raise what :meth:`check` raises."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
 
 
 _current: ContextVar[Task[Any] | None] = ContextVar("_current", default=None)
@@ -231,16 +241,15 @@ class Engine:
         if not task.future.set_running_or_notify_cancel():
             return
         start = time.monotonic()
-        _current.set(task)
         try:
-            task.check()
-            result = work(restorer)
+            with task.as_current():
+                task.check()
+                result = work(restorer)
         except BaseException as error:
             task.future.set_exception(error)
         else:
             task.future.set_result(result)
         finally:
-            _current.set(None)
             self._mean_seconds += 0.1 * (time.monotonic() - start - self._mean_seconds)
 
     def _settle(self, future: Future[Any]) -> None:  # noqa: ARG002

@@ -9,9 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from revisage.serve.engine import Engine
+from revisage.serve.jobs import Jobs
 
 
-def make_router(engine: Engine) -> APIRouter:
+def make_router(engine: Engine, jobs: Jobs) -> APIRouter:
     """Routes that need no image."""
     router = APIRouter()
 
@@ -21,7 +22,7 @@ def make_router(engine: Engine) -> APIRouter:
 
     @router.get("/readyz", summary="Does it accept work?", tags=["server"])
     async def readyz() -> JSONResponse:
-        ready = engine.is_ready
+        ready = engine.is_ready and not jobs.is_stopping
         return JSONResponse({"status": "ready" if ready else "stopping"}, 200 if ready else 503)
 
     @router.get("/v1/models", summary="List the models that requests can choose.", tags=["restore"])

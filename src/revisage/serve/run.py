@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import socket
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
 
 from revisage.errors import InputError, OutputError
 
@@ -34,7 +37,20 @@ def run(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         print(f"revisage serves http://{shown}:{port} (API: /docs); Ctrl-C stops it", flush=True)
-        uvicorn.Server(config).run([listener])
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again once all is finished
+            _Server(config, app.state.stop).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that calls a function as soon as it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stop()
+        super().handle_exit(sig, frame)
 
 
 def _listen(host: str, port: int) -> socket.socket:

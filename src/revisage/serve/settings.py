@@ -32,6 +32,7 @@ class Settings(BaseModel):
         max_seconds: of a request from its last byte to its reply, waiting included; also the longest upload.
         jobs_folder: where jobs are kept until they expire; None: a folder of the user.
         max_job_bytes, max_job_files: of the upload of a job.
+        max_job_seconds: in which it must arrive.
         max_jobs: that are not finished.
         job_hours: after which a finished job is removed.
         api_key: that requests must give; None: none.
@@ -61,6 +62,7 @@ class Settings(BaseModel):
     jobs_folder: Path | None = None
     max_job_bytes: int = Field(default=2000 * MEGABYTE, gt=0)
     max_job_files: int = Field(default=1000, gt=0)
+    max_job_seconds: float = Field(default=3600, gt=0)
     max_jobs: int = Field(default=100, gt=0)
     job_hours: float = Field(default=24, gt=0)
     api_key: SecretStr | None = Field(default=None, min_length=1)

@@ -1,0 +1,73 @@
+"""Run a job: restore its uploads by ``batch`` and ``video``, from where an earlier run ended."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from revisage.batch import Options, restore_files
+from revisage.images import read_image
+from revisage.jobs.collector import collect
+from revisage.jobs.json_fields import outcome_fields
+from revisage.jobs.store import Outcome
+from revisage.restore.controls import Controls
+from revisage.restore.pipeline import Restorer
+from revisage.serve.engine import Engine
+from revisage.serve.fields import JobFields, controls_of
+from revisage.serve.job import REFERENCES, RESULTS, UPLOADS, Job
+
+
+def restore_job(engine: Engine, job: Job) -> None:
+    """Restore what of a job is not restored yet; each file is settled, whatever happens to it.
+
+    Raises:
+        CancelledError: the job's task was cancelled. Finished files stay, and the next call resumes.
+        OutputError: the disk is full.
+        InputError, WeightsError: the controls cannot be used.
+    """
+    restorer = engine.restorer(job.model)
+    photos = sorted(path for path in (job.folder / REFERENCES).glob("*"))
+    controls = controls_of(JobFields(**job.fields), [read_image(path) for path in photos])
+    options = Options(
+        output=job.folder / RESULTS,
+        controls=restorer.resolve(controls),
+        video_scale=job.fields.get("scale") or 1.0,
+        resume=True,
+    )
+    sources = collect([job.folder / UPLOADS / name for name in job.names])
+    with (
+        job.task.as_current(),
+        closing(restore_files(restorer, sources, options, partial(_restore_video, job))) as done,
+    ):
+        for outcome in done:
+            job.frames = job.all_frames = 0
+            if not (outcome.up_to_date and outcome.path.name in job.outcomes):
+                job.settle(_fields(outcome, job.folder))
+            job.task.check()
+
+
+def _fields(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    """What clients see of a file: names in place of paths."""
+    fields = outcome_fields(outcome)
+    fields["name"] = fields.pop("path").name
+    fields["result"] = (target := fields.pop("target")) and target.name
+    fields["status"] = "failed" if outcome.error else "done"
+    for parent in (folder / UPLOADS, folder / RESULTS):
+        fields["error"] = fields["error"].replace(f"{parent}/", "")
+        fields["warnings"] = [one.replace(f"{parent}/", "") for one in fields["warnings"]]
+    return fields
+
+
+def _restore_video(
+    job: Job, restorer: Restorer, source: Path, target: Path, controls: Controls, *, overwrite: bool
+) -> Outcome:
+    from revisage.video.restore import restore_video
+
+    def progress(frames: int, all_frames: int) -> None:
+        job.task.check()
+        job.frames, job.all_frames = frames, all_frames
+        job.version += 1
+
+    return restore_video(restorer, source, target, controls, overwrite=overwrite, progress=progress)

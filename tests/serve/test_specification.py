@@ -1,0 +1,32 @@
+"""The OpenAPI description is true: schemathesis sends what it says, and more, and finds no fault."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+
+from revisage.restore.controls import declared
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_no_fault(serve):
+    schema = schemathesis.openapi.from_asgi("/openapi.json", serve().app)
+    operations = [result.ok() for result in schema.get_all_operations()]
+    assert len(operations) >= 12
+    for operation in operations:
+
+        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def check(case):
+            case.call_and_validate()
+
+        check()
+
+
+def test_every_control_is_a_field(serve):
+    described = serve().get("/openapi.json").json()
+    query = {one["name"] for one in described["paths"]["/v1/restore"]["post"]["parameters"]}
+    form = described["paths"]["/v1/restore"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    for name, _, option in declared():
+        field = option.flag.replace("-", "_") or name
+        assert field in form["properties"]
+        assert field in query or option.files
