@@ -1,5 +1,6 @@
 """Jobs: accepted once whole, followed, cancelled, resumed after any end of the process."""
 
+import errno
 import io
 import json
 import time
@@ -132,6 +133,16 @@ def test_only_results_can_be_fetched(client, name):
 def test_a_wrong_job_is_refused_and_leaves_nothing(client, more, status, word):
     before = set(client.engine.settings.jobs_path.iterdir())
     assert_problem(post(client, 10, **more), status, word)
+    assert set(client.engine.settings.jobs_path.iterdir()) == before
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(client, monkeypatch):
+    def fail(*files):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = set(client.engine.settings.jobs_path.iterdir())
+    monkeypatch.setattr("shutil.copyfileobj", fail)
+    assert_problem(post(client, 10), 507, "disk")
     assert set(client.engine.settings.jobs_path.iterdir()) == before
 
 

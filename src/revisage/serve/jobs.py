@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from revisage.errors import CancelledError, OutputError, RevisageError
-from revisage.files import atomic_write
+from revisage.files import atomic_write, is_disk_full
 from revisage.serve.engine import BusyError, Engine
 from revisage.serve.job import RESULTS, Job, State, load_job
 from revisage.serve.job_run import restore_job
@@ -55,6 +55,9 @@ class Jobs:
             if not job.state.is_final:
                 self._queue.put(job.id)
         self._thread = Thread(target=self._work, name="jobs")
+
+    def start(self) -> None:
+        """Begin to run jobs: those of earlier runs first."""
         self._thread.start()
 
     @property
@@ -118,7 +121,8 @@ class Jobs:
     def close(self) -> None:
         """Stop, and wait for the end."""
         self.stop()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._file_lock.release()
 
     def _work(self) -> None:
@@ -144,9 +148,10 @@ class Jobs:
             pass
         except RevisageError as error:
             self._settle(job, State.FAILED, str(error))
-        except Exception:
+        except Exception as error:
             _log.exception("job %s", job.id)
-            self._settle(job, State.FAILED, "a fault of the server; its log says more")
+            told = "the disk of the server is full" if is_disk_full(error) else "a fault of the server"
+            self._settle(job, State.FAILED, told)
         else:
             self._settle(job, State.DONE)
         if job.id not in self._jobs:  # removed while it ran

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from types import FrameType
 
 from revisage.errors import InputError, OutputError
@@ -36,6 +38,8 @@ def run(settings: Settings) -> None:
         )
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
+        if settings.api_key is None and not ip_address(host).is_loopback:
+            print(f"warning: no API key: whoever reaches {host} can use this server", file=sys.stderr)
         print(f"revisage serves http://{shown}:{port} (API: /docs); Ctrl-C stops it", flush=True)
         with suppress(KeyboardInterrupt):  # uvicorn raises it again once all is finished
             _Server(config, app.state.stop).run([listener])
@@ -60,6 +64,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(1024)
     except OSError as error:
         raise OutputError(f"cannot listen on {host}:{port}: {error.strerror or error}; try another --port") from error
     return listener
