@@ -12,4 +12,5 @@
     health · metrics · access   /healthz, /readyz, /v1/models; /metrics; the API key
     problems · openapi          errors as replies; what no signature says
     app · run                   the application; the server
+    page · page_*               the web page; photos · restored_file: what it holds and shows
 """

@@ -65,11 +65,15 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         app.add_middleware(RequireKey, key=settings.api_key.get_secret_value())
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["X-Faces", "X-Left-Out", "Location", "Retry-After"],
         )
     app.add_middleware(Measure, metrics=metrics)
-    if settings.page and find_spec("gradio") and find_spec("revisage.serve.page"):
-        from revisage.serve.page import mount_page  # pyright: ignore
+    if settings.page and find_spec("gradio"):
+        from revisage.serve.page import mount_page
 
-        return mount_page(app, engine, settings)  # pyright: ignore
+        return mount_page(app, engine, settings)
     return app
