@@ -1,9 +1,7 @@
 """The OpenAPI description is true: schemathesis sends what it says, and more, and finds no fault."""
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from revisage.restore.controls import declared
 
@@ -11,6 +9,9 @@ from revisage.restore.controls import declared
 # No schema says which bytes are an image: those it makes up are refused, and rightly so.
 @pytest.mark.slow
 def test_schemathesis_finds_no_fault(serve):
+    import schemathesis  # takes seconds
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
     schema = schemathesis.openapi.from_asgi("/openapi.json", serve().app)
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) >= 12
