@@ -81,7 +81,8 @@ class Job:
         """What clients see."""
         shown = ("id", "model", "fields", "state", "error", "created", "finished", "frames", "all_frames")
         counts = {"total": len(self.names), "done": len(self.outcomes)}
-        return {name: getattr(self, name) for name in shown} | counts | {"files": list(self.outcomes.values())}
+        files = [self.outcomes[name] for name in self.names if name in self.outcomes]
+        return {name: getattr(self, name) for name in shown} | counts | {"files": files}
 
     def save(self) -> None:
         """Write ``job.json``; when this returns, it outlives the process.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -36,16 +37,26 @@ def restore_job(engine: Engine, job: Job) -> None:
         video_scale=job.fields.get("scale") or 1.0,
         resume=True,
     )
-    sources = collect([job.folder / UPLOADS / name for name in job.names])
-    with (
-        job.task.as_current(),
-        closing(restore_files(restorer, sources, options, partial(_restore_video, job))) as done,
-    ):
-        for outcome in done:
+    with job.task.as_current():
+        names = [name for name in job.names if name not in job.outcomes]
+        while names:
+            names = _restore(job, names, restorer, options)
+
+
+def _restore(job: Job, names: Sequence[str], restorer: Restorer, options: Options) -> list[str]:
+    """Restore files; return those whose result was there, but not what became of it: they are to be restored again."""
+    again: list[str] = []
+    sources = collect([job.folder / UPLOADS / name for name in names])
+    with closing(restore_files(restorer, sources, options, partial(_restore_video, job))) as outcomes:
+        for outcome in outcomes:
             job.frames = job.all_frames = 0
-            if not (outcome.up_to_date and outcome.path.name in job.outcomes):
+            if outcome.up_to_date and outcome.target is not None:  # the process ended between the two
+                outcome.target.unlink(missing_ok=True)
+                again.append(outcome.path.name)
+            else:
                 job.settle(_fields(outcome, job.folder))
             job.task.check()
+    return again
 
 
 def _fields(outcome: Outcome, folder: Path) -> dict[str, Any]:
