@@ -12,7 +12,7 @@ from revisage.batch import Options, restore_files
 from revisage.images import read_image
 from revisage.jobs.collector import collect
 from revisage.jobs.json_fields import outcome_fields
-from revisage.jobs.store import Outcome
+from revisage.jobs.outcome import Outcome
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.serve.engine import Engine
