@@ -105,7 +105,10 @@ def test_a_misspelt_keyword_gets_a_suggestion(attempt, suggestion):
         ("gfpgan", "gfpgan-1.4"),
         ("RestoreFormer++", "restoreformer++"),
         ("embeded", "embedded"),
-        ("CodeFormer", "an exported .onnx file of it, see docs/export.md"),
+        (
+            "CodeFormer",
+            "the path of its .pth file (pip install 'revisage[spandrel]'), or of an exported .onnx file",
+        ),
     ],
 )
 def test_the_name_of_a_model_elsewhere_gets_the_one_here(name, suggestion):

@@ -9,6 +9,7 @@
     ├── WeightsError               weights cannot be had or used
     │   ├── UnknownModelError      no model or file of that name
     │   ├── CheckpointError        a weight file is unsafe, damaged or does not fit its network
+    │   │   └── UnknownNetworkError    it holds weights of a network that is not known here
     │   ├── MissingWeightsError    a file that has to be brought along is not there
     │   └── DownloadError          a file cannot be fetched from the network
     ├── OutputError                a result cannot be written (disk full, no permission, exists already)
@@ -83,6 +84,10 @@ class UnknownModelError(WeightsError):
 
 class CheckpointError(WeightsError):
     """A weight file is unsafe, damaged, or does not fit the network."""
+
+
+class UnknownNetworkError(CheckpointError):
+    """A weight file holds weights of a network that is not known here."""
 
 
 class MissingWeightsError(WeightsError):

@@ -89,7 +89,7 @@ def load(
             cache; or the file of a face restorer. ``.onnx`` files run by onnxruntime, whoever exported them.
             ``.safetensors``, ``.pth``, ``.pt``, ``.ckpt`` and ``.pt2`` files need torch: CoarseToFineUNet,
             RestorationUNet, GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++, recognized by
-            their content. Code in files is never run.
+            their content; with ``revisage[spandrel]`` also CodeFormer. Code in files is never run.
         device: "auto", "cpu", "cuda", "cuda:1", "xpu", "mps", "directml", "coreml" or "openvino".
         dtype: "auto" (float32 on a CPU, float16 on torch's accelerators), "float32", "bfloat16" or "float16".
         fast: take the fastest number format that keeps 45 dB against float32 on a check crop; ``restorer.device`` and
@@ -98,14 +98,15 @@ def load(
         architecture: "GFPGANBilinear" for weights trained with bilinear layers; their files look like those of
             GFPGANv1, the default for them.
         detector: face detector: a registered name, a RetinaFace file, or a YuNet ``.onnx``.
-        background: background upscaler: "lanczos", a registered name or a file (RRDBNet, SRVGGNetCompact).
+        background: background upscaler: "lanczos", a registered name or a file (RRDBNet, SRVGGNetCompact; with
+            ``revisage[spandrel]`` SwinIR, HAT, DAT and more).
         tile: size of the background upscaler's tiles in pixels; 0: the whole image. Halved if memory is short.
         identity: identity embedder: a registered name or a file (FaceEmbedder, ResNetArcFace). Loaded at first use.
         parser: face parser: a registered name or a file (ParseNet). Restricts the paste to the head and finds the
             regions. "auto": the published one if its file is in the cache, never downloaded; None: the alignment
             template stands in.
         batch: faces that go through the network together; None: 1 on a CPU, 8 elsewhere.
-        fidelity: second input of exported restorers that have one (CodeFormer): 0 best looking, 1 truest.
+        fidelity: second input of restorers that have one (CodeFormer): 0 best looking, 1 truest.
         input_range: values of black and white in a restorer exported by others; None: what its file says, else (-1, 1).
         channels: channel order of a restorer exported by others; None: what its file says, else "rgb".
         offline: True never downloads; None follows the environment variable ``REVISAGE_OFFLINE``.

@@ -101,6 +101,8 @@ def restore(
         "batch": batch,
         "offline": offline or None,
     }
+    if "strength" in controls.values:  # of networks that have a weight for it themselves, CodeFormer say
+        settings["fidelity"] = 1 - controls.values["strength"]
     where: dict[str, Any] = {"device": device, "dtype": dtype, "fast": fast, "compile": compile}
 
     def load_restorer() -> Restorer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from revisage.errors import CheckpointError
+from revisage.errors import CheckpointError, UnknownNetworkError
 from revisage.models.architectures import ARCHITECTURES, Shapes
 from revisage.models.checkpoint import Header
 
@@ -43,7 +43,7 @@ def detect_architecture(shapes: Shapes, source: str, architecture: str | None = 
     match = find_networks(shapes).get("")
     if match is None:
         shown = ", ".join(list(shapes)[:3])
-        raise CheckpointError(f"{source} holds weights of no known network (its keys begin with {shown})")
+        raise UnknownNetworkError(f"{source} holds weights of no known network (its keys begin with {shown})")
     names = lookalikes(match)
     name = architecture or match
     if name not in names:

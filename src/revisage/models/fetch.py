@@ -117,7 +117,8 @@ MEANT = {
     **dict.fromkeys(("retinaface", "retinafaceresnet", "resnet50"), "retinaface-resnet50"),
     **dict.fromkeys(("mobilenet", "retinafacemobile025", "mobilenet025"), "retinaface-mobilenet"),
     "arcface": "arcface-resnet18",
-    **dict.fromkeys(("codeformer", "gpen"), "an exported .onnx file of it, see docs/export.md"),
+    "codeformer": "the path of its .pth file (pip install 'revisage[spandrel]'), or of an exported .onnx file",
+    "gpen": "an exported .onnx file of it, see docs/export.md",
     **dict.fromkeys(("default", "builtin", "own"), "embedded"),
     "yunet": "the path of its .onnx file",
 }

@@ -19,13 +19,14 @@ upscaler      (N, 3, H, W) RGB in [0, 1]                       (N, 3, factor * H
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.errors import CheckpointError, DeviceError, InputError
+from revisage.errors import CheckpointError, DeviceError, InputError, UnknownNetworkError
 from revisage.models.checkpoint import METADATA_KEY, Header, stored_dtype
 from revisage.models.device import Backend, DeviceConfig, choose_device, devices, import_torch
 from revisage.types import Array
@@ -78,7 +79,8 @@ def open_network(
     """Open a network.
 
     ``.onnx`` files run in onnxruntime; those that this project exported with their weights by name also in torch, where
-    that alone has the requested device or number format. Other weights files need torch.
+    that alone has the requested device or number format. Other weights files need torch; spandrel, if it is installed,
+    opens networks that this project does not have.
 
     Args:
         path: ``.onnx``, ``.safetensors``, ``.pth``, ``.pt``, ``.ckpt``, or a ``.pt2`` of ``revisage export``.
@@ -114,8 +116,16 @@ def open_network(
     if config.backend == "torch":
         from revisage.models.backends import torch as by_torch
         from revisage.models.backends.formats import choose_format
+        from revisage.models.backends.spandrel import INSTALL, open_by_spandrel
 
-        network = by_torch.open_weights(path, config, architecture, compile=compile)
+        try:
+            network = by_torch.open_weights(path, config, architecture, compile=compile)
+        except UnknownNetworkError as error:
+            if role not in ("restorer", "upscaler"):
+                raise
+            if find_spec("spandrel") is None:
+                raise UnknownNetworkError(f"{error}; spandrel may know it: {INSTALL}") from None
+            network = open_by_spandrel(path, config, role, fidelity)
         return choose_format(network) if fast else network
     if compile:
         raise InputError(f"{path}: only networks that torch runs are compiled; onnxruntime runs this one")
@@ -142,8 +152,6 @@ def _for_onnx(path: Path, device: str, dtype: str, fast: bool) -> DeviceConfig:
 
 def _runs_in_torch(path: Path) -> bool:
     """Whether torch is installed and can take the weights out of an ``.onnx`` file."""
-    from importlib.util import find_spec
-
     from revisage.models.onnx_file import has_weights
 
     return find_spec("torch") is not None and has_weights(path)
