@@ -10,7 +10,7 @@ import logging
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,6 @@ from revisage.models.backends.torch import TorchNetwork
 from revisage.models.build import read_state
 from revisage.models.checkpoint import Header, check_finite
 from revisage.models.device import DeviceConfig
-
-if TYPE_CHECKING:
-    from revisage.models.backends import Role
 
 INSTALL = "pip install 'revisage[spandrel]'"
 LICENSES = {
@@ -40,7 +37,7 @@ PURPOSES = {"restorer": ("FaceSR",), "upscaler": ("SR", "Restoration")}
 _log = logging.getLogger(__name__)
 
 
-def open_by_spandrel(path: Path, device: DeviceConfig, role: Role, fidelity: float = 0.5) -> TorchNetwork:
+def open_by_spandrel(path: Path, device: DeviceConfig, role: str, fidelity: float = 0.5) -> TorchNetwork:
     """Open a weights file of a network that spandrel knows.
 
     Args:

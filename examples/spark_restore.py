@@ -1,0 +1,41 @@
+"""Restore photos in a Spark cluster: mapInPandas over a table of paths and bytes.
+
+spark-submit examples/spark_restore.py s3a://bucket/album s3a://bucket/restored.parquet
+"""
+
+import io
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+
+import pandas as pd
+import PIL.Image
+
+import revisage
+
+load = lru_cache(1)(revisage.load)  # one model a worker process
+SCHEMA = "path string, content binary, faces int, error string"
+
+
+def restore_batches(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Tables with ``path`` and ``content`` (a photo's bytes) -> tables of ``SCHEMA``; content is a PNG."""
+    for batch in batches:
+        yield pd.DataFrame([restore_row(*row) for row in zip(batch["path"], batch["content"], strict=True)])
+
+
+def restore_row(path: str, content: bytes) -> dict:
+    try:
+        result = load()(PIL.Image.open(io.BytesIO(content)))
+    except Exception as error:  # one bad photo must not cost the others
+        return {"path": path, "content": None, "faces": 0, "error": f"{path}: {error}"}
+    png = io.BytesIO()
+    PIL.Image.fromarray(result.image).save(png, "png")
+    return {"path": path, "content": png.getvalue(), "faces": len(result.faces), "error": None}
+
+
+if __name__ == "__main__":
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.appName("revisage").getOrCreate()
+    photos = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(sys.argv[1])
+    photos.select("path", "content").mapInPandas(restore_batches, SCHEMA).write.parquet(sys.argv[2])
