@@ -1,7 +1,4 @@
-"""Restore photos in a Spark cluster: mapInPandas over a table of paths and bytes.
-
-spark-submit examples/spark_restore.py s3a://bucket/album s3a://bucket/restored.parquet
-"""
+"""Restore photos in a Spark cluster by mapInPandas: spark-submit spark_restore.py s3a://ALBUM s3a://TABLE.parquet."""
 
 import io
 import sys
