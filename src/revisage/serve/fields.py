@@ -57,12 +57,12 @@ def _field(default: Any, option: Option) -> tuple[Any, Any]:
 
 
 def _make(name: str, base: type[BaseModel], *controls: str) -> Any:
-    made = {
+    made: dict[str, Any] = {
         _field_name(one, option): _field(entry.default, option)
         for one, entry, option in declared()
         if not option.files and (one in controls or not controls)
     }
-    return create_model(name, __base__=base, **made)  # pyright: ignore[reportCallIssue]
+    return create_model(name, __base__=base, **made)
 
 
 if TYPE_CHECKING:

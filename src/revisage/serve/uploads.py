@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -70,7 +70,8 @@ async def receive_upload(
         finally:
             await content.close()
     elif raw and (kind in ("", "application/octet-stream") or kind.startswith("image/")):
-        file = UploadFile(SpooledTemporaryFile(IN_MEMORY), filename="image")  # noqa: SIM115
+        spooled: Any = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed with the upload)
+        file = UploadFile(spooled, filename="image")
         try:
             async with asyncio.timeout(seconds):
                 size = 0
