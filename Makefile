@@ -14,7 +14,7 @@ TEST_MB := 2500
 require_disk = $(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < $(1) * 10**6)' || { \
   echo "revisage needs $(1) MB of free disk for its environment; free some and try again" >&2; exit 1; }
 
-.PHONY: demo test fuzz check bench-check format docs pictures clean
+.PHONY: demo test fuzz check bench-check format docs site pictures clean
 
 demo: .venv/installed
 	@$(BIN)/revisage restore examples/photo.jpg --output demo-output --save-faces --overwrite
@@ -46,6 +46,14 @@ format: .venv/installed-dev
 
 docs: .venv/installed-dev
 	$(BIN)/python -m typer revisage.cli utils docs --name revisage --output docs/cli.md
+
+# README.md, docs/ and what they link to, as a site in build/site; any warning fails.
+site: .venv/bin/python
+	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	rm -rf build/pages build/site
+	mkdir -p build/pages
+	cp -r README.md MODEL_CARD.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs examples build/pages
+	$(BIN)/zensical build --strict
 
 # The pictures of README.md and docs/, made anew: after new weights, say.
 pictures: .venv/installed

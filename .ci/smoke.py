@@ -104,6 +104,13 @@ def scale() -> None:
     assert Path("out/photo.jpg").exists()
 
 
+def spandrel() -> None:
+    import spandrel as library
+
+    assert library.MAIN_REGISTRY
+    torch()
+
+
 def installed() -> set[str]:
     from importlib.metadata import distributions
 
