@@ -141,6 +141,7 @@ def _optimize(model: ir.Model, stored: Mapping[str, Tensor], dtype: Dtype) -> No
         graph.inputs.append(value)
     if dtype == "float16":
         onnxscript.optimizer.optimize_ir(model, input_size_limit=_MAX_FOLDED, output_size_limit=_MAX_FOLDED)
+        _halve_biases(graph)
     else:
         onnxscript.optimizer.optimize_ir(model)
     for value in hidden.values():
@@ -152,6 +153,26 @@ def _optimize(model: ir.Model, stored: Mapping[str, Tensor], dtype: Dtype) -> No
             graph.register_initializer(value)
     expand = [node for key, value in hidden.items() for node in _expanded(graph, key, value, stored)]
     graph.insert_before(graph[0], expand)
+
+
+def _halve_biases(graph: ir.Graph) -> None:
+    """Make float16 of the float32 weights and biases that the simplifier leaves in float16 layers with folded norms."""
+    for node in graph:
+        halves = any(value is not None and value.dtype == ir.DataType.FLOAT16 for value in node.inputs)
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or not halves:
+            continue
+        for index, value in enumerate(node.inputs):
+            if value is None or value.const_value is None or value.const_value.dtype != ir.DataType.FLOAT:
+                continue
+            constant = ir.tensor(value.const_value.numpy().astype(np.float16), name=f"{value.name}/half")
+            half = ir.Value(
+                name=constant.name, shape=value.shape, type=ir.TensorType(ir.DataType.FLOAT16), const_value=constant
+            )
+            if half.name not in graph.initializers:
+                graph.register_initializer(half)
+            node.replace_input_with(index, graph.initializers[str(half.name)])
+            if not value.uses():
+                graph.initializers.pop(str(value.name), None)
 
 
 def _expanded(graph: ir.Graph, key: str, value: ir.Value, stored: Mapping[str, Tensor]) -> list[ir.Node]:
