@@ -1,11 +1,14 @@
 """Wrong Python values: an InputError in the caller's words, with a suggestion, instead of what happens further in."""
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import revisage
+from revisage.batch import Options, collect
 from revisage.errors import did_you_mean
 from revisage.restore.controls import Controls
+from revisage.video.restore import restore_video
 
 IMAGE = np.zeros((16, 16, 3), np.uint8)
 FACE = revisage.Face(np.zeros(4, np.float32), np.zeros((5, 2), np.float32), 0.5)
@@ -51,7 +54,7 @@ def load(*model, **options):
         (select(reference=IMAGE), "reference is a tuple of images"),
         (select(order="name"), "order is position or size or score, not 'name'"),
         (select(min_score=None), "min_score is a number between 0 and 1, not None"),
-        (load(None), "model is a name (`revisage models` lists them) or the path of a file, not None"),
+        (load(None), "model is a name (`revisage models` lists them), the path of a file, bytes or a file object"),
         (load(detector=None), "detector is a name"),
         (load(device=0), "device is a text, not of type int; write device='0'"),
         (load(dtype=np.float16), "dtype is a text"),
@@ -61,6 +64,21 @@ def load(*model, **options):
         (load(fidelity=2), "fidelity is a number between 0 and 1, not 2"),
         (load(input_range=(1, 0)), "input_range is (black, white), two numbers, not (1, 0)"),
         (load(channels="RGB"), "channels is 'rgb' or 'bgr', not 'RGB'"),
+        (lambda: Options(output=None), "output is a path, not None"),
+        (lambda: Options(output="out", controls={"scale": 2}), "controls is a revisage.restore.controls.Controls"),
+        (lambda: collect(None), "paths are names of files and folders, or patterns, not None"),
+        (lambda: restore_video(restorer(), None, "a.mp4"), "source is the path of a video, not None"),
+        (lambda: restore_video(restorer(), "a.mp4", "b.mp4", {"scale": 1}), "controls is a revisage.restore.controls"),
+        (lambda: restore_video(restorer(), "a.mp4", "b.mp4", crf=99), "crf is a whole number from 0 to 51, not 99"),
+        (call(progress=3), "progress is a function of two numbers, not 3"),
+        (lambda: restorer()("a.jpg"), "not str; read it with revisage.read_image"),
+        (lambda: revisage.write_image(IMAGE, "a.png"), "write_image(target, image)"),
+        (lambda: revisage.write_image("a.png", None), "an image is a numpy array or a Pillow image, not NoneType"),
+        (lambda: revisage.write_image("a.png", []), "there is no image to write"),
+        (lambda: revisage.write_image("a.jpg", IMAGE, quality=200), "quality is a whole number from 1 to 100, not 200"),
+        (lambda: revisage.write_image("a.jpg", IMAGE, quality="90"), "quality is a whole number from 1 to 100"),
+        (lambda: revisage.write_image("a.jpg", IMAGE, format=3), "format is an extension, 'png' say, not 3"),
+        (lambda: revisage.read_image("a.jpg", max_pixels="1"), "max_pixels is a whole number, not '1'"),
         (lambda: revisage.tune_process("4"), "threads is a whole number from 1, not '4'"),
     ],
 )
@@ -88,6 +106,12 @@ def test_a_wrong_value_is_named_in_the_callers_words(attempt, message):
         (load(weight=0.5), "strength= in the call of the restorer"),
         (lambda: revisage.tune_process(thread=2), "threads"),
         (lambda: revisage.write_image("a.png", IMAGE, qualty=90), "quality"),
+        (lambda: Options(output="out", sufix="x"), "suffix"),
+        (lambda: Options(output="out", scale=2), "controls=Controls(scale=...)"),
+        (lambda: restore_video(restorer(), "a.mp4", "b.mp4", scale=2), "controls=Controls(scale=...)"),
+        (lambda: revisage.read_image("a.png", alow_damaged=True), "allow_damaged"),
+        (lambda: revisage.read_image(path="a.png"), "source"),
+        (lambda: revisage.read_profile(file="a.png"), "source"),
     ],
 )
 def test_a_misspelt_keyword_gets_a_suggestion(attempt, suggestion):
@@ -127,3 +151,24 @@ def test_suggestions_rank_meaning_before_case_and_case_before_spelling():
 
 def test_an_option_that_is_known_passes_as_before():
     assert restorer()(IMAGE, scale=1, strength=np.float32(0.5)).faces == []
+
+
+def test_one_path_is_taken_as_well_as_a_list_of_them(tmp_path):
+    revisage.write_image(tmp_path / "a.png", IMAGE)
+    for paths in (tmp_path, str(tmp_path), [tmp_path], (str(tmp_path),), tmp_path.glob("*")):
+        assert [source.path.name for source in collect(paths)] == ["a.png"]
+
+
+def test_a_format_is_taken_in_any_writing(tmp_path):
+    assert {Options(output=tmp_path, format=one).format for one in ("jpg", ".jpg", "JPG")} == {"jpg"}
+
+
+def test_an_identity_network_that_is_not_there_is_missed_before_its_first_use():
+    with pytest.raises(revisage.UnknownModelError, match="did you mean arcface-resnet18"):
+        revisage.load(identity="arcface")
+
+
+def test_a_gray_image_of_mode_i_that_is_nearly_black_is_not_taken_silently():
+    levels = PIL.Image.fromarray(np.full((16, 16), 200, np.int32))
+    with pytest.warns(UserWarning, match="convert it to L if 8 bits are meant"):
+        restorer()(levels, scale=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -115,3 +116,14 @@ def _flush(path: Path) -> None:
     """Bring the bytes to the disk: a rename must not outlive the content it names."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def free_bytes(path: Path) -> int:
+    """Free space where a file would be written; its folder may not be there yet."""
+    folder = next(above for above in path.absolute().parents if above.exists())
+    return shutil.disk_usage(folder).free
+
+
+def describe_size(number: int) -> str:
+    """``1.5 GB``, ``0.3 MB``."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

@@ -18,6 +18,7 @@ from revisage.errors import CheckpointError, InputError, UnknownModelError, did_
 from revisage.images.pixels import to_nchw
 from revisage.models.architectures import ARCHITECTURES
 from revisage.models.backends import Network, Role, open_network
+from revisage.models.backends.given import KeptNetwork, WeightsSource, as_file
 from revisage.models.backends.yunet import is_yunet, open_yunet
 from revisage.models.fetch import present, weight_file
 from revisage.models.registry import DEFAULT_PARSER, MODELS
@@ -64,7 +65,7 @@ BATCH = 16
 
 @suggest_keywords(MEANT)
 def load(
-    model: str | Path = "embedded",
+    model: WeightsSource = "embedded",
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -89,7 +90,8 @@ def load(
             cache; or the file of a face restorer. ``.onnx`` files run by onnxruntime, whoever exported them.
             ``.safetensors``, ``.pth``, ``.pt``, ``.ckpt`` and ``.pt2`` files need torch: CoarseToFineUNet,
             RestorationUNet, GFPGANv1Clean, GFPGANv1, GFPGANBilinear, RestoreFormer or RestoreFormer++, recognized by
-            their content; with ``revisage[spandrel]`` also CodeFormer. Code in files is never run.
+            their content; with ``revisage[spandrel]`` also CodeFormer. Code in files is never run. Or
+            the bytes of such a file (but ``.pt2``), or a file object that is open for reading them.
         device: "auto", "cpu", "cuda", "cuda:1", "xpu", "mps", "directml", "coreml" or "openvino".
         dtype: "auto" (float32 on a CPU, float16 on torch's accelerators), "float32", "bfloat16" or "float16".
         fast: take the fastest number format that keeps 45 dB against float32 on a check crop; ``restorer.device`` and
@@ -119,7 +121,8 @@ def load(
         DeviceError: device, dtype or torch are not available.
         InputError: an unknown keyword, or a value of a wrong type or out of range.
     """
-    files = {"model": model, "detector": detector, "background": background, "identity": identity, "parser": parser}
+    files = {"detector": detector, "background": background, "identity": identity, "parser": parser}
+    files |= {"model": model} if isinstance(model, str) else {}
     _check_files(files)
     _check_texts({"device": device, "dtype": dtype})
     _check_numbers(tile=tile, batch=batch, fidelity=fidelity, input_range=input_range)
@@ -128,35 +131,38 @@ def load(
     if architecture is not None and architecture not in ARCHITECTURES:
         hint = did_you_mean(str(architecture), ARCHITECTURES) or f"; known: {', '.join(ARCHITECTURES)}"
         raise CheckpointError(f"no architecture {architecture!r}{hint}")
-    spec = MODELS.get(str(model))
     # Names are validated before any download.
-    check_role(model, "restorer")
+    if isinstance(model, str | Path):
+        check_role(model, "restorer")
     check_role(detector, "detector")
     check_role(identity, "embedder")
+    if str(identity) not in MODELS:  # what is loaded at first use is missed at once, too
+        weight_file(identity)
     check_role(parser or DEFAULT_PARSER, "parser")
     upscale = (
         lanczos if background == LANCZOS else load_upscaler(background, tile, device, dtype, fast=fast, offline=offline)
     )
-    path = weight_file(model, offline=offline)
-    network = open_network(
-        path,
-        device,
-        dtype,
-        architecture=architecture or (spec and spec.architecture),
-        fast=fast,
-        compile=compile,
-        fidelity=fidelity,
-        input_range=input_range,
-        channels=channels,
-    )
-    size = network.header.size
-    if size is None:
-        raise UnknownModelError(f"{model} is a {network.header.architecture}, not a restorer")
+    with as_file(model) as given:
+        spec = MODELS.get(str(given.model))
+        reopen = partial(
+            open_network,
+            device=device,
+            dtype=dtype,
+            architecture=architecture or (spec and spec.architecture),
+            fast=fast,
+            compile=compile,
+            fidelity=fidelity,
+            input_range=input_range,
+            channels=channels,
+        )
+        network = reopen(weight_file(given.model, offline=offline))
+        if network.header.size is None:
+            raise UnknownModelError(f"{given.model} is a {network.header.architecture}, not a restorer")
     return Restorer(
-        name=str(model),
+        name=given.name,
         detect=load_detector(detector, device, offline=offline),
-        network=FirstOutput(network),
-        size=size,
+        network=FirstOutput(network if given.content is None else KeptNetwork(network, given.content, reopen)),
+        size=network.header.size,
         device=network.device,
         batch=batch or (1 if network.device.kind == "cpu" else 8),  # on a CPU batches only cost memory
         upscale=upscale,
@@ -199,7 +205,7 @@ def _check_numbers(*, tile: Any, batch: Any, fidelity: Any, input_range: Any) ->
 class FirstOutput:
     """A network as a function of one array to one array, its first output."""
 
-    network: Network = field(repr=False)
+    network: Network | KeptNetwork = field(repr=False)
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, H, W) -> (N, 3, H', W'), see ``backends``."""

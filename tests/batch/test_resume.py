@@ -6,7 +6,9 @@ import sqlite3
 import sys
 
 import numpy as np
+import PIL.Image
 import pytest
+from PIL.PngImagePlugin import PngInfo
 from plain_restorer import as_restorer, counting, digests_of, face, paths_of, photo, run
 
 from revisage.batch import Entry, Options, Status, collect, read_entries, restore_files
@@ -300,3 +302,19 @@ class TestSettings:
             weights.write_text(content)
             texts.add(json.dumps(settings_of(str(weights), options)))
         assert len(texts) == 2
+
+
+def test_strict_fails_for_earlier_results_that_lack_something(tmp_path):
+    photo(tmp_path / "album" / "whole.png", 10)
+    texts = PngInfo()
+    texts.add_text("Author", "somebody")
+    PIL.Image.new("RGB", (16, 16), "red").save(tmp_path / "album" / "a.png", pnginfo=texts)
+    first = restored(tmp_path, format="jpg")[1]
+    again = restored(tmp_path, format="jpg")[1]
+    strict = restored(tmp_path, format="jpg", strict=True)[1]
+    assert [bool(one.left_out) for one in first] == [True, False]
+    assert [one.left_out for one in again] == [one.left_out for one in first]
+    assert all(one.up_to_date for one in again)
+    assert "a.jpg lacks the texts of a PNG file (--strict)" in strict[0].error
+    assert strict[1].up_to_date
+    assert not restored(tmp_path, format="jpg")[1][0].error  # nothing was lost by asking

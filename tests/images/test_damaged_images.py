@@ -10,6 +10,7 @@ import pytest
 from PIL.PngImagePlugin import PngInfo
 from tests.images.test_images import noise, smooth
 
+from locations import PORTRAIT
 from revisage.errors import ImageError
 from revisage.images import read_image, read_photo, write_image
 
@@ -138,3 +139,71 @@ def test_an_animation_cut_in_a_frame_gives_the_frames_before_on_request():
 def test_a_whole_file_is_read_without_a_warning(recwarn):
     read_image(encoded("JPEG"))
     assert not recwarn
+
+
+END = b"\xff\xd9"
+KINDS_OF_JPEG = [
+    {},
+    {"subsampling": 2},
+    {"progressive": True},
+    {"restart_marker_blocks": 3},
+    {"optimize": True},
+]
+
+
+@pytest.mark.parametrize("options", KINDS_OF_JPEG, ids=str)
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_jpeg_that_was_cut_and_then_closed_is_refused_and_read_on_request(options, share):
+    whole = encoded("JPEG", noise(64, 96), quality=90, **options)
+    cut = whole[: int(len(whole) * share)] + END
+    with pytest.raises(ImageError, match=r"are missing.*use --allow-damaged"):
+        read_image(cut)
+    image, warning = warning_of(cut, allow_damaged=True)
+    assert image.shape == (64, 96, 3)
+    assert "missing" in warning
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_cut_jpeg_of_other_channels_is_refused(mode):
+    file = io.BytesIO()
+    PIL.Image.fromarray(noise(64, 96)).convert(mode).save(file, "JPEG", quality=90)
+    with pytest.raises(ImageError, match="are missing"):
+        read_image(file.getvalue()[: len(file.getvalue()) // 2] + END)
+
+
+@pytest.mark.parametrize("options", KINDS_OF_JPEG, ids=str)
+def test_a_gray_image_that_is_whole_is_not_taken_for_a_cut_one(options, recwarn):
+    gray = np.full((64, 96, 3), 128, np.uint8)
+    assert (read_image(encoded("JPEG", gray, **options)) == 128).all()
+    assert not recwarn
+
+
+def test_room_that_was_never_filled_counts_as_missing():
+    whole = encoded("JPEG", noise(64, 96), quality=90)
+    with pytest.raises(ImageError, match=r"the last \d+ % of its rows are missing"):
+        read_image(whole[: len(whole) // 2] + bytes(len(whole) // 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("WEBP", {"quality": 90}), ("WEBP", {"lossless": True}), ("AVIF", {}), ("HEIF", {})], ids=str
+)
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_what_is_there_of_a_truncated_file_of_a_newer_format_is_read_on_request(kind, options, share):
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    photo = np.asarray(PIL.Image.open(PORTRAIT).convert("RGB").resize((128, 192)))
+    whole = encoded(kind, photo, **options)
+    cut = whole[: int(len(whole) * share)]
+    with pytest.raises(ImageError, match=r"truncated or damaged .* are missing.*use --allow-damaged"):
+        read_image(cut)
+    image, _ = warning_of(cut, allow_damaged=True)
+    assert image.shape == (192, 128, 3)
+
+
+def test_a_webp_cut_behind_its_pixels_is_read_with_a_warning():
+    exif = PIL.Image.Exif()
+    exif[0x010E] = "a description " * 20
+    whole = encoded("WEBP", quality=90, exif=exif)
+    image, warning = warning_of(whole[:-40])
+    assert np.array_equal(image, decoded(whole))
+    assert "metadata may be missing" in warning

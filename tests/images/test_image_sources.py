@@ -71,3 +71,29 @@ def test_empty_bytes_are_an_image_error():
 def test_an_image_is_written_to_nothing_else(target):
     with pytest.raises(InputError):
         write_image(target, smooth())
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_a_pillow_image_is_written_as_it_is(mode):
+    image = PIL.Image.fromarray(smooth()[:, :, 0]).convert(mode)
+    file = io.BytesIO()
+    write_image(file, image, format="png")
+    expected = np.asarray(image.convert("RGB")) if mode != "I;16" else np.repeat(np.asarray(image)[..., None], 3, 2)
+    assert np.array_equal(read_image(file.getvalue()), expected)
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">f4"])
+def test_an_array_of_the_other_byte_order_is_written_as_it_is(dtype):
+    values = smooth().astype(dtype) / 255 if dtype == ">f4" else smooth().astype(dtype) * 257
+    file = io.BytesIO()
+    write_image(file, values.astype(dtype), format="png")
+    written = read_image(file.getvalue())
+    assert np.array_equal(written // 257 if dtype == ">u2" else written, smooth())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_array_in_another_order_of_memory_is_written_as_it_is(dtype):
+    image = smooth().astype(dtype)
+    file = io.BytesIO()
+    write_image(file, np.asfortranarray(image)[::-1, :, ::-1], format="png")
+    assert np.array_equal(read_image(file.getvalue()), image[::-1, :, ::-1])

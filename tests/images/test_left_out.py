@@ -158,3 +158,11 @@ def test_layers_of_a_tiff_are_named(tmp_path):
     info = {37724: b"Adobe Photoshop Document Data Block\0" + bytes(20)}
     PIL.Image.fromarray(smooth()).save(tmp_path / "a.tif", tiffinfo=info)
     assert left_out(tmp_path / "a.tif", "tif") == ("the layers of Photoshop",)
+
+
+def test_the_still_image_beside_an_animation_is_named():
+    frames = [PIL.Image.fromarray(np.roll(smooth(), 7 * n, 1)) for n in range(3)]
+    file = io.BytesIO()
+    frames[0].save(file, "PNG", save_all=True, append_images=frames[1:], duration=90, default_image=True)
+    two = [smooth(), smooth()]
+    assert left_out(file.getvalue(), "png", two) == ("the still image for programs without animations",)

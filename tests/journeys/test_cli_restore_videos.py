@@ -62,6 +62,16 @@ def test_films_and_photos_are_restored_by_one_command(video, tmp_path):
     )
 
 
+def test_detect_lists_the_tracks_of_a_video(video):
+    done = revisage("detect", video, "--draw")
+    assert done.returncode == 0, done.stderr
+    title, line = done.stdout.splitlines()
+    assert title == f"{video}: 1 face"
+    assert line.split()[:2] == ["0", "box"]
+    assert line.endswith("4 frames from 0.00 s")
+    assert done.stderr == f"warning: {video}: boxes are drawn in photos, not in videos\n"
+
+
 def test_what_is_no_film_is_one_line_and_the_others_go_on(tmp_path):
     (tmp_path / "text.mp4").write_text("a shopping list")
     plain = write_video(tmp_path / "plain.mkv", [np.full((64, 64, 3), 90, np.uint8)] * 2)

@@ -10,12 +10,14 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from clips import clip, packets, restorer, write_video
 from PIL import Image
 
 from revisage.errors import OutputError
 from revisage.restore.controls import Controls
 from revisage.video import planning
+from revisage.video.pixels import hdr10_of
 from revisage.video.planning import plan_video
 from revisage.video.restore import restore_video
 
@@ -269,12 +271,51 @@ def test_a_second_video_keeps_its_rate(tmp_path):
         assert [float(stream.average_rate) for stream in video.streams.video] == [25, 25]
 
 
-def test_hdr_mastering_data_are_named(tmp_path):
+DISPLAY = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,1)"
+
+
+def hdr_video(path):
     deep = [frame.astype(np.uint16) * 257 for frame in clip(2)]
-    display = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,1)"
-    params = f"log-level=error:hdr10=1:master-display={display}"
+    params = f"log-level=error:hdr10=1:master-display={DISPLAY}:max-cll=1000,400"
     how = {"codec": "libx265", "pixel_format": "yuv420p10le", "options": {"x265-params": params}}
-    assert plan(write_video(tmp_path / "a.mkv", deep, **how), "mp4").left_out == ("HDR10 mastering data",)
+    return write_video(path, deep, **how)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_hdr_mastering_data_are_kept(tmp_path, extension):
+    outcome = restored(hdr_video(tmp_path / "a.mkv"), tmp_path / f"b.{extension}")
+    assert outcome.left_out == ()
+    with av.open(str(outcome.target)) as video:
+        assert hdr10_of(next(video.decode(video=0))) == f"master-display={DISPLAY}:max-cll=1000,400"
+
+
+def test_hdr_mastering_data_that_an_encoder_does_not_write_are_named(tmp_path):
+    assert "HDR10 mastering data" in plan(hdr_video(tmp_path / "a.mkv"), "webm").left_out
+
+
+CAPTION = b"\xb5\x00\x31GA94\x03\x41\xff\xfc\x80\x80\xff"
+"""One empty pair of CEA-608 in a message of ATSC A/53."""
+
+
+def with_captions(path, first):
+    """A raw H.264 stream whose frames carry captions from one on, as broadcasts do."""
+    message = b"\x00\x00\x00\x01\x06\x04" + bytes([len(CAPTION)]) + CAPTION + b"\x80"
+    with av.open(str(write_video(path.with_suffix(".mp4"), clip(8), options={"bf": "0", "g": "1"}))) as video:
+        filtered = BitStreamFilterContext("h264_mp4toannexb", video.streams.video[0])
+        frames = [bytes(one) for packet in video.demux() if packet.size for one in filtered.filter(packet)]
+    path.write_bytes(b"".join((message if index >= first else b"") + frame for index, frame in enumerate(frames)))
+    return path
+
+
+def test_closed_captions_are_named_wherever_they_begin(tmp_path):
+    source = with_captions(tmp_path / "a.ts", 0)
+    assert plan(source, "mkv").left_out == ("closed captions",)
+    late = with_captions(tmp_path / "late.ts", 5)
+    assert plan(late, "mkv").left_out == ()
+    assert restored(late, tmp_path / "b.mkv").left_out == ("closed captions",)
+    with pytest.raises(OutputError, match="closed captions"):
+        restored(late, tmp_path / "c.mkv", strict=True)
+    assert not (tmp_path / "c.mkv").exists()
 
 
 def test_nothing_is_restored_or_written_where_strict_forbids_a_loss(tmp_path):

@@ -9,11 +9,13 @@
     steps           Steps(restorer, ...)            read, restore, write, side by side
     restore         restore_files(restorer, ...)    all of it
                     check_files(restorer, ...)      the same, without restoring or writing
+    space           check_space(sources, ...)       room on the disk for all results
 """
 
 from revisage.batch.names import Job, plan
 from revisage.batch.options import FOLDERS, Options
 from revisage.batch.restore import check_files, restore_files
+from revisage.batch.space import check_space
 from revisage.jobs.collector import Kind, Source, Sources, collect
 from revisage.jobs.outcome import Outcome
 from revisage.jobs.store import Entry, Status, read_entries
@@ -29,6 +31,7 @@ __all__ = [
     "Sources",
     "Status",
     "check_files",
+    "check_space",
     "collect",
     "plan",
     "read_entries",

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from revisage.errors import InputError
+from revisage.errors import InputError, suggest_keywords
 from revisage.images import FORMATS, WRITABLE
 from revisage.jobs.buckets import parse_location
 from revisage.jobs.collector import VIDEOS, Kind
@@ -22,6 +22,16 @@ FOLDERS = ("restored_imgs", "cropped_faces", "restored_faces", "cmp")
 VIDEO_FORMATS = tuple(extension[1:] for extension, result in VIDEOS.items() if not result)
 
 
+@suggest_keywords(
+    {
+        "folder": "output",
+        **dict.fromkeys(("ext", "extension"), "format"),
+        "force": "overwrite",
+        "keeptime": "preserve_mtime",
+        **{name: f"controls=Controls({name}=...)" for name in ("scale", "strength", "aligned", "selection")},
+        **dict.fromkeys(("upscale", "outscale"), "controls=Controls(scale=...)"),
+    }
+)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to restore, and how the results are named.
@@ -63,7 +73,15 @@ class Options:
     made_with: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "output", parse_location(self.output))  # a text will do
+        for name in ("output", "target"):  # a text will do
+            value = getattr(self, name)
+            if not isinstance(value, str | Path) and not (name == "target" and value is None):
+                raise InputError(f"{name} is a path, not {value!r}")
+            object.__setattr__(self, name, None if value is None else parse_location(value))
+        if not isinstance(self.controls, Controls):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"controls is a revisage.restore.controls.Controls, not {self.controls!r}")
+        if isinstance(self.format, str):
+            object.__setattr__(self, "format", self.format.lower().lstrip("."))
         animated = self.target is not None and f".{self.format}" in FORMATS
         if self.format not in (None, *VIDEO_FORMATS) and not animated and not is_writable(f".{self.format}"):
             raise InputError(f"unknown format {self.format!r}; choose one of {WRITABLE}, {', '.join(VIDEO_FORMATS)}")

@@ -101,7 +101,12 @@ def _follow(
 ) -> Iterator[Outcome]:
     """The same outcomes; the store and the callback learn how far the run is."""
     done, noted, is_complete = 0, time.monotonic(), False
-    with Count(sources) as count:
+
+    def note_total(total: int) -> None:
+        with suppress(OutputError):  # what ends the run meanwhile matters more
+            store.note(total, done)
+
+    with Count(sources, note_total) as count:
         try:
             for outcome in outcomes:
                 done += 1
@@ -168,7 +173,7 @@ class _Run:
         )
         made_here = existing != NO_FILE and existing == (entry.result_size, entry.result_mtime)
         if made_here and self._is_current(entry, Stamp(size, mtime), job.source.kind):
-            return Outcome(path, job.target, exists=True, up_to_date=True)
+            return self._up_to_date(job, entry)
         item = InProgress(job, replace(entry, size=size, mtime=mtime), made_here or self._options.overwrite, existing)
         if fault := job.source.fault or self._refusal(job, made_here):
             return self.settle(item, Outcome(path, error=fault))
@@ -177,6 +182,14 @@ class _Run:
         if job.entry is not None:
             self._store.put(replace(item.entry, run=self._store.run, status=Status.STARTED))
         return item
+
+    def _up_to_date(self, job: Job, entry: Entry) -> Outcome:
+        """The outcome of a source that an earlier run restored; failed if ``strict`` and it lacks anything."""
+        lost = _left_out(entry)
+        if lost and self._options.strict:
+            path = job.source.path
+            return Outcome(path, error=f"{path}: {job.target} lacks {', '.join(lost)} (--strict)")
+        return Outcome(job.source.path, job.target, exists=True, up_to_date=True, left_out=lost)
 
     def _is_current(self, entry: Entry, source: Stamp, kind: Kind) -> bool:
         """Whether an earlier run finished this source as it is now, with the settings of this run."""
@@ -225,6 +238,14 @@ class _Run:
         )
         self._store.put(entry)
         return replace(outcome, seconds=item.seconds)
+
+
+def _left_out(entry: Entry) -> tuple[str, ...]:
+    """What the result of a row lacks; nothing if the row is not what :meth:`_Run.settle` writes."""
+    try:
+        return tuple(map(str, json.loads(entry.details).get("left_out", ())))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ()
 
 
 def remove_leftovers(folders: Iterable[Path], options: Options) -> None:

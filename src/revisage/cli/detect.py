@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from revisage.cli import options as opt
-from revisage.cli.console import complain, counted, say, with_progress
+from revisage.cli.console import complain, counted, say, warn, with_progress
 from revisage.cli.json_output import Json, print_json
 from revisage.jobs.json_fields import face_fields
 
@@ -57,7 +57,9 @@ def detect(
         faces: dict[int, Face] = {}
         try:
             if source.kind is Kind.VIDEO and not error:
-                faces, more = _find_tracks(source.path, find)
+                if draw:
+                    warn(f"{source.path}: boxes are drawn in photos, not in videos")
+                faces, more = _find_tracks(source.path, find, selection.min_score)
             elif not error:
                 image = read_image(source.path)
                 numbered = enumerate(sort_faces(find(image), selection.order))
@@ -88,7 +90,7 @@ def _line(number: int, face: Face, more: Mapping[str, Any]) -> str:
     return f"  {number:>3}  box {box}  score {face.score:.2f}  landmarks {points}{told}"
 
 
-def _find_tracks(path: Path, find: Any) -> tuple[dict[int, Face], dict[int, dict[str, Any]]]:
+def _find_tracks(path: Path, find: Any, min_score: float) -> tuple[dict[int, Face], dict[int, dict[str, Any]]]:
     """Tracks of a video by number: each face where it is seen first; when that is, and in how many frames it is."""
     from revisage.tracking.faces import smooth_tracks, track_faces
     from revisage.tracking.tracks import Tracker
@@ -98,6 +100,8 @@ def _find_tracks(path: Path, find: Any) -> tuple[dict[int, Face], dict[int, dict
     more: dict[int, dict[str, Any]] = {}
     for tracked in smooth_tracks(track_faces(frames(path, probe(path), Damage()), find, Tracker())):
         for number, face in tracked.faces.items():
+            if face.score < min_score:
+                continue
             first.setdefault(number, face)
             more.setdefault(number, {"seconds": round(tracked.frame.seconds, 3), "frames": 0})["frames"] += 1
     return first, more

@@ -115,7 +115,7 @@ def restore(
     early = ThreadPoolExecutor(1).submit(load_restorer) if _is_embedded(model, *networks.values()) else None
     from revisage.batch import Kind, Options, collect
     from revisage.cli.destination import file_of, pipes, refuse_input_folder
-    from revisage.cli.restore_files import check_files, require_pyav, restore_files
+    from revisage.cli.restore_files import check_files, check_space, require_pyav, restore_files
 
     if engine not in ("local", "ray"):
         raise InputError(f"--engine is local or ray, not {engine!r}")
@@ -161,6 +161,8 @@ def restore(
         from revisage.cli.restore_on_ray import run_on_ray
 
         run = run_on_ray(model, where | settings, actors, resume=not no_resume)
+    else:
+        check_space(sources, options)
     failed = restore_files(restorer, sources, options, resume=not no_resume, as_json=json, run=run)
     if send:
         send()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from revisage.cli.console import complain, counted, progress_bar, say, say_how_to_resume, warn
 from revisage.cli.json_output import print_json
-from revisage.errors import InputError
+from revisage.errors import InputError, OutputError
 from revisage.jobs.json_fields import outcome_fields, status_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def restore_files(
     results: Counter[str] = Counter()
     files: Counter[str] = Counter()
     changes: list[float] = []
-    found = 0
+    found = lacking = 0
     with say_how_to_resume(), progress_bar() as bar:
         restore_video = partial(_restore_video, bar, resume, options.strict)
         task = bar.add_task("restoring", total=None)
@@ -88,6 +88,7 @@ def restore_files(
                 for warning in outcome.warnings:
                     warn(warning)
                 results[status_of(outcome)] += 1
+                lacking += outcome.up_to_date and bool(outcome.left_out)
                 is_video = (kind_by_name(outcome.path) or kind_by_content(outcome.path)) is Kind.VIDEO
                 files["video" if is_video else "photo"] += 1
                 if not is_video:
@@ -96,6 +97,8 @@ def restore_files(
     kinds = " and ".join(counted(number, kind) for kind, number in sorted(files.items()))
     parts = [f"{results[name]} {name}" for name in ("done", "up to date", "skipped", "failed") if results[name]]
     line = f"{kinds}: {', '.join(parts)}"
+    if lacking:
+        line += f"; {lacking} of earlier runs with something left out"
     if found:
         line += f"; {len(changes)} of {counted(found, 'face')} restored"
     if changes:
@@ -106,11 +109,29 @@ def restore_files(
     return results["failed"]
 
 
-def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_json: bool = False) -> int:
+def check_space(sources: Sources, options: Options) -> None:
+    """Check that the disk has room for all results together.
+
+    Raises:
+        OutputError: it has not.
+    """
+    from revisage import batch
+
+    def video_bytes(path: Path, scale: float) -> int:
+        if find_spec("av") is None:  # will be said when the video is read
+            return 0
+        from revisage.video.planning import estimate_bytes
+
+        return estimate_bytes(path, scale)
+
+    batch.check_space(sources, options, video_bytes)
+
+
+def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_json: bool = False) -> bool:
     """Print a line for each image and video that says where its result would go, and what that would lack.
 
     Returns:
-        how many would fail.
+        whether anything would fail, for want of room on the disk, too.
     """
     from revisage import batch
     from revisage.batch.photos import read_checked
@@ -120,7 +141,7 @@ def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_js
     def check(source: batch.Source, target: Path, controls: Controls) -> tuple[str, ...]:
         if source.kind is not Kind.VIDEO:
             read_checked(source.path, target, options)
-            return find_left_out(source.path, target.suffix)
+            return () if options.strict else find_left_out(source.path, target.suffix)
         from revisage.video.restore import plan_video
 
         return plan_video(source.path, target, controls, strict=options.strict).left_out
@@ -135,10 +156,17 @@ def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_js
             lacks = f"; would leave out: {', '.join(outcome.left_out)}" if outcome.left_out else ""
             say(_skipped(outcome) if outcome.exists else f"{outcome.path} -> {outcome.target}{lacks}")
         counts["fail" if outcome.error else "be skipped" if outcome.exists else "be restored"] += 1
+    try:
+        check_space(sources, options)
+    except OutputError as error:
+        complain(str(error))
+        failed = True
+    else:
+        failed = counts["fail"] > 0
     parts = [f"{counts[name]} would {name}" for name in ("be restored", "be skipped", "fail") if counts[name]]
     if not as_json:
         say(f"{counted(counts.total(), 'file')}{': ' if parts else ''}{', '.join(parts)}")
-    return counts["fail"]
+    return failed
 
 
 def _restore_video(

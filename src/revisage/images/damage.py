@@ -1,33 +1,20 @@
-"""Files that decoders refuse: what is still there, and whether a pixel is missing.
+"""Files that decoders refuse, or read only in part: what is still there, and whether a pixel is missing.
 
 A JPEG file without its end mark, or a PNG file with a wrong checksum, may hold every pixel. Whether it does is found
-out by decoding: the pixels of a JPEG file that was cut depend on what is put behind the cut.
+out by decoding: the pixels of a file that was cut depend on what is put behind the cut.
 """
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import PIL.Image
 
-from revisage.images.jpeg import read_segments
 from revisage.types import Array
 
-_END = b"\xff\xd9"
-_TAILS = (b"\x00" * 4096, b"\xaa" * 4096, b"\x55" * 4096)
-"""What is put behind a cut, to see whether it changes any pixel."""
-_NO_END = "it has no end mark; no pixel is missing"
-_STEP = 1 << 20
-_PIECE = 1 << 10
-_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Interlaced PNG: first column and row of a pass, and its steps (ISO 15948, 8.2)."""
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+TAILS = (b"\x00", b"\xaa", b"\x55")
+"""Bytes, repeated, that are put behind a cut, to see whether they change any pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,190 +32,13 @@ class Repair:
     lost: bool
 
 
-def repair(kind: str, data: bytes, *, allow_damaged: bool) -> Repair | None:
-    """Repair a file.
-
-    Args:
-        kind: Pillow's name of the format.
-        data: the file.
-        allow_damaged: also where pixels are missing; otherwise ``data`` of the result may be empty then.
-
-    Returns:
-        None if nothing can be read of it.
-    """
-    if kind == "JPEG":
-        return _repair_jpeg(data)
-    if kind == "PNG":
-        return _repair_png(data, allow_damaged)
-    if kind in ("BMP", "TIFF", "GIF"):
-        return _pad(data, allow_damaged)
-    return None
-
-
-def find_missing_end(kind: str, data: bytes) -> str:
-    """Say that a JPEG or GIF file has no end mark, though decoders may take it; else ""."""
-    if kind == "JPEG" and not data.endswith(_END) and read_segments(data).end == len(data):
-        return _NO_END
-    if kind == "GIF" and not data.rstrip(b"\0").endswith(b";"):
-        return "it has no end mark; frames may be missing"
-    return ""
-
-
-def is_sound_png(data: bytes) -> bool:
-    """Whether a PNG file is whole, and all of its checksums are right."""
-    chunk = None
-    for chunk in png_chunks(data):
-        if not chunk.is_sound:
-            return False
-    return chunk is not None and chunk.kind == b"IEND"
-
-
-def _repair_jpeg(data: bytes) -> Repair | None:
-    data = data.rstrip(b"\xff")
-    decoded = [pixels for tail in _TAILS if (pixels := _decode(data + tail + _END)) is not None]
-    if len(decoded) < len(_TAILS):
-        return None
+def find_lost_share(decoded: Sequence[Array]) -> float:
+    """Share of the rows, from below, that are not the same in all images (H, W, ...) of one shape; 0 for none."""
     differ = [(one != decoded[0]).reshape(len(one), -1).any(axis=1) for one in decoded[1:]]
     rows = np.flatnonzero(np.logical_or.reduce(differ))
-    if _lacks_scans(data):
-        return Repair(data + _END, "its last scans are missing: it is less sharp than it was", lost=True)
-    if not len(rows):
-        return Repair(data + _END, _NO_END, lost=False)
-    return Repair(data + _END, _missing(1 - rows[0] / len(decoded[0])), lost=True)
+    return float(1 - rows[0] / len(decoded[0])) if len(rows) else 0.0
 
 
-def _decode(data: bytes) -> Array | None:
-    try:
-        return np.asarray(PIL.Image.OPEN["JPEG"][0](io.BytesIO(data), ""))
-    except (OSError, SyntaxError, ValueError, struct.error, IndexError, KeyError, TypeError):
-        return None
-
-
-def _lacks_scans(data: bytes) -> bool:
-    """Whether a progressive JPEG file ends before all bits of all coefficients (ITU-T T.81, G.1.1.1)."""
-    missing: dict[tuple[int, int], int] = {}
-    for marker, content in read_segments(data).found:
-        if marker == 0xC2 and len(content) >= 6:
-            components = [content[6 + 3 * i] for i in range(content[5]) if 6 + 3 * i < len(content)]
-            missing = {(component, k): -1 for component in components for k in range(64)}
-        elif marker == 0xDA and missing and len(content) >= 1 + 2 * content[0] + 3:
-            first, last, bits = content[1 + 2 * content[0] : 4 + 2 * content[0]]
-            for component in content[1 : 1 + 2 * content[0] : 2]:
-                missing |= {(component, k): bits & 15 for k in range(first, min(last, 63) + 1)}
-    return any(missing.values())
-
-
-class Chunk(NamedTuple):
-    """A chunk of a PNG file; sound if it is whole, and its checksum right."""
-
-    kind: bytes
-    content: bytes
-    is_sound: bool
-
-
-def _repair_png(data: bytes, allow_damaged: bool) -> Repair | None:
-    chunks = list(png_chunks(data))
-    if not chunks or chunks[0].kind != b"IHDR" or len(chunks[0].content) != 13:
-        return None
-    size = _raw_size(chunks[0].content)
-    packed = b"".join(chunk.content for chunk in chunks if chunk.kind == b"IDAT")
-    rows = _Rows(packed, size)
-    found = sum(map(len, rows))
-    if not found:
-        return None
-    if found == size and not rows.is_wrong:
-        wrong = sorted({chunk.kind.decode("latin-1") for chunk in chunks if not chunk.is_sound and chunk.content})
-        warning = f"the checksum of {', '.join(wrong)} is wrong" if wrong and rows.is_whole else "it has no end mark"
-        packed = packed if rows.is_whole else _repack(packed, size)
-        return Repair(_assemble(chunks, packed), f"{warning}; no pixel is missing", lost=False)
-    warning = _missing(1 - found / size) if found < size else "some of its pixels may be wrong"
-    return Repair(_assemble(chunks, _repack(packed, size)) if allow_damaged else b"", warning, lost=True)
-
-
-def png_chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield the chunks of a PNG file, the last one as far as it is there."""
-    start = 8
-    while start + 8 <= len(data):
-        length, kind = struct.unpack_from(">L4s", data, start)
-        content = data[start + 8 : start + 8 + length]
-        if not kind.isalpha():
-            return
-        end = start + 12 + length
-        yield Chunk(kind, content, data[end - 4 : end] == struct.pack(">L", zlib.crc32(content, zlib.crc32(kind))))
-        if kind == b"IEND":
-            return
-        start = end
-
-
-def _raw_size(header: bytes) -> int:
-    """Bytes of all rows with their filters, before they are packed."""
-    width, height, depth, color, _, _, interlaced = struct.unpack(">LLBBBBB", header)
-    bits = depth * _CHANNELS.get(color, 1)
-    if not interlaced:
-        return height * (1 + (width * bits + 7) // 8)
-    sizes = (((width - x + dx - 1) // dx, (height - y + dy - 1) // dy) for x, y, dx, dy in _PASSES)
-    return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0)
-
-
-class _Rows:
-    """The rows of a PNG file, unpacked piece by piece, as far as they can be.
-
-    Attributes:
-        is_whole: after the last piece: the stream ended where it says so, with the checksum that it states.
-        is_wrong: the stream makes no sense somewhere.
-    """
-
-    def __init__(self, packed: bytes, size: int) -> None:
-        self._packed, self._size = packed, size
-        self.is_whole = self.is_wrong = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield at most ``size`` bytes."""
-        stream, missing = zlib.decompressobj(), self._size
-        try:
-            for start in range(0, len(self._packed), _PIECE):  # of a piece with an error in it nothing comes out
-                rest = self._packed[start : start + _PIECE]
-                while rest and missing > 0 and (part := stream.decompress(rest, min(missing, _STEP))):
-                    missing, rest = missing - len(part), stream.unconsumed_tail
-                    yield part
-                if missing <= 0:
-                    stream.decompress(rest + self._packed[start + _PIECE :], 1)
-                    break
-        except zlib.error:
-            self.is_wrong = True
-        self.is_whole = stream.eof and missing == 0
-
-
-def _repack(packed: bytes, size: int) -> bytes:
-    """Pack again what can be unpacked, with zeros for the rest."""
-    stream = zlib.compressobj(1)
-    parts: list[bytes] = []
-    for part in _Rows(packed, size):
-        size -= len(part)
-        parts.append(stream.compress(part))
-    while size > 0:
-        zeros = bytes(min(size, _STEP))
-        size -= len(zeros)
-        parts.append(stream.compress(zeros))
-    return b"".join([*parts, stream.flush()])
-
-
-def _assemble(chunks: list[Chunk], packed: bytes) -> bytes:
-    """The file anew, with right checksums and an end."""
-    before = next(index for index, chunk in enumerate(chunks) if chunk.kind == b"IDAT")
-    others = [(chunk.kind, chunk.content) for chunk in chunks if chunk.kind not in (b"IDAT", b"IEND")]
-    parts = [*others[:before], (b"IDAT", packed), *others[before:], (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
-        for kind, content in parts
-    )
-
-
-def _pad(data: bytes, allow_damaged: bool) -> Repair:
-    """Put zeros behind a file: rows that are stored plainly become black."""
-    zeros = bytes(min(8 * len(data), 1 << 28)) if allow_damaged else b""
-    return Repair(data + zeros, "some of its rows are missing", lost=True)
-
-
-def _missing(share: float) -> str:
-    return f"the last {max(100 * share, 0.1):.2g} % of its rows are missing"
+def say_lost(share: float) -> str:
+    """Words for a share of the rows."""
+    return f"the last {max(100 * share, 0.1):.{0 if share > 0.1 else 1}f} % of its rows are missing"

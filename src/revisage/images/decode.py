@@ -12,7 +12,7 @@ from typing import TypeVar
 import PIL.Image
 
 from revisage.errors import ImageError
-from revisage.images import damage, exif, formats, heif, metadata, png16, tiff, tiff_directory
+from revisage.images import damaged_png, exif, formats, heif, metadata, png16, repair, tiff, tiff_directory
 from revisage.images.modes import decode_mode, orient
 from revisage.images.sources import ImageSource, read_source
 from revisage.types import Array
@@ -60,7 +60,7 @@ def open_image(source: ImageSource, max_pixels: int | None = None, *, allow_dama
 
 
 def open_and_decode(
-    source: ImageSource, max_pixels: int | None = None, *, allow_damaged: bool = False
+    source: ImageSource, max_pixels: int | None = None, *, allow_damaged: bool = False, again: bool = False
 ) -> tuple[ImageFile, Array]:
     """Read a file, and decode its pixels, see :func:`decode`.
 
@@ -68,15 +68,20 @@ def open_and_decode(
         source: as for ``read_image``.
         max_pixels: larger images are refused; None: ``MAX_PIXELS``.
         allow_damaged: read what is there of a damaged file.
+        again: it has been read before: whether decoders took it for whole, though pixels are missing, is not asked.
 
     Raises:
         ImageError: no image, damaged, too large, or of a kind that cannot be restored.
     """
-    return _read(source, max_pixels, allow_damaged, decode)
+    return _read(source, max_pixels, allow_damaged or again, decode, check=None if again else repair.lacks_pixels)
 
 
 def _read(
-    source: ImageSource, max_pixels: int | None, allow_damaged: bool, step: Callable[[ImageFile], Step]
+    source: ImageSource,
+    max_pixels: int | None,
+    allow_damaged: bool,
+    step: Callable[[ImageFile], Step],
+    check: Callable[[bytes, PIL.Image.Image], bool] | None = None,
 ) -> tuple[ImageFile, Step]:
     """Open a file and take a step with it; both once more with the repaired file if it is damaged."""
     data, name = read_source(source)
@@ -84,9 +89,12 @@ def _read(
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
         file = _open_bytes(data, kind, name, limit)
-        return file, step(file)
+        done = step(file)
+        if check and check(data, file.opened):
+            raise DamagedError(f"cannot read {name}: the {kind} file is truncated or damaged")
+        return file, done
     except DamagedError as error:
-        repaired = damage.repair(kind, data, allow_damaged=allow_damaged)
+        repaired = repair.repair(kind, data, allow_damaged=allow_damaged)
         if repaired is None:
             raise
         if repaired.lost and not allow_damaged:
@@ -109,9 +117,9 @@ def _open_bytes(data: bytes, kind: str, name: str, max_pixels: int) -> ImageFile
         raise ImageError(f"cannot read {name}: more pixels than the decoder of {kind} takes") from error
     except _DAMAGE as error:
         raise DamagedError(f"cannot read {name}: the {kind} file is truncated or damaged") from error
-    if kind == "PNG" and not damage.is_sound_png(data):  # Pillow does not look at the checksums of pixels
+    if kind == "PNG" and not damaged_png.is_sound(data):  # Pillow does not look at the checksums of pixels
         raise DamagedError(f"cannot read {name}: the {kind} file is truncated or damaged")
-    fault = damage.find_missing_end(kind, data)
+    fault = repair.find_missing_end(kind, data)
     return replace(file, warnings=(f"{name}: {fault}",)) if fault else file
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from revisage.images import formats, tiff
-from revisage.images.damage import png_chunks
+from revisage.images.damaged_png import png_chunks
 from revisage.images.decode import ImageFile, count_frames, tiff_pages
 from revisage.images.jpeg import Segments, read_segments
 
@@ -64,6 +64,8 @@ def find_extras(file: ImageFile) -> tuple[str, ...]:
         kinds = {chunk.kind for chunk in png_chunks(file.data)}
         found |= {GAIN_MAP: None} if kinds & {b"gMAP", b"gDAT"} else {}
         found |= {"the color description (cICP)": None} if b"cICP" in kinds else {}
+        if getattr(file.opened, "default_image", False):
+            found["the still image for programs without animations"] = None
         if file.data[24] == 16 and count_frames(file) > 1:
             found["8 of 16 bits a channel"] = None
     elif file.tiff:

@@ -17,23 +17,26 @@ class Segments:
     Attributes:
         found: marker and content of each segment, in order.
         end: position behind the end mark, or of the end of the file if there is none.
+        last: position of the last segment's marker.
     """
 
     found: tuple[tuple[int, bytes], ...]
     end: int
+    last: int
 
 
 def read_segments(data: bytes) -> Segments:
     """Read the segments of the first image in a file; what makes no sense is passed over."""
     found: list[tuple[int, bytes]] = []
-    start = 2
+    start = last = 2
     while match := _NEXT.search(data, start):
         marker, start = data[match.end() - 1], match.end()
         if marker == 0xD9:
-            return Segments(tuple(found), start)
+            return Segments(tuple(found), start, last)
         if marker in (0x01, 0xD8) or start + 2 > len(data):
             continue
+        last = match.start()
         (length,) = struct.unpack_from(">H", data, start)
         found.append((marker, data[start + 2 : start + length]))
         start += max(length, 2)
-    return Segments(tuple(found), len(data))
+    return Segments(tuple(found), len(data), last)

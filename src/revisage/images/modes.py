@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 import PIL.Image
@@ -82,6 +83,11 @@ def _decode_deep(opened: PIL.Image.Image) -> Array:
     levels = np.asarray(opened)
     if levels.min(initial=0) < 0 or levels.max(initial=0) > 65535:
         raise ImageError(f"a gray image of mode {opened.mode} holds 0 to 65535, not {levels.min()} to {levels.max()}")
+    if opened.mode == "I" and 0 < levels.max(initial=0) <= 255:
+        warnings.warn(
+            "the gray image of mode I holds 255 of 65535 at most, nearly black; convert it to L if 8 bits are meant",
+            stacklevel=2,
+        )
     pixels = levels.astype(np.uint16)[:, :, None]
     transparent = opened.info.get("transparency")
     if not isinstance(transparent, int):

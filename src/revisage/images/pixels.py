@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -54,13 +55,16 @@ def check_array(image: Any) -> Image:
     """Check an image that a caller gave as an array.
 
     Returns:
-        ``image`` itself: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1].
+        (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1]: ``image`` itself, or a copy in the byte order of
+        the machine.
 
     Raises:
         InputError: anything else; the message says what to do.
     """
     if not isinstance(image, np.ndarray):
-        raise InputError(f"an image is a numpy array or a Pillow image, not {type(image).__name__}")
+        hint = "; read it with revisage.read_image" if isinstance(image, str | bytes | PathLike) else ""
+        hint = "; use .numpy(), with channels last" if hasattr(image, "numpy") else hint
+        raise InputError(f"an image is a numpy array or a Pillow image, not {type(image).__name__}{hint}")
     pixels: Array = image
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or 0 in pixels.shape:
         hint = _shape_hint(pixels)
@@ -68,14 +72,14 @@ def check_array(image: Any) -> Image:
     if pixels.dtype.name not in ("uint8", "uint16", "float32"):
         hint = '; use image.astype("float32")' if pixels.dtype.kind == "f" else ""
         raise InputError(f"an image is uint8, uint16 or float32 in [0, 1], not {pixels.dtype}{hint}")
-    if pixels.dtype == np.float32:
+    if pixels.dtype.name == "float32":
         low, high = float(pixels.min()), float(pixels.max())
         if not np.isfinite([low, high]).all():
             raise InputError("the image holds values that are not finite")
         if low < -TOLERANCE or high > 1 + TOLERANCE:
             hint = "; divide it by 255" if low >= 0 and 2 < high <= 255.5 else ""
             raise InputError(f"a float32 image holds values in [0, 1], not {low:g} to {high:g}{hint}")
-    return pixels
+    return pixels if pixels.dtype.isnative else pixels.astype(pixels.dtype.newbyteorder("="))
 
 
 def _shape_hint(pixels: Array) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from revisage.errors import ImageError
+from revisage.errors import ImageError, InputError, suggest_keywords
 from revisage.images import metadata
 from revisage.images.alpha import extend_colors, is_transparent
 from revisage.images.decode import (
@@ -22,6 +22,13 @@ from revisage.images.decode import (
 )
 from revisage.images.sources import ImageSource
 from revisage.types import Array, Image
+
+MEANT = {
+    **dict.fromkeys(("path", "file", "filename", "image", "data", "fp"), "source"),
+    **dict.fromkeys(("truncated", "damaged", "force", "loadtruncated"), "allow_damaged"),
+    **dict.fromkeys(("limit", "maxsize", "maximagepixels"), "max_pixels"),
+}
+"""Words of other tools -> keywords of ``read_image``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +51,7 @@ class Photo:
     warnings: tuple[str, ...] = ()
 
 
+@suggest_keywords(MEANT)
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, allow_damaged: bool = False) -> Image:
     """Read an image, upright.
 
@@ -63,12 +71,15 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, allow_damag
     Raises:
         ImageError: the file cannot be read, is no image, damaged, or too large. One line that names it.
     """
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"max_pixels is a whole number, not {max_pixels!r}")
     file, pixels = open_and_decode(source, max_pixels, allow_damaged=allow_damaged)
     for warning in file.warnings:
-        warnings.warn(warning, stacklevel=2)
+        warnings.warn(warning, stacklevel=3)  # the caller: this function is wrapped
     return to_rgb(pixels)
 
 
+@suggest_keywords(MEANT)
 def read_profile(source: ImageSource) -> bytes:
     """Read the ICC profile of the pixels that ``read_image`` returns.
 

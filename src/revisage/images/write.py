@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from revisage.errors import ImageError, InputError, OutputError, suggest_keywords
 from revisage.files import atomic_write
@@ -18,6 +19,7 @@ from revisage.images.decode import DamagedError, ImageFile, count_frames, iterat
 from revisage.images.encode import Frame, choose_compression, encode, fit
 from revisage.images.extras import find_extras, name_frames
 from revisage.images.metadata import Metadata, find_profile, read_metadata
+from revisage.images.modes import from_pillow
 from revisage.images.pixels import check_array, from_float, to_float
 from revisage.images.sources import ImageSource, name_of, path_of
 from revisage.types import Array, Image
@@ -29,7 +31,7 @@ ImageTarget: TypeAlias = str | Path | BinaryIO
 @suggest_keywords({"source": "like", "force": "overwrite", "exif": "like", "icc": "like"})
 def write_image(
     target: ImageTarget,
-    image: Image | Sequence[Image],
+    image: Image | PIL.Image.Image | Sequence[Image | PIL.Image.Image],
     *,
     like: ImageSource | None = None,
     format: str | None = None,
@@ -45,8 +47,8 @@ def write_image(
     Args:
         target: jpg, png, tif, webp, avif, heic (with the extra ``heif``) or bmp; gif for animations. Folders are made
             as needed. Or a file object.
-        image: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1]; or the frames of an animation, the pages
-            of a TIFF file: one for each of ``like``.
+        image: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1], or a Pillow image; or a list of them, the
+            frames of an animation or pages of a TIFF file: one for each of ``like``.
         like: the file that ``image`` was made from: a path, bytes or a file object. Its EXIF (set upright, without
             preview), XMP, IPTC data, comments, resolution, color profile and transparency (scaled to the new size) are
             copied; a gray source gives a gray result; its depth is taken for float32 images, which are written with 8
@@ -69,15 +71,21 @@ def write_image(
         ImageError: ``like`` cannot be read.
         InputError: ``image`` is not an image, or there is no ``like`` to take the time from.
     """
-    images = [image] if isinstance(image, np.ndarray) else list(image)
+    if isinstance(target, np.ndarray):
+        raise InputError("the target comes first: write_image(target, image)")
+    images = [_check_image(one) for one in (image if isinstance(image, list | tuple) else [image])]
+    if not images:
+        raise InputError("there is no image to write")
+    if quality is not None and not (type(quality) is int and 1 <= quality <= 100):
+        raise InputError(f"quality is a whole number from 1 to 100, not {quality!r}")
+    if not isinstance(format, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"format is an extension, 'png' say, not {format!r}")
     name, path = name_of(target), path_of(target)
-    for one in images:
-        check_array(one)
     if preserve_mtime and (path is None or path_of(like) is None):
         raise InputError("preserve_mtime needs the paths of target and like: the file whose time is kept")
     if path is not None and not overwrite and path.exists():
         raise OutputError(f"cannot write {path}: it exists already")
-    source = None if like is None else open_and_decode(like, allow_damaged=True)
+    source = None if like is None else open_and_decode(like, again=True)
     chosen = _choose_format(target, format, None if source is None else source[0], moving=len(images) > 1)
     data, left_out = _encode_like(name, images, chosen, source, quality, keep_metadata)
     if path is None:
@@ -89,6 +97,15 @@ def write_image(
             times = original.stat()
             os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
     return left_out
+
+
+def _check_image(image: Any) -> Image:
+    """An array or a Pillow image as ``check_array`` returns it."""
+    if not (hasattr(image, "convert") and hasattr(image, "mode")):
+        return np.ascontiguousarray(check_array(image))
+    pixels = from_pillow(image)
+    channels = {1: [0, 0, 0], 2: [0, 0, 0, 1]}.get(pixels.shape[2])
+    return np.ascontiguousarray(pixels[:, :, channels] if channels else pixels)
 
 
 def _choose_format(
@@ -182,7 +199,7 @@ def find_left_out(source: ImageSource, extension: str) -> tuple[str, ...]:
     Raises:
         ImageError: the photo cannot be read.
     """
-    file, pixels = open_and_decode(source, allow_damaged=True)
+    file, pixels = open_and_decode(source, again=True)
     frame = Frame(pixels, read_metadata(file.opened, size_of(file), pixels.shape[2] <= 2))
     return _name_losses(file, frame, formats.FORMATS[extension.lower()], count_frames(file))
 

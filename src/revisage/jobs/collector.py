@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from revisage.errors import InputError
 from revisage.files import safe_open
@@ -106,7 +107,7 @@ class Sources:
 
 
 def collect(
-    paths: Sequence[str | Path], kinds: Sequence[Kind] = (Kind.IMAGE,), *, leave_out: Path | None = None
+    paths: str | Path | Iterable[str | Path], kinds: Sequence[Kind] = (Kind.IMAGE,), *, leave_out: Path | None = None
 ) -> Sources:
     """Find the files that paths, folders and patterns stand for, each once.
 
@@ -127,6 +128,10 @@ def collect(
     Raises:
         InputError: a path does not exist, a pattern matches nothing, or no file is found at all.
     """
+    given: Any = [paths] if isinstance(paths, str | os.PathLike) else paths
+    paths = list(given) if isinstance(given, Iterable) else [given]  # pyright: ignore[reportUnknownArgumentType]
+    if wrong := [path for path in paths if not isinstance(path, str | os.PathLike)]:
+        raise InputError(f"paths are names of files and folders, or patterns, not {wrong[0]!r}")
     inputs: list[Path] = []
     for path in paths:
         inputs += _matches(path, kinds)

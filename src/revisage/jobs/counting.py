@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Callable, Iterable, Sized
 from threading import Event, Thread
 
 
@@ -18,7 +18,9 @@ class Count:
         value: number of the items, 0 as long as it is not known.
     """
 
-    def __init__(self, items: Iterable[object]) -> None:
+    def __init__(self, items: Iterable[object], report: Callable[[int], None] | None = None) -> None:
+        """Begin with ``__enter__``; ``report`` is called with the number once it is known, maybe in a thread."""
+        self._report = report
         self.value = len(items) if isinstance(items, Sized) else 0
         self._items = items
         self._finished = Event()
@@ -26,6 +28,8 @@ class Count:
     def __enter__(self) -> Count:
         if not isinstance(self._items, Sized):
             Thread(target=self._count, daemon=True).start()
+        elif self._report:
+            self._report(self.value)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,3 +42,5 @@ class Count:
             if self._finished.is_set():
                 return
         self.value = number
+        if self._report:
+            self._report(number)

@@ -118,6 +118,8 @@ class Restorer:
             WeightsError: an option needs a network that is missing.
         """
         controls = Controls(**options)
+        if progress is not None and not callable(progress):  # pyright: ignore[reportUnnecessaryComparison]
+            raise InputError(f"progress is a function of two numbers, not {progress!r}")
         single = not isinstance(image, list | tuple)
         images: Sequence[Any] = [image] if single else image
         if not (profile is None or isinstance(profile, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -114,6 +114,28 @@ def colors_of(frame: VideoFrame) -> Colors:
     )
 
 
+def hdr10_of(frame: VideoFrame) -> str:
+    """The HDR10 mastering data of a frame (SMPTE ST 2086, CTA-861.3) in the words of x265; "" if there are none.
+
+    Chromaticities are counted in 0.00002, luminances in 0.0001 candela a square meter.
+    """
+    display: Any = frame.side_data.get("MASTERING_DISPLAY_METADATA")
+    light: Any = frame.side_data.get("CONTENT_LIGHT_LEVEL")
+    parts: list[str] = []
+    if display and len(bytes(display)) >= 88:
+        *numbers, has_primaries, has_luminance = struct.unpack("=22i", bytes(display)[:88])
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        values = [numerator / denominator if denominator else 0.0 for numerator, denominator in pairs]
+        if has_primaries and has_luminance:
+            red, green, blue, white = (tuple(round(one * 50000) for one in values[i : i + 2]) for i in (0, 2, 4, 6))
+            named = {"G": green, "B": blue, "R": red, "WP": white}
+            points = "".join(f"{name}({x},{y})" for name, (x, y) in named.items())
+            parts.append(f"master-display={points}L({round(values[9] * 10000)},{round(values[8] * 10000)})")
+    if light and len(bytes(light)) >= 8:
+        parts.append("max-cll={},{}".format(*struct.unpack("=2I", bytes(light)[:8])))
+    return ":".join(parts)
+
+
 def image_of(frame: VideoFrame, colors: Colors, size: tuple[int, int]) -> Image:
     """A decoded frame as an image (height, width, 3) of ``size`` (width, height), uint8 or uint16, as it is coded."""
     matrix, value_range = colors.for_height(size[1])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from revisage.errors import InputError, OutputError
+from revisage.files import describe_size, free_bytes
 from revisage.jobs.store import folder_beside
 from revisage.restore.controls import Controls
 from revisage.video.joining import Kept
-from revisage.video.reading import Properties, probe
+from revisage.video.reading import HDR10, Properties, probe, read_header
 from revisage.video.rehearsal import rehearse
 from revisage.video.writing import CRF, Encoding, container_of, encoding_for, pixel_losses
 
@@ -53,29 +54,44 @@ def plan_video(source: Path, target: Path, controls: Controls, *, crf: int = CRF
         raise InputError(f"{source} and the result are the same file")
     encoding = encoding_for(video, container, controls.scale, crf)
     kept, lost = rehearse(source, target, video, encoding)
-    left_out = (*video.left_out, *pixel_losses(video, encoding), *lost)
+    left_out = (*without_kept(video.left_out, encoding), *pixel_losses(video, encoding), *lost)
     if strict and left_out:
         raise OutputError(f"{source}: {target.suffix[1:]} cannot hold all of it (--strict): {', '.join(left_out)}")
     parts = sum(part.stat().st_size for part in folder_beside(target).glob("*.nut"))  # of an interrupted run
     needed = max(bytes_needed(video, encoding, source.stat().st_size) - parts, 0)
     if needed > (free := free_bytes(target)):
-        raise OutputError(f"cannot write {target}: about {_size(needed)} are needed there, {_size(free)} are free")
+        raise OutputError(
+            f"cannot write {target}: about {describe_size(needed)} are needed there, {describe_size(free)} are free"
+        )
     return Plan(video, encoding, kept, left_out, needed)
+
+
+def without_kept(side_data: Iterable[str], encoding: Encoding) -> Iterator[str]:
+    """What comes along with frames, without what the encoding keeps."""
+    return (one for one in side_data if not (one == HDR10 and encoding.hdr10))
 
 
 def bytes_needed(video: Properties, encoding: Encoding, source_size: int) -> int:
     """A low estimate of what the parts and the result take together; 0 if the number of frames is not known."""
-    pixels = encoding.width * encoding.height
-    per_frame = pixels * BITS_PER_PIXEL / 8 * 2 ** ((CRF - encoding.crf) / 6)
-    as_large = source_size * pixels / (video.width * video.height)  # a still image takes next to nothing
-    return 2 * round(min(video.frames * per_frame, as_large))
+    scale = encoding.width * encoding.height / (video.width * video.height)
+    return 2 * _result_bytes(video.width * video.height, scale, video.frames, source_size, encoding.crf)
 
 
-def free_bytes(target: Path) -> int:
-    """Free space where a file would be written; its folder may not be there yet."""
-    folder = next(above for above in target.absolute().parents if above.exists())
-    return shutil.disk_usage(folder).free
+def estimate_bytes(source: Path, scale: float) -> int:
+    """A low estimate of what a result takes, without decoding a frame; 0 for what is no video.
+
+    Args:
+        source: the video.
+        scale: sides of the result over sides of the video.
+    """
+    try:
+        stream = read_header(source)
+    except InputError:
+        return 0
+    return _result_bytes(stream.width * stream.height, scale**2, stream.frames, source.stat().st_size, CRF)
 
 
-def _size(number: int) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+def _result_bytes(pixels: int, scale: float, frames: int, source_size: int, crf: int) -> int:
+    """Bytes of a result with ``scale`` times the pixels; a still image takes next to nothing."""
+    per_frame = pixels * scale * BITS_PER_PIXEL / 8 * 2 ** ((CRF - crf) / 6)
+    return round(min(frames * per_frame, source_size * scale))

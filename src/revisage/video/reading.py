@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 from av.container import InputContainer
@@ -20,16 +20,26 @@ from av.video.stream import VideoStream
 from revisage.errors import InputError, OutputError
 from revisage.files import describe_write_error
 from revisage.types import Image
-from revisage.video.pixels import Colors, Orientation, colors_of, depth_of, has_alpha, image_of, orientation_of
+from revisage.video.pixels import (
+    Colors,
+    Orientation,
+    colors_of,
+    depth_of,
+    has_alpha,
+    hdr10_of,
+    image_of,
+    orientation_of,
+)
 
 _READING = {
     errno.ENOENT: "no such file",
     errno.EACCES: "no permission to read it",
     errno.EISDIR: "a folder, not a video",
 }
+HDR10 = "HDR10 mastering data"
 _SIDE_DATA = {
-    "MASTERING_DISPLAY_METADATA": "HDR10 mastering data",
-    "CONTENT_LIGHT_LEVEL": "HDR10 mastering data",
+    "MASTERING_DISPLAY_METADATA": HDR10,
+    "CONTENT_LIGHT_LEVEL": HDR10,
     "AMBIENT_VIEWING_ENVIRONMENT": "HDR viewing environment",
     "DYNAMIC_HDR_PLUS": "HDR10+ data",
     "DYNAMIC_HDR_VIVID": "HDR Vivid data",
@@ -59,7 +69,8 @@ class Properties:
         depth: bits a channel.
         colors: meaning of the samples.
         aspect: width over height of a pixel.
-        left_out: what its frames carry and no result holds, a few words each.
+        hdr10: HDR10 mastering data, see ``pixels.hdr10_of``.
+        left_out: what its first frame carries and no result holds, a few words each.
     """
 
     width: int
@@ -72,7 +83,16 @@ class Properties:
     depth: int
     colors: Colors
     aspect: Fraction
+    hdr10: str
     left_out: tuple[str, ...]
+
+
+class Header(NamedTuple):
+    """Size of the coded frames in pixels, and their number; 0 if unknown."""
+
+    width: int
+    height: int
+    frames: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,10 +118,11 @@ class Frame:
 
 @dataclass(slots=True)
 class Damage:
-    """Parts of a video that could not be read; counted as it is read."""
+    """Parts of a video that could not be read, counted as it is read; and what frames carry besides colors."""
 
     packets: int = 0
     cut_short: bool = False
+    side_data: dict[str, None] = field(default_factory=dict[str, None])
 
 
 def open_video(path: Path, options: Mapping[str, str] | None = None) -> InputContainer:
@@ -152,8 +173,21 @@ def probe(path: Path) -> Properties:
             depth=depth_of(first.format),
             colors=colors_of(first),
             aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
+            hdr10=hdr10_of(first),
             left_out=tuple(_left_out(first, stream)),
         )
+
+
+def read_header(path: Path) -> Header:
+    """Read what a video says of itself, without decoding.
+
+    Raises:
+        InputError: it is not there, or is no video.
+    """
+    with reading(path), open_video(path) as container:
+        stream = video_stream(container)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        return Header(stream.width, stream.height, stream.frames or _estimated(container, stream, rate))
 
 
 def _left_out(frame: VideoFrame, stream: VideoStream) -> Iterator[str]:
@@ -162,8 +196,13 @@ def _left_out(frame: VideoFrame, stream: VideoStream) -> Iterator[str]:
         yield "transparency"
     if frame.interlaced_frame:
         yield "the mark of interlaced frames"
-    side_data: Any = frame.side_data
-    yield from dict.fromkeys(_SIDE_DATA[one.type.name] for one in side_data if one.type.name in _SIDE_DATA)
+    yield from _side_data(frame)
+
+
+def _side_data(frame: VideoFrame) -> dict[str, None]:
+    """What comes along with a frame and is not encoded again, a few words each."""
+    found: Any = frame.side_data
+    return dict.fromkeys(_SIDE_DATA[one.type.name] for one in found if one.type.name in _SIDE_DATA)
 
 
 def _estimated(container: InputContainer, stream: VideoStream, rate: Fraction) -> int:
@@ -223,7 +262,9 @@ def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> 
         except FFmpegError:
             damage.packets += 1
             continue
-        yield from decoded
+        for frame in decoded:
+            damage.side_data |= _side_data(frame)
+            yield frame
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from revisage import __version__
-from revisage.errors import InputError, OutputError
+from revisage.errors import InputError, OutputError, suggest_keywords
 
 try:
     from av.video.frame import VideoFrame
@@ -35,7 +35,7 @@ from revisage.tracking.tracks import Track, Tracker
 from revisage.types import FaceStatus
 from revisage.video.joining import join
 from revisage.video.pixels import replace_changed
-from revisage.video.planning import plan_video
+from revisage.video.planning import plan_video, without_kept
 from revisage.video.reading import Damage, Frame, Properties, frames, writing
 from revisage.video.writing import CRF, Encoding, segment
 
@@ -85,6 +85,7 @@ class Part:
         tracker: state of tracking some frames before its end, where a resumed run begins to detect.
         warnings: with the last part, a line for whatever of the video could not be read.
         last: whether the video ends with it.
+        left_out: with the last part, what frames carried and no result holds, a few words each.
         total: frames of the video, 0 if unknown.
     """
 
@@ -93,6 +94,7 @@ class Part:
     warnings: tuple[str, ...]
     last: bool
     total: int = 0
+    left_out: tuple[str, ...] = ()
 
     def as_json(self) -> str:
         """As text; ``frames`` is repeated at the top, where ``revisage status`` reads it, and ``total``."""
@@ -117,9 +119,19 @@ class Part:
             tuple(content["warnings"]),
             content["last"],
             content["total"],
+            tuple(content["left_out"]),
         )
 
 
+@suggest_keywords(
+    {
+        **{name: f"controls=Controls({name}=...)" for name in ("scale", "strength", "selection")},
+        **dict.fromkeys(("upscale", "outscale"), "controls=Controls(scale=...)"),
+        "quality": "crf",
+        **dict.fromkeys(("output", "out"), "target"),
+        **dict.fromkeys(("video", "path", "input"), "source"),
+    }
+)
 def restore_video(
     restorer: Restorer,
     source: str | Path,
@@ -157,6 +169,7 @@ def restore_video(
         OutputError: the result exists, or cannot be written; with ``strict`` also: something would be left out.
         WeightsError: a control needs a network that is not there.
     """
+    _check_values(source, target, controls, crf)
     source, target = Path(source), Path(target)
     controls = restorer.resolve(controls or Controls(scale=1))
     plan = plan_video(source, target, controls, crf=crf, strict=strict)
@@ -169,6 +182,10 @@ def restore_video(
         parts = job.finished(store, resume=resume)
         if not (parts and parts[-1].last):
             parts += job.remaining(store, parts, progress)
+        late = dict.fromkeys(without_kept(parts[-1].left_out, plan.encoding))  # only the first frame was looked at
+        left_out = tuple(dict.fromkeys((*plan.left_out, *late)))
+        if strict and left_out:
+            raise OutputError(f"{source}: not all of it can be kept (--strict): {', '.join(left_out)}")
         files = [job.part(number) for number in range(len(parts))]
         warnings = join(source, files, target, plan.video, plan.kept)
         shutil.rmtree(folder, ignore_errors=True)
@@ -184,8 +201,18 @@ def restore_video(
         frames=total.frames,
         tracks=len(total.people),
         warnings=(*parts[-1].warnings, *warnings),
-        left_out=plan.left_out,
+        left_out=left_out,
     )
+
+
+def _check_values(source: Any, target: Any, controls: Any, crf: Any) -> None:
+    for name, value in {"source": source, "target": target}.items():
+        if not isinstance(value, str | Path):
+            raise InputError(f"{name} is the path of a video, not {value!r}")
+    if not isinstance(controls, Controls | None):
+        raise InputError(f"controls is a revisage.restore.controls.Controls, not {controls!r}")
+    if type(crf) is not int or not 0 <= crf <= 51:
+        raise InputError(f"crf is a whole number from 0 to 51, not {crf!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -266,7 +293,8 @@ class Job:
                     following = next(stream, None)
             number, done = number + 1, done + counts.frames
             warnings = () if following else tuple(self._warnings(damage, done))
-            part = Part(counts, trackers[0], warnings, last=following is None, total=self.video.frames)
+            carried = () if following else tuple(damage.side_data)
+            part = Part(counts, trackers[0], warnings, following is None, self.video.frames, carried)
             self._finish(store, number - 1, part, time.perf_counter() - start)
             yield part
 

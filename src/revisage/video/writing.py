@@ -73,6 +73,7 @@ class Encoding:
         rate: mean frames a second.
         colors: meaning of the samples.
         aspect: width over height of a pixel.
+        hdr10: HDR10 mastering data, where the encoder writes them, see ``pixels.hdr10_of``.
     """
 
     codec: str
@@ -84,6 +85,7 @@ class Encoding:
     rate: Fraction
     colors: Colors
     aspect: Fraction
+    hdr10: str = ""
 
 
 def container_of(path: Path) -> Container:
@@ -123,6 +125,7 @@ def encoding_for(video: Properties, container: Container, scale: float, crf: int
         video.rate,
         video.colors,
         video.aspect,
+        video.hdr10 if codec == "libx265" else "",
     )
 
 
@@ -206,7 +209,8 @@ def _options(encoding: Encoding) -> dict[str, str]:
             # the second the stream announces as many frames a second as its time base has ticks. Times stay exact.
             return {"crf": str(crf), "bf": "0", "x264-params": "cpu-independent=1:force-cfr=1"}
         case "libx265":
-            return {"crf": str(crf), "x265-params": "log-level=error:bframes=0"}
+            params = "log-level=error:bframes=0"
+            return {"crf": str(crf), "x265-params": f"{params}:{encoding.hdr10}" if encoding.hdr10 else params}
         case "libvpx-vp9":
             # Its scale goes to 63. Without these two a frame is held back until 25 more are there.
             return {"crf": str(round(crf * 63 / 51)), "b": "0", "cpu-used": "3", "row-mt": "1", "lag-in-frames": "0"}

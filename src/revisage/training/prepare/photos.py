@@ -84,6 +84,8 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
                 raise InputError(f"validation on {options.validation} of {count} photos leaves none to train on")
             if options.validation:
                 new.sort(key=lambda source: hashlib.sha256(source.path.name.encode()).digest())
+            total = sum(1 for _ in sources)
+            settled.note(total, len(known))
             yield from (Outcome(source.path, before=True) for source in sources if source.path in known)
 
             def look(source: Source) -> ExtractedFaces:
@@ -93,8 +95,9 @@ def prepare_photos(detect: Detect, sources: Sequence[Source], options: Options) 
             workers = options.workers
             looked = ordered_prefetch(look, items, ExtractedFaces, lambda _: 0, threads=workers, per_thread=PER_WORKER)
             with closing(looked):
-                for source, extracted in zip(new, looked, strict=True):
+                for seen, (source, extracted) in enumerate(zip(new, looked, strict=True), len(known) + 1):
                     outcome = settled.take(source.path, extracted)
+                    settled.note(total, seen)
                     if outcome.error:
                         errors.append(outcome)
                     yield outcome
@@ -155,6 +158,10 @@ class SettledPhotos:
             self._validation += _is_held_out(record)
         self._append(record)
         return Outcome(path, record)
+
+    def note(self, total: int, seen: int) -> None:
+        """Note for ``revisage status`` how many photos there are, and how many of them are done."""
+        self._store.note(total, seen)
 
     def _append(self, record: PhotoRecord) -> None:
         entry = Entry(
