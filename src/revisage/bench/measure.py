@@ -235,12 +235,12 @@ def _measure_group(
         for case, later in answers.items():
             tell(f"{group.title}: {case.name}, {number + 1} of {rounds}")
             later.append(_ask(case, workers))
-    reference = next((answer.output for answer in first.values()), None)
+    reference = next(iter(first), None)
     for case, later in answers.items():
         samples = [answer.seconds for answer in later] or [first[case].seconds]
         row = Row(group.title, case.name, case.per, first[case].seconds, samples, (later or [first[case]])[-1].peak_mb)
-        if reference is not None and first[case].output is not None and first[case].output is not reference:
-            row.psnr = _psnr(first[case].output, reference)
+        if reference and case is not reference and _same_model(case, reference):
+            row.psnr = _psnr(first[case].output, first[reference].output)
         measured.rows.append(row)
 
 
@@ -252,10 +252,16 @@ def _ask(case: Case, workers: dict[Subject, Worker], is_first: bool = False) -> 
     return workers[case.subject].ask(replace(case.request, what="output") if wants_output else case.request)
 
 
-def _psnr(output: Any, reference: Any) -> float:
-    """In dB, of images in [-1, 1], the first of each batch."""
+def _same_model(case: Case, reference: Case) -> bool:
+    return bool(case.subject and reference.subject and case.subject.model == reference.subject.model)
+
+
+def _psnr(output: Any, reference: Any) -> float | None:
+    """In dB, of images in [-1, 1], the first of each batch; None if there are none."""
     import numpy as np
 
+    if output is None or reference is None:
+        return None
     return float(10 * np.log10(4 / max(float(np.mean((output[0] - reference[0]) ** 2)), 1e-20)))
 
 
