@@ -46,13 +46,18 @@ def tune_process(threads: int | None = None) -> None:
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f"threads is a whole number from 1, not {threads!r}")
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
+    shorten_spin()
     if threads is not None:
         os.environ[_THREADS] = str(threads)
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(threads)
     keep_freed_memory()
+
+
+def shorten_spin() -> None:
+    """Let waiting OpenMP threads sleep soon, unless the environment says something else."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
 
 
 def keep_freed_memory() -> bool:

@@ -89,6 +89,8 @@ def _show(report: dict[str, Any]) -> None:
     from revisage.bench.report import describe_busy, make_tables
 
     console = Console(markup=False)
+    if not console.is_terminal:
+        console.width = 120
     for name, value in report["machine"].items():
         say(f"{name:<24}{' '.join(value) if isinstance(value, list) else value}")
     for table in make_tables(report):
