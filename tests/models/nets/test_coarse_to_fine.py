@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from revisage.models.nets.restoration_unet import CoarseToFineUNet
+from revisage.models.nets.restoration_unet import LEAST_CAUTION, CoarseToFineUNet, caution
 
 COARSE = {"widths": (8, 12), "blocks": (1, 1)}
 FINE = {"widths": (8, 12, 16), "blocks": (1, 1, 2)}
@@ -122,3 +122,20 @@ def test_weights_bring_their_gate_threshold():
     net = network()
     net.load_state_dict(network(gate_threshold=0.25).state_dict())
     assert float(net.gate_threshold) == 0.25
+
+
+def prints(tint=(1.0, 1.0, 1.0), color=0.0):
+    """Faces of a print: shades of one tint, and color of its own, which brightness does not explain."""
+    shades = images(side=64)[:, :1] * 0.5
+    hue = torch.tensor(tint)[None, :, None, None]
+    own = images(side=64).roll(7, -1) * torch.tensor([1.0, 0.0, -1.0])[None, :, None, None]
+    return shades * hue + color * own
+
+
+@pytest.mark.parametrize("tint", [(1, 1, 1), (1.1, 1.0, 0.8)], ids=["gray", "sepia"])
+def test_a_monochrome_print_is_corrected_with_least_caution(tint):
+    assert float(caution(prints(tint))) == pytest.approx(LEAST_CAUTION)
+
+
+def test_a_color_photo_is_corrected_with_caution():
+    assert float(caution(prints(color=0.5))) == 1

@@ -91,6 +91,7 @@ class RestorationUNet(nn.Module):
         attention: self-attention blocks of each level, after the residual blocks of the encoder.
         normalized: whether each level has group normalization. The connection up from such a level starts at zero.
             Of these three, an empty sequence means none at any level.
+        enlarge: how many times larger the correction is than the image.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class RestorationUNet(nn.Module):
         position_sizes: Sequence[int] = (),
         attention: Sequence[int] = (),
         normalized: Sequence[bool] = (),
+        enlarge: int = 1,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks):
@@ -139,7 +141,8 @@ class RestorationUNet(nn.Module):
                 if count
             }
         )
-        self.tail = nn.Conv2d(widths[0], 3 * unshuffle**2, 3, padding=1)
+        self.shuffle = unshuffle * enlarge
+        self.tail = nn.Conv2d(widths[0], 3 * self.shuffle**2, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         if self.tail.bias is not None:
             nn.init.zeros_(self.tail.bias)
@@ -153,7 +156,7 @@ class RestorationUNet(nn.Module):
         return x[:, -3:] + self.correction(x)
 
     def correction(self, x: Tensor) -> Tensor:
-        """The correction alone: (N, 3 * inputs, H, W) -> (N, 3, H, W)."""
+        """The correction alone: (N, 3 * inputs, H, W) -> (N, 3, enlarge * H, enlarge * W)."""
         if x.shape[-2] % self.multiple or x.shape[-1] % self.multiple:
             raise ValueError(f"height and width must be multiples of {self.multiple}, got {tuple(x.shape[-2:])}")
         features = self._encode(0, self.stem(F.pixel_unshuffle(x, self.unshuffle)))
@@ -165,7 +168,7 @@ class RestorationUNet(nn.Module):
             # The 1x1 convolution commutes with the enlargement: do it where the image is small.
             enlarged = F.interpolate(up(features), scale_factor=2, mode="bilinear", align_corners=False)
             features = level(enlarged + skip)
-        return F.pixel_shuffle(self.tail(features), self.unshuffle)
+        return F.pixel_shuffle(self.tail(features), self.shuffle)
 
     def _encode(self, level: int, features: Tensor) -> Tensor:
         """One level of the encoder, with its position map and attention if it has them."""
@@ -193,7 +196,8 @@ class CoarseToFineUNet(nn.Module):
         gate_threshold: root mean square, in units of the image, of a correction of which half is applied. An image
             that needs little is nearly good, and a correction of it is as often wrong as right: so the smaller a
             correction, the smaller the part of it that is applied, in eval mode only (in training the network would
-            learn to compensate). 0: corrections are applied whole. Part of the state: loaded weights bring theirs.
+            learn to compensate). 0: corrections are applied whole. Lowered for old prints, see :func:`caution`. Part of
+            the state: loaded weights bring theirs.
     """
 
     gate_threshold: Tensor
@@ -233,7 +237,7 @@ class CoarseToFineUNet(nn.Module):
         if self.training:
             return restored
         correction = restored - x
-        return x + correction * correction_gate(correction, self.gate_threshold)
+        return x + correction * correction_gate(correction, self.gate_threshold * caution(x))
 
 
 def crop_parts(images: Tensor, corners: Sequence[tuple[int, int]], size: int) -> Tensor:
@@ -242,8 +246,33 @@ def crop_parts(images: Tensor, corners: Sequence[tuple[int, int]], size: int) ->
     return torch.stack(crops)
 
 
+COLORED = 10 / 255
+"""RMS of color, in units of an image from -1 to 1, from which a face counts as one of a color photo."""
+LEAST_CAUTION = 0.2
+
+
+def caution(x: Tensor) -> Tensor:
+    """Faces (N, 3, H, W) in [-1, 1] -> (N, 1, 1, 1) from ``LEAST_CAUTION``, monochrome, to 1, a color photo.
+
+    Old prints are monochrome. Their contrast is low, so that corrections of them are small although they need them.
+    A tint, such as sepia, is no color: only what brightness does not explain counts.
+    """
+    height, width = x.shape[-2:]
+    face = x[..., 3 * height // 16 : 7 * height // 8, 5 * width // 32 : 27 * width // 32].to(accurate(x.dtype))
+    luma = 0.299 * face[:, :1] + 0.587 * face[:, 1:2] + 0.114 * face[:, 2:]
+    color = face - luma
+    luma = luma - luma.mean((2, 3), keepdim=True)
+    color = color - color.mean((2, 3), keepdim=True)
+    tint = (color * luma).mean((2, 3), keepdim=True) / (luma.square().mean((2, 3), keepdim=True) + 1e-6)
+    rms = (color - tint * luma).square().mean((1, 2, 3), keepdim=True).sqrt()
+    return (rms / COLORED).clamp(LEAST_CAUTION, 1.0).to(x.dtype)
+
+
 def correction_gate(correction: Tensor, gate_threshold: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, 1, 1, 1) share of each to apply, from 0 to 1 by its RMS, half at ``gate_threshold``."""
+    """(N, C, H, W) -> (N, 1, 1, 1) share of each to apply, from 0 to 1 by its RMS, half at ``gate_threshold``.
+
+    The threshold is one for all, or (N, 1, 1, 1).
+    """
     exact = accurate(correction.dtype)
     power = correction.to(exact).square().mean((1, 2, 3), keepdim=True).square()
     gate = power / (power + gate_threshold.to(exact) ** 4).clamp_min(torch.finfo(exact).tiny)
