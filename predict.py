@@ -33,7 +33,7 @@ class Predictor(BasePredictor):
 
     def setup(self) -> None:
         """Load the default version, lest the first photo wait for it; offline, every version when it is asked for."""
-        self.restorer = cache(lambda version: revisage.load(VERSIONS[version]))
+        self.restorer = cache(lambda version: revisage.load(VERSIONS[version], background="lanczos"))
         if not is_offline():
             self.restorer("v1.4")
 

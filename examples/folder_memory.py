@@ -24,7 +24,7 @@ def main(images: int = 10_000) -> None:
         revisage.write_image(album / "0.jpg", np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
         for number in range(1, images):
             shutil.copyfile(album / "0.jpg", album / f"{number}.jpg")
-        restorer = SimpleNamespace(name="enlarging", restore=enlarged)
+        restorer = SimpleNamespace(name="enlarging", restore=enlarged, batch=1, has_accelerator=False)
         for what in "restored", "left out, being up to date":
             start, curve = time.perf_counter(), []
             for number, outcome in enumerate(restore_files(restorer, collect([album]), options), 1):

@@ -49,17 +49,22 @@ class TestUpscaler:
         assert enlarged.shape == (140, 140, 3)
         assert not np.allclose(enlarged, lanczos(picture, 2), atol=0.01)
 
-    def test_without_one_backgrounds_are_enlarged_by_lanczos(self):
-        assert loading.load("embedded", device="cpu").upscale is lanczos
+    def test_lanczos_needs_no_network(self):
+        assert loading.load("embedded", device="cpu", background="lanczos").upscale is lanczos
+
+    def test_the_embedded_one_repairs_photos_that_need_it_unless_another_is_named(self):
+        upscale = loading.load("embedded", device="cpu").upscale
+        assert upscale.repair.factor == 2
+        assert upscale.choose(np.zeros((64, 64, 3), np.uint8)) is lanczos
 
     def test_a_network_for_gray_pictures_is_refused(self, tmp_path):
         torch.save(SRVGGNetCompact(1, 1, 8, 2, 2).state_dict(), tmp_path / "gray.pth")
         with pytest.raises(UnknownModelError, match="upscales no color images"):
             load_upscaler(tmp_path / "gray.pth", device="cpu")
 
-    @pytest.mark.parametrize("name", ["gfpgan-1.4", "embedded"])
+    @pytest.mark.parametrize("name", ["gfpgan-1.4", "embedded-identity"])
     def test_a_name_of_something_else_is_refused_before_anything_is_fetched(self, name):
-        with pytest.raises(UnknownModelError, match="not a background upscaler: it restores"):
+        with pytest.raises(UnknownModelError, match=r"not a background upscaler: it (restores|compares)"):
             loading.load("embedded", device="cpu", background=name)
 
     def test_a_file_of_something_else_is_refused(self):

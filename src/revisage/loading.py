@@ -22,13 +22,14 @@ from revisage.models.backends.given import KeptNetwork, WeightsSource, as_file
 from revisage.models.backends.yunet import is_yunet, open_yunet
 from revisage.models.fetch import present, weight_file
 from revisage.models.registry import DEFAULT_PARSER, MODELS
+from revisage.restore.background import AutoUpscaler
 from revisage.restore.blend import Embed, Parse
 from revisage.restore.detect import Detector
 from revisage.restore.inputs import as_image
 from revisage.restore.pipeline import Restorer
 from revisage.restore.retinaface import RetinaFaceProposals
 from revisage.restore.select import sort_faces
-from revisage.restore.upscale import STEP, TiledUpscaler, check_tile, lanczos
+from revisage.restore.upscale import MIN_TILE, STEP, TiledUpscaler, Upscale, check_tile, lanczos
 from revisage.types import Face, FloatImage, Image
 
 MEANT = {
@@ -51,6 +52,8 @@ MEANT = {
 """Words of other tools -> keywords of ``load``."""
 LANCZOS = "lanczos"
 """Name of the background upscaler that needs no network."""
+AUTO = "auto"
+EMBEDDED_BACKGROUND = "embedded-background"
 ROLES: dict[Role, str] = {
     "restorer": "a restorer",
     "detector": "a face detector",
@@ -73,7 +76,7 @@ def load(
     compile: bool = False,
     architecture: str | None = None,
     detector: str | Path = "embedded-detector",
-    background: str | Path = LANCZOS,
+    background: str | Path = AUTO,
     tile: int = 400,
     identity: str | Path = "embedded-identity",
     parser: str | Path | None = "auto",
@@ -100,8 +103,9 @@ def load(
         architecture: "GFPGANBilinear" for weights trained with bilinear layers; their files look like those of
             GFPGANv1, the default for them.
         detector: face detector: a registered name, a RetinaFace file, or a YuNet ``.onnx``.
-        background: background upscaler: "lanczos", a registered name or a file (RRDBNet, SRVGGNetCompact; with
-            ``revisage[spandrel]`` SwinIR, HAT, DAT and more).
+        background: background upscaler: "lanczos"; "embedded" (the same as "embedded-background"); "auto", the embedded
+            one for photos that are noisy or blurred, else Lanczos; a registered name or a file (RRDBNet,
+            SRVGGNetCompact, BackgroundUNet; with ``revisage[spandrel]`` SwinIR, HAT, DAT and more).
         tile: size of the background upscaler's tiles in pixels; 0: the whole image. Halved if memory is short.
         identity: identity embedder: a registered name or a file (FaceEmbedder, ResNetArcFace). Loaded at first use.
         parser: face parser: a registered name or a file (ParseNet). Restricts the paste to the head and finds the
@@ -139,9 +143,7 @@ def load(
     if str(identity) not in MODELS:  # what is loaded at first use is missed at once, too
         weight_file(identity)
     check_role(parser or DEFAULT_PARSER, "parser")
-    upscale = (
-        lanczos if background == LANCZOS else load_upscaler(background, tile, device, dtype, fast=fast, offline=offline)
-    )
+    upscale = _open_background(background, tile, device, dtype, fast, offline)
     with as_file(model) as given:
         spec = MODELS.get(str(given.model))
         reopen = partial(
@@ -277,6 +279,16 @@ def load_detector(
     return OrderedDetector(Detector(RetinaFaceProposals(open_by_role(path, "detector", device))))
 
 
+def _open_background(
+    background: str | Path, tile: int, device: str, dtype: str, fast: bool, offline: bool | None
+) -> Upscale:
+    if background == LANCZOS:
+        return lanczos
+    name = EMBEDDED_BACKGROUND if background in (AUTO, "embedded") else background
+    upscaler = load_upscaler(name, tile, device, dtype, fast=fast, offline=offline)
+    return AutoUpscaler(upscaler) if background == AUTO else upscaler
+
+
 def load_upscaler(
     model: str | Path,
     tile: int = 400,
@@ -298,7 +310,8 @@ def load_upscaler(
         factor = network(np.zeros((1, 3, STEP, STEP), np.float32))[0].shape[-1] // STEP
     except CheckpointError as error:
         raise UnknownModelError(f"{model} upscales no color images") from error
-    return TiledUpscaler(FirstOutput(network), factor, tile)
+    overlap = MIN_TILE if network.header.architecture == "BackgroundUNet" else TiledUpscaler.overlap  # it sees far
+    return TiledUpscaler(FirstOutput(network), factor, tile, overlap)
 
 
 def load_parser(model: str | Path = DEFAULT_PARSER, device: str = "auto", *, offline: bool | None = None) -> Parse:

@@ -215,10 +215,12 @@ def test_full_disk(tmp_path):
 
     write_image(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     write_image(tmp_path / "b.png", gradient(8, 8))
-    done = revisage(
-        "restore",
-        *(tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "out"),
+    done = subprocess.run(
+        [*COMMAND, "restore", tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "out"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: cannot write {tmp_path / 'out' / 'a.png'}: ")

@@ -19,7 +19,7 @@ SIZE = 512
 
 @pytest.fixture(scope="module")
 def restorer():
-    return revisage.load("embedded", device="cpu", parser=None)
+    return revisage.load("embedded", device="cpu", parser=None, background="lanczos")
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Threads on the CPU (de
 Offline = Annotated[bool, typer.Option("--offline", help="Never download (as REVISAGE_OFFLINE=1).")]
 Identity = Annotated[str, typer.Option(help="Identity embedder: a name from `revisage models`, or a file.")]
 Parser = Annotated[str, typer.Option(help="Face parser: auto (parsenet if fetched), none, a name, or a file.")]
-Background = Annotated[str, typer.Option(help="Background upscaler: lanczos, a model name, or a weights file.")]
+Background = Annotated[str, typer.Option(help="Background upscaler: lanczos, embedded, auto, a name, or a file.")]
 Tile = Annotated[int, typer.Option(min=0, help="Tile size of the background upscaler; 0: no tiles.")]
 
 

@@ -29,7 +29,7 @@ def restore(
     model: Annotated[str, typer.Option(help="Model: a name from `revisage models`, or a file.")] = "embedded",
     architecture: opt.Architecture = None,
     detector: opt.Detector = "embedded-detector",
-    background: opt.Background = "lanczos",
+    background: opt.Background = "auto",
     tile: opt.Tile = 400,
     identity: opt.Identity = "embedded-identity",
     parser: opt.Parser = "auto",

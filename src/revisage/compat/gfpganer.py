@@ -61,7 +61,12 @@ class GFPGANer:
     ) -> None:
         self.upscale, self.arch, self.bg_upsampler = upscale, arch, bg_upsampler
         model, architecture = resolve_model(model_path, arch)
-        self._restorer = load(model, device="auto" if device is None else str(device), architecture=architecture)
+        self._restorer = load(
+            model,
+            device="auto" if device is None else str(device),
+            architecture=architecture,
+            background="lanczos",  # bg_upsampler takes its place
+        )
         self._calls = threading.local()
 
     @property

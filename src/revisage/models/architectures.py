@@ -184,6 +184,12 @@ def _coarse_to_fine(shapes: Shapes) -> dict[str, Any]:
     return {"coarse": coarse, "fine": fine}
 
 
+def _background(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of BackgroundUNet. The tail makes a larger image, so its channels don't tell how the stem reduces."""
+    unet = {key.removeprefix("unet."): shape for key, shape in shapes.items()}
+    return {name: value for name, value in _restoration_unet(unet).items() if name in ("widths", "blocks")}
+
+
 def _resnet_arcface(shapes: Shapes) -> dict[str, Any]:
     return {
         "block": "IRBlock",
@@ -313,6 +319,9 @@ _ROWS = (
     Architecture("retinaface:RetinaFace", "detector", (r"ClassHead\.0\.conv1x1\.weight",), _retinaface, None),
     Architecture("parsenet:ParseNet", "parser", (r"out_mask_conv\.conv2d\.weight",), _parsenet, None),
     Architecture("bisenet:BiSeNet", "parser", (r"cp\.resnet\.conv1\.weight", r"ffm\.conv1\.weight"), _bisenet, None),
+    Architecture(
+        "background_unet:BackgroundUNet", "upscaler", (r"unet\.stem\.weight", r"unet\.tail\.weight"), _background
+    ),
     Architecture("rrdbnet:RRDBNet", "upscaler", (r"conv_first\.weight", r"body\.0\.rdb1\.conv1\.weight"), _rrdbnet),
     Architecture(
         "srvggnet:SRVGGNetCompact", "upscaler", tuple(rf"body\.{index}\.weight" for index in range(3)), _srvggnet

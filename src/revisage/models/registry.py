@@ -69,6 +69,7 @@ _RESTOREFORMER = "https://github.com/wzhouxiff/RestoreFormerPlusPlus/releases/do
 
 _OURS = License("Apache-2.0", "Apache-2.0", "US House portraits (MIT repository) and SFHQ-T2I synthetic faces (MIT)")
 _OURS_MORE = License("Apache-2.0", "Apache-2.0", f"{_OURS.data}, portraits of public bodies (CC0, CC BY) and more")
+_OURS_PHOTOS = License("Apache-2.0", "Apache-2.0", f"{_OURS.data}, photos of public bodies (CC0, CC BY) and more")
 _FFHQ = "FFHQ (CC BY-NC-SA 4.0)"
 _STYLEGAN = License("Apache-2.0; parts NVIDIA non-commercial", "Apache-2.0; NVIDIA non-commercial parts", _FFHQ)
 _STYLEGAN_MORE = License(_STYLEGAN.code, _STYLEGAN.weights, f"{_FFHQ} and more, undisclosed")
@@ -85,6 +86,9 @@ MODELS: Mapping[str, ModelSpec] = {
     "embedded-detector": ModelSpec("RetinaFace", "detector.onnx", _DETECTS, 426_608, _OURS),
     "embedded-identity": ModelSpec(
         "FaceEmbedder", "identity.onnx", "compares a restored face with the original", 608_080, _OURS
+    ),
+    "embedded-background": ModelSpec(
+        "BackgroundUNet", "background.onnx", "repairs photos and enlarges them twice", 893_232, _OURS_PHOTOS
     ),
     "gfpgan-1": ModelSpec(
         "GFPGANv1",

@@ -256,6 +256,7 @@ class RestoreOptions(TypedDict, total=False):
     skin: float | None
     hair: float | None
     keep_grain: float
+    background_strength: float
     min_identity: float | None
     identity_action: str
     aligned: bool
@@ -275,6 +276,7 @@ class Controls:
             as those of ``Selection.which`` do.
         eyes, mouth, skin, hair: strength of that region; None: ``strength``. Regions fade into one another.
         keep_grain: 0 takes the face as the network returns it, 1 puts back all fine grain of the photo.
+        background_strength: share of what the background upscaler changes; 0: Lanczos.
         min_identity: minimum cosine similarity between a face before and after, in [-1, 1]; None: not checked. Needs an
             identity embedder.
         identity_action: for faces below ``min_identity``: "reduce" lowers the strength down to an eighth and skips the
@@ -311,6 +313,10 @@ class Controls:
     )
     keep_grain: float = field(
         default=0.0, metadata=_option("Share of the photo's fine grain to put back, 0 to 1.", min=0, max=1)
+    )
+    background_strength: float = field(
+        default=1.0,
+        metadata=_option("Strength of the background upscaler: 0 is lanczos, 1 is full.", min=0, max=1),
     )
     min_identity: float | None = field(
         default=None, metadata=_option("Minimum cosine similarity between input and restored face.", min=-1, max=1)

@@ -15,7 +15,9 @@ from revisage.errors import InputError
 from revisage.geometry import compose, invert, resizing
 from revisage.images.icc import ColorSpace, parse_color_space
 from revisage.restore.align import align, align_job, crop_face
+from revisage.restore.background import AutoUpscaler, mix, without_color
 from revisage.restore.blend import Embed, Parse, blend, require_embedder
+from revisage.restore.color_match import is_gray
 from revisage.restore.controls import Controls, RestoreOptions, Selection
 from revisage.restore.enhance import RestoreNetwork, enhance
 from revisage.restore.face_job import FaceJob
@@ -23,7 +25,7 @@ from revisage.restore.inputs import as_image, check_faces, resize_and_pad, take
 from revisage.restore.paste import paste
 from revisage.restore.regions import head_mask
 from revisage.restore.select import largest, select, sort_faces
-from revisage.restore.upscale import lanczos, scaled_size
+from revisage.restore.upscale import Upscale, lanczos, scaled_size
 from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Restorer:
         device: where and in which number format the network runs, and why.
         batch: faces that go through the network together.
         upscale: (image, scale) -> enlarged background of the image's dtype, pixel centers at
-            x' = scale x + (scale - 1) / 2.
+            x' = scale x + (scale - 1) / 2. An ``AutoUpscaler`` chooses for each image.
         parse: face parser, see ``blend.Parse``; None if there is none.
         embed: identity embedder, see ``blend.Embed``; None if there is none. It may load its weights at the first call,
             and raise WeightsError then.
@@ -63,7 +65,7 @@ class Restorer:
     size: int
     device: DeviceConfig | None = field(default=None, repr=False)
     batch: int = field(default=1, repr=False)
-    upscale: Callable[[Image, float], Image] = field(default=lanczos, repr=False)
+    upscale: Upscale = field(default=lanczos, repr=False)
     parse: Parse | None = field(default=None, repr=False)
     embed: Embed | None = field(default=None, repr=False)
 
@@ -246,7 +248,7 @@ class Restorer:
         for job in blended:
             of_image[job.image].append(job)
         make = self._aligned_result if controls.aligned else self._paste
-        return [make(image, own, controls.scale) for image, own in zip(images, of_image, strict=True)]
+        return [make(image, own, controls) for image, own in zip(images, of_image, strict=True)]
 
     def _select(self, image: Image, jobs: list[FaceJob], selection: Selection) -> list[FaceJob]:
         def similarity(faces: list[Face]) -> list[float]:
@@ -254,20 +256,39 @@ class Restorer:
 
         return select(jobs, image.shape, selection, similarity if selection.reference else None)
 
-    def _paste(self, image: Image, jobs: Sequence[FaceJob], scale: float) -> Restoration:
-        background = self.upscale(image, scale)
-        layers = [self._layer(job, background, scale) for job in jobs if job.status is FaceStatus.RESTORED]
+    def _paste(self, image: Image, jobs: Sequence[FaceJob], controls: Controls) -> Restoration:
+        scale = controls.scale
+        background, repaired = self._background(image, controls)
+        layers = [
+            self._layer(job, background if repaired else None, scale)
+            for job in jobs
+            if job.status is FaceStatus.RESTORED
+        ]
         masks = None
         if self.parse is not None and layers:
             masks = [head_mask(labels) for labels in self.parse([restored for _, restored in layers])]
         results = [job.to_result(image.dtype) for job in jobs]
         return Restoration(paste(background, layers, scale, masks), results)
 
-    def _layer(self, job: FaceJob, background: Image, scale: float) -> tuple[AlignedFace, FloatImage]:
-        """The face as the background shows it, and what to make of it; the difference is pasted."""
+    def _background(self, image: Image, controls: Controls) -> tuple[Image, bool]:
+        """The image enlarged, and whether it differs from what Lanczos makes of it."""
+        scale, strength = controls.scale, controls.background_strength
+        upscale = self.upscale.choose(image) if isinstance(self.upscale, AutoUpscaler) else self.upscale
+        if upscale is lanczos or strength == 0:
+            return lanczos(image, scale), False
+        repaired = upscale(image, scale)
+        if is_gray(image):
+            repaired = without_color(repaired)
+        return (repaired if strength == 1 else mix(lanczos(image, scale), repaired, strength)), True
+
+    def _layer(self, job: FaceJob, background: Image | None, scale: float) -> tuple[AlignedFace, FloatImage]:
+        """The face as the background shows it, and what to make of it; the difference is pasted.
+
+        ``background`` is None if it shows faces as the image does.
+        """
         assert job.aligned is not None
         shown = job.aligned
-        if self.upscale is not lanczos:
+        if background is not None:
             crop_from_background = compose(shown.crop_from_image, invert(resizing(scale, scale)))
             shown = replace(shown, crop=crop_face(background, crop_from_background, self.size).crop)
         return shown, job.composite(shown.crop)
@@ -277,7 +298,7 @@ class Restorer:
         factor = self.size / max(image.shape[:2])
         return FaceJob(index, None, aligned=AlignedFace(crop, resizing(factor, factor)), valid=valid, space=space)
 
-    def _aligned_result(self, image: Image, jobs: Sequence[FaceJob], scale: float) -> Restoration:  # noqa: ARG002
+    def _aligned_result(self, image: Image, jobs: Sequence[FaceJob], controls: Controls) -> Restoration:  # noqa: ARG002
         face = jobs[0].to_result(image.dtype)
         return Restoration(image if face.restored is None else face.restored, [face])
 

@@ -15,6 +15,8 @@ from revisage.images.pixels import from_float, to_float
 from revisage.types import Array, FloatImage, Image
 
 MAX_SCALE = 8.0
+Upscale: TypeAlias = Callable[[Image, float], Image]
+"""(image, scale) -> enlarged image of the same dtype, pixel centers at x' = scale x + (scale - 1) / 2."""
 
 
 def lanczos(image: Image, scale: float) -> Image:
@@ -55,7 +57,7 @@ def scaled_size(image: Image, scale: float) -> tuple[int, int]:
 
 MIN_TILE = 64
 """Side of the smallest tiles; below, little but overlap would be computed."""
-STEP = 4
+STEP = 16
 """Tiles begin at multiples of this, as networks need that work on smaller images of more channels."""
 Span: TypeAlias = tuple[int, int]
 """First pixel and the one after the last."""

@@ -15,6 +15,7 @@ from revisage.files import safe_read
 from revisage.models.registry import MODELS
 from revisage.training.checks import Problems, check_networks, check_settings
 from revisage.training.config import Strict, TrainingConfig, weights_file
+from revisage.training.embedded.background import BackgroundConfig
 from revisage.training.embedded.detector import DetectorConfig
 from revisage.training.embedded.identity_embedder import IdentityEmbedderConfig
 from revisage.training.identity import identify, named_paths
@@ -43,6 +44,7 @@ class Recipe(Strict):
     task: Annotated[
         RestorerConfig
         | DetectorConfig
+        | BackgroundConfig
         | IdentityEmbedderConfig
         | VQGANConfig
         | RestoreFormerTaskConfig
