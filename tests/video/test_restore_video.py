@@ -30,7 +30,9 @@ from revisage.errors import CancelledError, InputError, OutputError
 from revisage.evaluation.metrics.image import flicker, psnr
 from revisage.jobs.store import folder_beside, open_store, read_entries
 from revisage.restore.align import align
+from revisage.restore.background import AutoUpscaler, needs_repair
 from revisage.restore.controls import Controls
+from revisage.restore.upscale import TiledUpscaler
 from revisage.tracking.faces import CONTEXT_FRAMES, restored_frames
 from revisage.tracking.tracks import Tracker
 from revisage.types import FaceStatus
@@ -82,6 +84,15 @@ def test_a_face_that_the_detector_misses_now_and_then_does_not_flash(degraded):
     done = list(restored_frames(video_frames(degraded), restorer(detect=detect), PLAIN, Tracker()))
     assert [len(one.restoration.faces) for one in done] == [1] * 24
     assert {number for one in done for number in one.tracked.faces} == {0}
+
+
+def test_the_background_is_not_chosen_frame_by_frame(degraded):
+    def repair(tile):
+        raise AssertionError("a frame is repaired, and perhaps the next one is not")
+
+    assert needs_repair(degraded[0])
+    auto = replace(restorer(), upscale=AutoUpscaler(TiledUpscaler(repair, 2)))
+    assert len(list(restored_frames(video_frames(degraded[:3]), auto, PLAIN, Tracker()))) == 3
 
 
 def test_the_frames_held_do_not_grow_with_the_video():

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
+from revisage.restore.background import AutoUpscaler
 from revisage.restore.controls import Controls
 from revisage.restore.enhance import with_output
 from revisage.restore.face_job import FaceJob
 from revisage.restore.pipeline import Restorer
+from revisage.restore.upscale import lanczos
 from revisage.tracking.smoothing import (
     AVERAGE_RADIUS,
     TRACK_RADIUS,
@@ -100,7 +102,7 @@ def restored_frames(
     Args:
         frames: from any frame of the video on, upright. The first ``CONTEXT_FRAMES`` frames come out right only if none
             are before them.
-        restorer: restores the faces.
+        restorer: restores the faces. Where it would choose the background upscaler for each image, it is Lanczos.
         controls: as ``restorer.resolve`` returns them.
         tracker: state of tracking before the first of these frames; None if it is the first of the video.
         profile: ICC profile of the frames, empty for sRGB.
@@ -108,6 +110,8 @@ def restored_frames(
     Yields:
         the frames, in order, ``CONTEXT_FRAMES`` frames after they went in.
     """
+    if isinstance(restorer.upscale, AutoUpscaler):  # a choice that changes from frame to frame would flicker
+        restorer = replace(restorer, upscale=lanczos)
     tracked = smooth_tracks(track_faces(frames, restorer.detect, tracker or Tracker()))
     enhanced_frames = enhance_faces(tracked, restorer, controls, profile)
     for enhanced, neighbors in sliding_windows(enhanced_frames, AVERAGE_RADIUS, lambda one: one.crops):
