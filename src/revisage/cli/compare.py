@@ -43,7 +43,7 @@ def compare(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of photos.")] = 20,
     detector: opt.Detector = "embedded-detector",
-    background: opt.Background = "lanczos",
+    background: opt.Background = "auto",
     offline: opt.Offline = False,
     device: opt.Device = "auto",
     dtype: opt.Dtype = "auto",
