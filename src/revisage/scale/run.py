@@ -197,8 +197,8 @@ def _restore(items: Iterable[InProgress | Outcome], settle: Settle, map_batches:
 
 def _map(worker: tuple[Any, ...], pool: Pool, items: Sequence[InProgress], size: int) -> Iterator[Report | Stop]:
     """Restore sources by ``map_batches`` over an actor pool."""
-    import ray
-    import ray.data
+    import ray  # pyright: ignore[reportMissingImports]
+    import ray.data  # pyright: ignore[reportMissingImports]
 
     size = size or pool.batch
     batches = -(-len(items) // size)
@@ -232,8 +232,8 @@ def _cluster() -> Generator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # on a busy machine Ray's own 30 are not enough
     try:
-        import ray
-        import ray.data
+        import ray  # pyright: ignore[reportMissingImports]
+        import ray.data  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError("--engine ray needs Ray: pip install 'revisage[scale]'") from error
     started, address = not ray.is_initialized(), os.environ.get("RAY_ADDRESS", "local")
