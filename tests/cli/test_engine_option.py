@@ -27,7 +27,8 @@ def photo(tmp_path):
         (["--engine", "ray", "memory://nothing"], "cannot be restored in one run"),
     ],
 )
-def test_wrong_calls_are_one_line(photo, arguments, message):
+def test_wrong_calls_are_one_line(photo, monkeypatch, arguments, message):
+    monkeypatch.setattr("revisage.cli.restore_on_ray.find_spec", lambda _: object())  # wherever Ray is not installed
     with pytest.raises(InputError, match=message):
         call(photo, *arguments)
 
