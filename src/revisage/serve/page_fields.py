@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from typing import Any
 
 import gradio as gr
 
 from revisage.errors import InputError
 from revisage.images import read_image
-from revisage.restore.controls import Controls, Option, Selection, declared
+from revisage.restore import controls
+from revisage.restore.controls import Controls, Option, declared
 
 FIRST = "scale", "strength"
 """Controls of the first view; the others are folded away."""
@@ -46,9 +46,7 @@ def make_controls(values: dict[str, Any]) -> Controls:
         elif isinstance(value, str) and not option.choices:
             value = _number(name, value)
         given[name] = value
-    own = {entry.name for entry in fields(Selection)}
-    selection = Selection(**{name: value for name, value in given.items() if name in own})
-    return Controls(**{name: value for name, value in given.items() if name not in own}, selection=selection)
+    return controls.make_controls(given)
 
 
 def _number(name: str, text: str) -> float:
