@@ -9,7 +9,7 @@ import torch
 
 from revisage import loading
 from revisage.errors import InputError, MissingWeightsError, UnknownModelError
-from revisage.loading import LazyEmbedder, load_embedder, load_upscaler
+from revisage.loading import Lazy, load_embedder, load_upscaler
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.fetch import weight_file
 from revisage.models.nets.arcface import ResNetArcFace
@@ -54,8 +54,17 @@ class TestUpscaler:
 
     def test_the_embedded_one_repairs_photos_that_need_it_unless_another_is_named(self):
         upscale = loading.load("embedded", device="cpu").upscale
-        assert upscale.repair.factor == 2
+        assert upscale.repair(faces(1, 40)[0], 2).shape == (80, 80, 3)
         assert upscale.choose(np.zeros((64, 64, 3), np.uint8)) is lanczos
+
+    def test_the_embedded_one_is_opened_when_a_photo_needs_it(self, monkeypatch):
+        opened = []
+        monkeypatch.setattr(loading, "load_upscaler", lambda name, *_, **__: opened.append(name) or lanczos)
+        restorer = loading.load("embedded", device="cpu")
+        restorer(np.zeros((64, 64, 3), np.uint8))
+        assert not opened
+        restorer.upscale.repair(np.zeros((64, 64, 3), np.uint8), 2)
+        assert opened == ["embedded-background"]
 
     def test_a_network_for_gray_pictures_is_refused(self, tmp_path):
         torch.save(SRVGGNetCompact(1, 1, 8, 2, 2).state_dict(), tmp_path / "gray.pth")
@@ -121,7 +130,7 @@ class TestDescriptor:
 class TestWhenNeeded:
     def test_nothing_is_made_before_it_is_needed(self):
         made = []
-        LazyEmbedder(lambda: made.append(1))
+        Lazy(lambda: made.append(1))
         assert not made
 
     def test_it_is_made_once_however_many_threads_ask_for_it(self):
@@ -132,7 +141,7 @@ class TestWhenNeeded:
             made.append(1)
             return lambda crops: np.full((len(crops), 1), 7, np.float32)
 
-        describe = LazyEmbedder(make)
+        describe = Lazy(make)
         threads = [threading.Thread(target=lambda: results.append(describe(faces(2, 4)))) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -148,7 +157,7 @@ class TestWhenNeeded:
             attempts.append(1)
             raise MissingWeightsError("not here")
 
-        describe = LazyEmbedder(make)
+        describe = Lazy(make)
         for _ in range(2):
             with pytest.raises(MissingWeightsError):
                 describe([])

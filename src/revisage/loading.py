@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 import cv2
 import numpy as np
@@ -62,6 +62,8 @@ ROLES: dict[Role, str] = {
     "upscaler": "a background upscaler",
 }
 """Role -> how messages name it."""
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 BATCH = 16
 """Faces that are embedded together; bounds the memory for images of crowds."""
 
@@ -169,7 +171,7 @@ def load(
         batch=batch or (1 if network.device.kind == "cpu" else 8),  # on a CPU batches only cost memory
         upscale=upscale,
         parse=_parser(parser, device, offline=offline),
-        embed=LazyEmbedder(partial(load_embedder, identity, device, offline=offline)),
+        embed=Lazy(partial(load_embedder, identity, device, offline=offline)),
     )
 
 
@@ -284,8 +286,12 @@ def _open_background(
 ) -> Upscale:
     if background == LANCZOS:
         return lanczos
-    name = EMBEDDED_BACKGROUND if background in (AUTO, "embedded") else background
-    upscaler = load_upscaler(name, tile, device, dtype, fast=fast, offline=offline)
+    is_own = background in (AUTO, "embedded", EMBEDDED_BACKGROUND)
+    name = EMBEDDED_BACKGROUND if is_own else background
+    make = partial(load_upscaler, name, tile, device, dtype, fast=fast, offline=offline)
+    if not is_own:
+        return make()  # files of others are checked at once
+    upscaler = Lazy(make)  # most photos do without
     return AutoUpscaler(upscaler) if background == AUTO else upscaler
 
 
@@ -372,21 +378,21 @@ class Embedder:
         return np.concatenate([self.network(to_nchw(part))[0] for part in parts])
 
 
-class LazyEmbedder:
-    """An embedder that is made at the first call, once, however many threads call it; see ``blend.Embed``."""
+class Lazy(Generic[Arguments, Result]):
+    """A function that is made at the first call, once, however many threads call it."""
 
-    def __init__(self, make: Callable[[], Embed]) -> None:
+    def __init__(self, make: Callable[[], Callable[Arguments, Result]]) -> None:
         self._make = make
         self._lock = Lock()
-        self._embedder: Embed | None = None
+        self._made: Callable[Arguments, Result] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LazyEmbedder, (self._make,)
+        return Lazy, (self._make,)
 
-    def __call__(self, crops: Sequence[FloatImage]) -> NDArray[np.float32]:
-        """Embed crops."""
+    def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        """Call it."""
         with self._lock:
-            if self._embedder is None:
-                self._embedder = self._make()
-            embedder = self._embedder
-        return embedder(crops)
+            if self._made is None:
+                self._made = self._make()
+            made = self._made
+        return made(*args, **kwargs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from revisage.images.pixels import from_float, to_float
-from revisage.restore.upscale import TiledUpscaler, Upscale, lanczos
+from revisage.restore.upscale import Upscale, lanczos
 from revisage.types import Array, FloatImage, Image
 
 NOISY = 2.0
@@ -29,14 +30,14 @@ class AutoUpscaler:
         repair: the upscaler of photos that are worse than their pixels could show.
     """
 
-    repair: TiledUpscaler
+    repair: Upscale
 
     def choose(self, image: Image) -> Upscale:
         """The upscaler for a photo, (H, W, 3) of any allowed dtype."""
         return self.repair if needs_repair(image) else lanczos
 
     def __call__(self, image: Image, scale: float) -> Image:
-        """Enlarge; see :class:`TiledUpscaler`."""
+        """Enlarge; see ``Upscale``."""
         return self.choose(image)(image, scale)
 
 
@@ -90,21 +91,20 @@ def _middle_luma(image: Image) -> FloatImage:
 
 
 def mix(plain: Image, repaired: Image, strength: float) -> Image:
-    """``plain`` with a share of what was repaired; rows at a time, so that little more memory is needed."""
-    result = np.empty_like(plain)
-    for top in range(0, len(plain), 256):
-        rows = slice(top, top + 256)
-        first = to_float(plain[rows])
-        mixed = first + np.float32(strength) * (to_float(repaired[rows]) - first)
-        result[rows] = from_float(np.asarray(mixed, np.float32), plain.dtype)
-    return result
+    """``plain`` with a share of what was repaired."""
+    return _by_rows(lambda first, second: first + np.float32(strength) * (second - first), plain, repaired)
 
 
 def without_color(image: Image) -> Image:
-    """A gray photo of which a network made one with traces of color, gray again; rows at a time."""
-    result = np.empty_like(image)
-    for top in range(0, len(image), 256):
+    """A gray photo of which a network made one with traces of color, gray again."""
+    return _by_rows(lambda rows: np.repeat(rows.mean(axis=2, keepdims=True, dtype=np.float32), 3, axis=2), image)
+
+
+def _by_rows(change: Callable[..., FloatImage], *images: Image) -> Image:
+    """A function of float images, done to some rows at a time, so that little more memory is needed."""
+    result = np.empty_like(images[0])
+    for top in range(0, len(result), 256):
         rows = slice(top, top + 256)
-        gray = to_float(image[rows]).mean(axis=2, keepdims=True, dtype=np.float32)
-        result[rows] = from_float(np.repeat(gray, 3, axis=2), image.dtype)
+        changed = change(*(to_float(image[rows]) for image in images))
+        result[rows] = from_float(np.asarray(changed, np.float32), result.dtype)
     return result

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from revisage.evaluation.metrics.image import RGB8, psnr, ssim
-from revisage.images.pixels import from_float, to_float
+from revisage.images.pixels import to_float
 from revisage.models.checkpoint import Header
 from revisage.models.nets.background_unet import BackgroundUNet, enlarge_twice
 from revisage.training.checks import Problems
@@ -26,9 +26,9 @@ from revisage.training.data.degradations.steps import Degradation, Step
 from revisage.training.distributed import World
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.networks import NetworkConfig, initial_network
-from revisage.training.tasks.samples import image_grid
+from revisage.training.tasks.samples import image_grid, to_images
 from revisage.training.tasks.terms import CosinePerceptualTerm, LossInputs, PixelTerm
-from revisage.types import FloatImage, Image
+from revisage.types import FloatImage
 
 FACTOR = BackgroundUNet.factor
 """Side of an original over that of the sample that is made of it."""
@@ -129,21 +129,25 @@ class PhotoPatches(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """``lq`` (3, P, P) and ``gt`` (3, 2 P, 2 P) RGB in [0, 1]."""
         rng = np.random.default_rng((self.seed, 1, index))
-        path, shrink = self.photos[shuffled_index(index, len(self.photos), self.seed)]
-        pixels = decode_image(path.read_bytes(), str(path))
-        side = FACTOR * self.patch
-        wanted = round(side / rng.uniform(*shrink))
-        cut = min(wanted, *pixels.shape[:2])
-        top, left = (int(rng.integers(0, length - cut + 1)) for length in pixels.shape[:2])
-        part = to_float(np.ascontiguousarray(pixels[top : top + cut, left : left + cut]))
-        gt = _turn(resize_crop(part, side), int(rng.integers(8)))
+        gt = cut_patch(self.photos, index, self.seed, FACTOR * self.patch, rng)
         for step in self.color_steps:
             gt = step(gt, rng)
         lq, _ = self.degradation(_halve(gt, rng), rng)
-        return {"lq": _to_chw(lq), "gt": _to_chw(gt)}
+        return {"lq": to_chw(lq), "gt": to_chw(gt)}
 
 
-def _to_chw(image: FloatImage) -> Tensor:
+def cut_patch(photos: Sequence[Photo], index: int, seed: int, side: int, rng: np.random.Generator) -> FloatImage:
+    """A random square of a photo, shrunk to (side, side, 3), turned and mirrored."""
+    path, shrink = photos[shuffled_index(index, len(photos), seed)]
+    pixels = decode_image(path.read_bytes(), str(path))
+    cut = min(round(side / rng.uniform(*shrink)), *pixels.shape[:2])
+    top, left = (int(rng.integers(0, length - cut + 1)) for length in pixels.shape[:2])
+    part = to_float(np.ascontiguousarray(pixels[top : top + cut, left : left + cut]))
+    return _turn(resize_crop(part, side), int(rng.integers(8)))
+
+
+def to_chw(image: FloatImage) -> Tensor:
+    """(H, W, 3) in [0, 1] -> (3, H, W) in [0, 1]."""
     return (to_chw_tensor(image) + 1) / 2
 
 
@@ -177,7 +181,7 @@ class BackgroundTask:
             self._perceptual = problems.attempt(
                 lambda: config.perceptual.build() if config.perceptual else None, "task.perceptual"
             )
-            found = problems.attempt(lambda: _find_photos(config.photos), "task.photos")
+            found = problems.attempt(lambda: find_photos(config.photos), "task.photos")
             self._kept = list(dict(found or ()).items())[::20]
             kept = {path for path, _ in self._kept}
             self.dataset = config.patches([photo for photo in found or () if photo[0] not in kept], seed)
@@ -205,14 +209,10 @@ class BackgroundTask:
         shown: list[RGB8] = []
         for index in world.shard(len(self._kept)):
             sample = {name: image[None] for name, image in self._validation[index].items()}
-            gt, restored, cubic = (
-                _to_image(image)
-                for image in (
-                    sample["gt"],
-                    network(sample["lq"].to(device)),
-                    enlarge_twice(sample["lq"]),
-                )
+            batch = torch.cat(
+                [sample["gt"], network(sample["lq"].to(device)).float().cpu(), enlarge_twice(sample["lq"])]
             )
+            gt, restored, cubic = to_images(2 * batch - 1)
             rows.append(
                 {
                     f"{prefix}{name}": metric(image, gt)
@@ -234,15 +234,10 @@ class BackgroundTask:
         return image_grid(2 * enlarge_twice(batch["lq"].cpu()) - 1, 2 * batch["gt"] - 1)
 
 
-def _find_photos(sources: Sequence[PhotoSource]) -> list[Photo]:
+def find_photos(sources: Sequence[PhotoSource]) -> list[Photo]:
     """(file, limits of its shrinking), a file as often as its weight says."""
     found: list[Photo] = []
     for source in sources:
         photos = list_crops(source.folder, source.name_prefixes)
         found += [(photo.path, source.shrink) for photo in photos for _ in range(source.weight)]
     return found
-
-
-def _to_image(batch: Tensor) -> RGB8:
-    image: Image = from_float(batch[0].float().cpu().clamp(0, 1).permute(1, 2, 0).numpy(), np.uint8)
-    return np.asarray(image, np.uint8)
