@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ BORDER = 2.0
 """Pixels of that square on each side of the mask's border that count as border."""
 STRIPS = (4.0, 16.0)
 """Pixels of that square between which the strips lie on each side of the border."""
+SIGMAS = (0.7, 1.4, 2.8, 5.6)
+"""Blurs, in pixels of that square, between which the three octaves lie in which contrast is compared."""
 MIN_PIXELS = 50
 """Pixels of the image that border and strips must each show for a defined result."""
 
@@ -51,6 +54,40 @@ def seam(before: Image, after: Image, crop_from_image: Array, mask: FloatImage) 
     square_from_image[:, 2] += (factor - 1) / 2 + _reach()
     ratios = [_border_to_strips(image, square_from_image, distance) for image in (after, before)]
     return ratios[0] / ratios[1] if ratios[1] > 0 else math.nan
+
+
+def contrast_steps(before: Image, after: Image, crop_from_image: Array, mask: FloatImage) -> Floats:
+    """How much sharper a pasted face is, at the border of its mask, than what is beyond it: 1 not at all.
+
+    Let c be the mean absolute value of luma, filtered to one octave, in the strip within the border and in the strip
+    beyond it::
+
+        step = (c_within / c_beyond) after the paste / (c_within / c_beyond) before it
+
+    Args:
+        before, after, crop_from_image, mask: see :func:`seam`.
+
+    Returns:
+        (3,) for three octaves, the finest first; NaN where the image shows hardly anything of a strip.
+    """
+    distance = border_distance(mask)
+    factor = SEAM_SIZE / len(mask)
+    square_from_image = factor * np.asarray(crop_from_image, np.float64)
+    square_from_image[:, 2] += (factor - 1) / 2 + _reach()
+    ratios = [_within_to_beyond(image, square_from_image, distance) for image in (after, before)]
+    return np.asarray(ratios[0] / ratios[1], np.float32)
+
+
+def _within_to_beyond(image: Image, square_from_image: NDArray[np.float64], distance: Floats) -> Floats:
+    square, is_shown = _cut_square(image, square_from_image, len(distance))
+    gray = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
+    zones = [(sign * distance >= STRIPS[0]) & (sign * distance <= STRIPS[1]) & is_shown for sign in (-1, 1)]
+    if any(zone.sum() < MIN_PIXELS for zone in zones):
+        return np.full(3, math.nan, np.float32)
+    blurred = [cv2.GaussianBlur(gray, (0, 0), sigma) for sigma in SIGMAS]
+    bands = [np.abs(fine - coarse) for fine, coarse in pairwise(blurred)]
+    ratios = [band[zones[0]].mean() / max(band[zones[1]].mean(), 1e-6) for band in bands]
+    return np.asarray(ratios, np.float32)
 
 
 def border_distance(mask: FloatImage) -> Floats:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from metric_images import texture
-from seam import SEAM_SIZE, border_distance, seam
+from seam import SEAM_SIZE, border_distance, contrast_steps, seam
 
 SIZE = 128
 CROP_FROM_IMAGE = np.array([[1.0, 0, -40], [0, 1, -30]])
@@ -62,6 +62,24 @@ def test_faces_of_all_sizes_compare(image, scale):
     matrix[:, :2] /= scale
     matrix[:, 2] -= matrix[:, :2].sum(axis=1) * (scale - 1) / 2
     assert seam(*large, matrix, box()) == pytest.approx(expected, rel=0.25)
+
+
+def test_a_paste_that_changes_nothing_has_no_step_of_contrast(image):
+    assert contrast_steps(image, image, CROP_FROM_IMAGE, soft()) == pytest.approx(np.ones(3))
+
+
+def test_sharpening_alone_is_a_step_of_contrast_and_the_finest_octave_shows_it_most(image):
+    region = image[30 : 30 + SIZE, 40 : 40 + SIZE].astype(np.float32)
+    after = pasted(image, box(), 2 * (region - cv2.GaussianBlur(region, (0, 0), 2)))
+    steps = contrast_steps(image, after, CROP_FROM_IMAGE, box())
+    assert steps[0] > 1.5
+    assert steps[0] > steps[2]
+
+
+def test_a_face_and_its_surroundings_sharpened_alike_have_no_step_of_contrast(image):
+    sharp = np.clip(image + 1.5 * (image - cv2.GaussianBlur(image, (0, 0), 2).astype(np.float32)), 0, 255)
+    steps = contrast_steps(image, sharp.astype(np.uint8), CROP_FROM_IMAGE, soft())
+    assert steps == pytest.approx(np.ones(3), abs=0.1)
 
 
 def test_a_border_outside_of_the_image_says_nothing(image):

@@ -106,7 +106,7 @@ def load(
             GFPGANv1, the default for them.
         detector: face detector: a registered name, a RetinaFace file, or a YuNet ``.onnx``.
         background: background upscaler: "lanczos"; "embedded" (the same as "embedded-background"); "auto", the embedded
-            one for photos that are noisy or blurred, else Lanczos; a registered name or a file (RRDBNet,
+            one for photos that are noisy, blurred or blocky, else Lanczos; a registered name or a file (RRDBNet,
             SRVGGNetCompact, BackgroundUNet; with ``revisage[spandrel]`` SwinIR, HAT, DAT and more).
         tile: size of the background upscaler's tiles in pixels; 0: the whole image. Halved if memory is short.
         identity: identity embedder: a registered name or a file (FaceEmbedder, ResNetArcFace). Loaded at first use.

@@ -2,7 +2,15 @@ import cv2
 import numpy as np
 import pytest
 
-from revisage.restore.background import AutoUpscaler, estimate_noise, estimate_sharpness, mix, needs_repair
+from revisage.restore.background import (
+    BLOCKED,
+    AutoUpscaler,
+    estimate_blocking,
+    estimate_noise,
+    estimate_sharpness,
+    mix,
+    needs_repair,
+)
 from revisage.restore.upscale import TiledUpscaler, lanczos
 
 
@@ -33,6 +41,39 @@ def test_blur_lowers_the_sharpness():
     luma = scene()[..., 0]
     values = [estimate_sharpness(cv2.GaussianBlur(luma, (0, 0), sigma)) for sigma in (0.5, 1, 2, 4)]
     assert values == sorted(values, reverse=True)
+
+
+def compressed(image, quality):
+    """(H, W) luma in [0, 1] of a float photo that went through a JPEG file."""
+    pixels = np.rint(image * 255).astype(np.uint8)
+    decoded = cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+    return decoded.astype(np.float32) / 255
+
+
+def clouds(side=256):
+    """Smooth shapes and a little noise: (side, side, 3) float32."""
+    rng = np.random.default_rng(0)
+    shapes = cv2.GaussianBlur(rng.standard_normal((side, side), np.float32), (0, 0), 6)
+    noise = rng.normal(0, 3 / 255, (side, side)).astype(np.float32)
+    return np.repeat(np.clip(0.5 + 0.12 * shapes / shapes.std() + noise, 0, 1)[..., None], 3, 2)
+
+
+def test_blocks_are_seen_in_a_photo_that_was_compressed_too_much_and_not_in_an_ordinary_one():
+    heights = [estimate_blocking(compressed(clouds(), quality)) for quality in (90, 75, 50, 25)]
+    assert heights[0] < BLOCKED < heights[2]
+    assert heights == sorted(heights)
+    assert needs_repair(np.repeat(compressed(clouds(), 25)[..., None], 3, 2))
+
+
+def test_blocks_are_found_in_a_cropped_photo():
+    luma = compressed(clouds(), 25)
+    assert estimate_blocking(luma[5:, 3:]) == pytest.approx(estimate_blocking(luma), rel=0.2)
+
+
+def test_stripes_of_a_photo_are_no_blocks():
+    fence = np.full((256, 256), 0.5, np.float32)
+    fence[:, ::8] = 0.2
+    assert estimate_blocking(fence) < 0.01
 
 
 def test_a_flat_photo_counts_as_good():

@@ -1,4 +1,4 @@
-"""Whether the background of a photo needs a network: estimates of its noise and blur."""
+"""Whether the background of a photo needs a network: estimates of its noise, blur and blocking."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ NOISY = 2.0
 """Noise, in levels of 255, from which a photo needs a network."""
 BLURRED = 0.67
 """Sharpness below which it does."""
+BLOCKED = 0.8
+"""Height of the steps between blocks of 8 pixels, in levels of 255, from which it does, too."""
+EDGE = 8.0
+"""Height of a step along a whole line from which it is an edge of the photo: blocks of no quality have it."""
 MAX_SIDE = 2048
 """Of a larger photo the middle is looked at."""
 BLOCK = 16
@@ -42,9 +46,10 @@ class AutoUpscaler:
 
 
 def needs_repair(image: Image) -> bool:
-    """Whether a photo, (H, W, 3) RGB of any allowed dtype, is noisy or blurred."""
+    """Whether a photo, (H, W, 3) RGB of any allowed dtype, is noisy, blurred or compressed too much."""
     luma = _middle_luma(image)
-    return estimate_noise(luma) > NOISY or estimate_sharpness(luma) < BLURRED
+    is_poor = estimate_noise(luma) > NOISY or estimate_sharpness(luma) < BLURRED
+    return is_poor or estimate_blocking(luma) > BLOCKED
 
 
 def estimate_noise(luma: FloatImage) -> float:
@@ -81,6 +86,28 @@ def estimate_sharpness(luma: FloatImage) -> float:
     coarse = cv2.GaussianBlur(luma, (0, 0), 2.8)
     first, second = (float(np.quantile(np.abs(band), 0.995)) for band in (fine - middle, middle - coarse))
     return first / second if second > 4 / 255 else 1.0
+
+
+def estimate_blocking(luma: FloatImage) -> float:
+    """Height of the steps at the borders of JPEG's blocks, in levels of 255, beyond the steps beside them.
+
+    The median along each line of pixels counts, so that edges of the photo itself do not; of the eight places that the
+    grid may have the one with the highest steps; of both directions the lower one.
+
+    Args:
+        luma: (H, W) float32 in [0, 1].
+    """
+    if min(luma.shape) < 8 * BLOCK:
+        return 0.0
+    return 255 * min(_step_of_blocks(luma), _step_of_blocks(luma.T))
+
+
+def _step_of_blocks(luma: FloatImage) -> float:
+    steps = np.abs(np.diff(luma, axis=1))
+    beyond = np.median(steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2, axis=0)
+    beyond[beyond > EDGE / 255] = 0
+    by_place = np.sort(beyond[: len(beyond) // 8 * 8].reshape(-1, 8).mean(axis=0))
+    return float(by_place[-1] - np.median(by_place[:-1]))
 
 
 def _middle_luma(image: Image) -> FloatImage:

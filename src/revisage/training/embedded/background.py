@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from revisage.evaluation.metrics.image import RGB8, psnr, ssim
-from revisage.images.pixels import to_float
+from revisage.images.pixels import from_float, to_float
 from revisage.models.checkpoint import Header
 from revisage.models.nets.background_unet import BackgroundUNet, enlarge_twice
 from revisage.training.checks import Problems
@@ -139,11 +140,17 @@ class PhotoPatches(Dataset[dict[str, Tensor]]):
 def cut_patch(photos: Sequence[Photo], index: int, seed: int, side: int, rng: np.random.Generator) -> FloatImage:
     """A random square of a photo, shrunk to (side, side, 3), turned and mirrored."""
     path, shrink = photos[shuffled_index(index, len(photos), seed)]
-    pixels = decode_image(path.read_bytes(), str(path))
+    pixels = _decode(path)
     cut = min(round(side / rng.uniform(*shrink)), *pixels.shape[:2])
     top, left = (int(rng.integers(0, length - cut + 1)) for length in pixels.shape[:2])
     part = to_float(np.ascontiguousarray(pixels[top : top + cut, left : left + cut]))
     return _turn(resize_crop(part, side), int(rng.integers(8)))
+
+
+@lru_cache(maxsize=1)
+def _decode(path: Path) -> RGB8:
+    """A photo; patches of one photo that follow each other decode it once."""
+    return decode_image(path.read_bytes(), str(path))
 
 
 def to_chw(image: FloatImage) -> Tensor:
@@ -212,7 +219,7 @@ class BackgroundTask:
             batch = torch.cat(
                 [sample["gt"], network(sample["lq"].to(device)).float().cpu(), enlarge_twice(sample["lq"])]
             )
-            gt, restored, cubic = to_images(2 * batch - 1)
+            gt, restored, cubic = (np.asarray(from_float(one, np.uint8), np.uint8) for one in to_images(2 * batch - 1))
             rows.append(
                 {
                     f"{prefix}{name}": metric(image, gt)
