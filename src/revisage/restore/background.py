@@ -119,12 +119,20 @@ def _middle_luma(image: Image) -> FloatImage:
 
 def mix(plain: Image, repaired: Image, strength: float) -> Image:
     """``plain`` with a share of what was repaired."""
-    return _by_rows(lambda first, second: first + np.float32(strength) * (second - first), plain, repaired)
+
+    def blend(first: FloatImage, second: FloatImage) -> FloatImage:
+        return np.asarray(first + np.float32(strength) * (second - first), np.float32)
+
+    return _by_rows(blend, plain, repaired)
 
 
 def without_color(image: Image) -> Image:
     """A gray photo of which a network made one with traces of color, gray again."""
-    return _by_rows(lambda rows: np.repeat(rows.mean(axis=2, keepdims=True, dtype=np.float32), 3, axis=2), image)
+
+    def average(rows: FloatImage) -> FloatImage:
+        return np.repeat(rows.mean(axis=2, keepdims=True, dtype=np.float32), 3, axis=2)
+
+    return _by_rows(average, image)
 
 
 def _by_rows(change: Callable[..., FloatImage], *images: Image) -> Image:
@@ -132,6 +140,5 @@ def _by_rows(change: Callable[..., FloatImage], *images: Image) -> Image:
     result = np.empty_like(images[0])
     for top in range(0, len(result), 256):
         rows = slice(top, top + 256)
-        changed = change(*(to_float(image[rows]) for image in images))
-        result[rows] = from_float(np.asarray(changed, np.float32), result.dtype)
+        result[rows] = from_float(change(*(to_float(image[rows]) for image in images)), result.dtype)
     return result
