@@ -1,1 +1,1 @@
-"""What one does to faces: detect, align, paste. Pure functions on numpy arrays."""
+"""The steps of a restoration: detect, align, paste. Pure functions on numpy arrays."""

@@ -29,7 +29,7 @@ def is_gray(image: Array) -> bool:
 def correction(
     crop: FloatImage, restored: FloatImage, mask: FloatImage, image_from_crop: Affine, shape: tuple[int, ...]
 ) -> FloatImage:
-    """What to add to a face, such that its colors fit the photo.
+    """The correction of a face that makes its colors fit the photo.
 
     A gray face gets a gray correction. From others the :func:`tint` at the border of the mask is taken away, all of it
     where the mask falls and nothing within the oval of the face, whose colors are the restorer's business.
@@ -39,7 +39,7 @@ def correction(
         restored: (S, S, 3) the face after.
         mask: (S, S) in [0, 1], how much of the correction will be taken.
         image_from_crop: (2, 3), where the crop lies in the photo.
-        shape: (height, width, ...) of the photo. What the crop shows outside of it says nothing about its colors.
+        shape: (height, width, ...) of the photo. The crop's pixels outside of it say nothing about its colors.
 
     Returns:
         (S, S, 3) float32; 0 where the faces are the same, if they are the same everywhere.

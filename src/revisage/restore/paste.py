@@ -7,10 +7,12 @@ it was to the last bit, and grain and detail finer than the crop survive.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +33,7 @@ from revisage.images.pixels import from_float, to_float
 from revisage.restore.color_match import correction, squared_distance
 from revisage.types import AlignedFace, Array, FloatImage, Image
 
+Item, Made = TypeVar("Item"), TypeVar("Made")
 MASK_POWER, MASK_FULL = 4.0, 0.8
 """Shape of the mask where only landmarks are known: a superellipse of this exponent that fills the crop and is 1 within
 this share of it. The alignment puts heads there; the corners, which show what is beside them, are left alone."""
@@ -40,6 +43,8 @@ CONTEST_CORE = 0.1
 """Squared distance, in ovals, below which it no longer counts which face is nearer."""
 TILE = 512
 """Side of the squares that are blended at a time, which bounds the memory in use."""
+MAX_THREADS = 4
+"""Threads that work on an image at the same time; bounds the memory of their tiles."""
 AREA_BELOW = 0.75
 """Magnification below which a correction is reduced by area averages; above, interpolation hardly aliases."""
 
@@ -99,14 +104,21 @@ def paste(
     """
     if masks is None:
         masks = [crop_mask(len(face.crop)) for face, _ in faces]
-    layers = [
-        _layer(face, restored, mask, scale, background.shape)
-        for (face, restored), mask in zip(faces, masks, strict=True)
-    ]
+    layers = in_threads(
+        lambda given: _layer(*given[0], given[1], scale, background.shape), list(zip(faces, masks, strict=True))
+    )
     result = background.copy()
-    for tile in _tiles([layer.box for layer in layers]):
-        _blend(background, result, tile, layers)
+    in_threads(lambda tile: _blend(background, result, tile, layers), list(_tiles([layer.box for layer in layers])))
     return result
+
+
+def in_threads(call: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
+    """``call`` of each item, in order, in as many threads as OpenCV may use: numpy and OpenCV share the processor."""
+    threads = min(len(items), cv2.getNumThreads(), MAX_THREADS)
+    if threads < 2:
+        return [call(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(call, items))
 
 
 def _layer(face: AlignedFace, restored: FloatImage, mask: FloatImage, scale: float, shape: tuple[int, ...]) -> _Layer:
@@ -150,7 +162,7 @@ def _blend(background: Image, result: Image, tile: Box, layers: Sequence[_Layer]
 
 
 def _together(parts: Sequence[tuple[_Layer, Box]], whole: Box) -> NDArray[np.float32]:
-    """What several layers add to a part of the output: (height, width, 3), their mean weighted by their claims."""
+    """The sum of several layers over a part of the output: (height, width, 3), their mean weighted by their claims."""
     left, top, right, bottom = whole
     total = np.zeros((bottom - top, right - left, 4), np.float32)
     for layer, part in parts:

@@ -22,7 +22,7 @@ from revisage.restore.controls import Controls, RestoreOptions, Selection
 from revisage.restore.enhance import RestoreNetwork, enhance
 from revisage.restore.face_job import FaceJob
 from revisage.restore.inputs import as_image, check_faces, resize_and_pad, take
-from revisage.restore.paste import paste
+from revisage.restore.paste import in_threads, paste
 from revisage.restore.regions import head_mask
 from revisage.restore.select import largest, select, sort_faces
 from revisage.restore.upscale import Upscale, lanczos, scaled_size
@@ -259,15 +259,14 @@ class Restorer:
     def _paste(self, image: Image, jobs: Sequence[FaceJob], controls: Controls) -> Restoration:
         scale = controls.scale
         background, repaired = self._background(image, controls)
-        layers = [
-            self._layer(job, background if repaired else None, scale)
-            for job in jobs
-            if job.status is FaceStatus.RESTORED
-        ]
+        layers = in_threads(
+            lambda job: self._layer(job, background if repaired else None, scale),
+            [job for job in jobs if job.status is FaceStatus.RESTORED],
+        )
         masks = None
         if self.parse is not None and layers:
             masks = [head_mask(labels) for labels in self.parse([restored for _, restored in layers])]
-        results = [job.to_result(image.dtype) for job in jobs]
+        results = in_threads(lambda job: job.to_result(image.dtype), jobs)
         return Restoration(paste(background, layers, scale, masks), results)
 
     def _background(self, image: Image, controls: Controls) -> tuple[Image, bool]:
