@@ -44,10 +44,10 @@ class TestUpscaler:
         torch.save({"params_ema": network.state_dict()}, tmp_path / "net.pth")
         restorer = loading.load("embedded", device="cpu", background=tmp_path / "net.pth", tile=64)
         assert (restorer.upscale.factor, restorer.upscale.tile) == (factor, 64)
-        picture = faces(1, 70)[0]
-        enlarged = restorer.upscale(picture, 2)
+        image = faces(1, 70)[0]
+        enlarged = restorer.upscale(image, 2)
         assert enlarged.shape == (140, 140, 3)
-        assert not np.allclose(enlarged, lanczos(picture, 2), atol=0.01)
+        assert not np.allclose(enlarged, lanczos(image, 2), atol=0.01)
 
     def test_lanczos_needs_no_network(self):
         assert loading.load("embedded", device="cpu", background="lanczos").upscale is lanczos

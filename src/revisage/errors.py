@@ -63,7 +63,7 @@ def _shortened(message: str) -> str:
 
 
 class InputError(RevisageError):
-    """What was given cannot be used."""
+    """An input cannot be used."""
 
 
 class ImageError(InputError):
@@ -111,14 +111,14 @@ class TrainingError(RevisageError):
 
 
 class CancelledError(RevisageError):
-    """Raised by a progress callback to stop a run. What is finished stays, and the same call resumes."""
+    """Raised by a progress callback to stop a run. Finished files stay, and the same call resumes."""
 
     def __init__(self, message: object = "cancelled; the same call resumes") -> None:
         super().__init__(message)
 
 
 def fault_of(path: Path, error: Exception) -> str:
-    """What went wrong with a photo, in one line that names it."""
+    """The error of a photo, in one line that names it."""
     match error:
         case RevisageError():
             message = str(error)

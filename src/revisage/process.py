@@ -28,14 +28,14 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _MAPPED_FROM, _MAX_MAPPED = 2**18, 2**16
 """Bytes from which on blocks lie apart while a model is opened, and how many at most (glibc's own default)."""
 _settings = {"keep": False}
-"""What was set for this process, which the C library does not tell."""
+"""The settings made for this process; the C library does not tell them."""
 
 
 @suggest_keywords({"numthreads": "threads", "workers": "threads", "cores": "threads"})
 def tune_process(threads: int | None = None) -> None:
     """Keep freed memory, let waiting threads sleep soon, and set the number of threads of networks on a CPU.
 
-    Call it before torch is imported: the spin is read when its OpenMP library is loaded. What the environment says
+    Call it before torch is imported: the spin is read when its OpenMP library is loaded. Settings of the environment
     (``GOMP_SPINCOUNT``, ``OMP_WAIT_POLICY``, ``OMP_NUM_THREADS``) is kept unless ``threads`` is given.
 
     Args:

@@ -74,7 +74,7 @@ class Region(StrEnum):
 
 
 class FaceStatus(StrEnum):
-    """What has happened to a face. In results it is one of all but the first."""
+    """The state of a face. In results it is one of all but the first."""
 
     DETECTED = "detected"
     RESTORED = "restored"

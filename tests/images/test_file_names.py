@@ -12,7 +12,7 @@ import revisage
 from revisage.errors import ImageError
 from revisage.images import read_image, read_profile, write_image
 
-PICTURE = np.tile(np.arange(0, 240, 4, np.uint8)[:, None, None], (1, 40, 3))
+IMAGE = np.tile(np.arange(0, 240, 4, np.uint8)[:, None, None], (1, 40, 3))
 
 NAMES = {
     "emoji": "\U0001f468‍\U0001f469‍\U0001f467 1",
@@ -36,19 +36,19 @@ def test_a_photo_of_any_name(tmp_path, name, extension):
     path = tmp_path / f"{name}{extension}"
     if len(os.fsencode(path.name)) > 255 or (os.name == "nt" and name == NAMES["wildcards"]):
         pytest.skip("not a name on this system")
-    write_image(path, PICTURE)
+    write_image(path, IMAGE)
     write_image(path, read_image(path), like=path, preserve_mtime=True)
     assert [os.fsencode(entry.name) for entry in tmp_path.iterdir()] == [os.fsencode(path.name)]
-    assert np.abs(read_image(path).astype(int) - PICTURE).mean() < 2
+    assert np.abs(read_image(path).astype(int) - IMAGE).mean() < 2
     assert read_profile(path) == b""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 def test_a_name_that_is_no_text(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9 \xff.png")
-    write_image(path, PICTURE)
+    write_image(path, IMAGE)
     assert [os.fsencode(entry.name) for entry in tmp_path.iterdir()] == [b"caf\xe9 \xff.png"]
-    assert np.array_equal(read_image(path), PICTURE)
+    assert np.array_equal(read_image(path), IMAGE)
     path.write_bytes(b"nothing")
     with pytest.raises(ImageError, match="not an image"):
         read_image(path)

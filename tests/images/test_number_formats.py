@@ -13,30 +13,30 @@ def test_every_level_survives_the_way_to_float_and_back(dtype):
 
 
 def test_levels_are_rounded_not_truncated():
-    picture = np.full((1, 1, 3), 199.6 / 255, np.float32)
-    assert (from_float(picture, np.uint8) == 200).all()
+    image = np.full((1, 1, 3), 199.6 / 255, np.float32)
+    assert (from_float(image, np.uint8) == 200).all()
 
 
 @given(st.floats(-10, 10, width=32))
 def test_values_outside_the_range_are_clipped(value):
-    picture = np.full((1, 1, 3), value, np.float32)
-    assert 0 <= from_float(picture, np.float32).min() <= from_float(picture, np.float32).max() <= 1
+    image = np.full((1, 1, 3), value, np.float32)
+    assert 0 <= from_float(image, np.float32).min() <= from_float(image, np.float32).max() <= 1
     # The product is taken in float32, so next to a half either neighbour is right.
-    assert abs(int(from_float(picture, np.uint16)[0, 0, 0]) - min(max(value, 0), 1) * 65535) <= 0.51
+    assert abs(int(from_float(image, np.uint16)[0, 0, 0]) - min(max(value, 0), 1) * 65535) <= 0.51
 
 
 def test_network_input_is_rgb_planes_between_minus_one_and_one():
-    picture = np.zeros((2, 4, 3), np.float32)
-    picture[..., 0] = 1
-    tensor = to_nchw([picture])
+    image = np.zeros((2, 4, 3), np.float32)
+    image[..., 0] = 1
+    tensor = to_nchw([image])
     assert tensor.shape == (1, 3, 2, 4)
     assert (tensor[0, 0] == 1).all()
     assert (tensor[0, 1:] == -1).all()
 
 
 def test_network_input_and_image_are_inverse():
-    picture = np.random.default_rng(0).random((8, 8, 3), dtype=np.float32)
-    assert np.allclose(from_nchw(to_nchw([picture]))[0], picture, atol=1e-7)
+    image = np.random.default_rng(0).random((8, 8, 3), dtype=np.float32)
+    assert np.allclose(from_nchw(to_nchw([image]))[0], image, atol=1e-7)
 
 
 def test_other_dtypes_are_refused():

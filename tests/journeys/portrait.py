@@ -7,5 +7,5 @@ from revisage.images import read_image
 
 
 def head():
-    """A small picture that holds hardly more than a face, 200 x 200."""
+    """A small image that holds hardly more than a face, 200 x 200."""
     return np.ascontiguousarray(read_image(PORTRAIT)[20:220, 125:325])

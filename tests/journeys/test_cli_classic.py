@@ -35,8 +35,8 @@ def inputs(tmp_path, monkeypatch):
 def test_the_classic_call_gives_the_classic_folders(run, inputs):
     code, _, errors = run("restore -i inputs/whole_imgs -o results -s 2 --suffix x --only_center_face --ext jpg -w 0.5")
     assert (code, errors) == (0, "")
-    pictures = {str(path.relative_to(inputs / "results")) for path in (inputs / "results").rglob("*.[pj][np]g")}
-    assert pictures == {
+    images = {str(path.relative_to(inputs / "results")) for path in (inputs / "results").rglob("*.[pj][np]g")}
+    assert images == {
         "restored_imgs/10045_x.jpg",
         "cropped_faces/10045_00.png",
         "restored_faces/10045_00_x.png",

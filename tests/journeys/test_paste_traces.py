@@ -1,4 +1,4 @@
-"""The embedded system on pictures made here of one portrait: nothing shows where a face was pasted, however it lies."""
+"""The embedded system on images made here of one portrait: nothing shows where a face was pasted, however it lies."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from revisage.restore.upscale import lanczos
 from seam import seam
 
 PLACES = ((0.9, 8, 90, 0), (0.55, -12, 400, 120), (0.7, 5, 720, 240), (0.4, 0, 430, 470))
-"""Scale, degrees, and x, y of the upper left corner of each portrait in the group picture."""
+"""Scale, degrees, and x, y of the upper left corner of each portrait in the group image."""
 SIZE = 512
 
 
@@ -27,9 +27,9 @@ def portrait():
     return revisage.read_image(PORTRAIT)
 
 
-def degraded(picture, seed=0):
+def degraded(image, seed=0):
     """Half as large, blurred, with noise and JPEG blocks."""
-    small = cv2.resize(cv2.GaussianBlur(picture, (0, 0), 1.2), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(cv2.GaussianBlur(image, (0, 0), 1.2), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     noisy = np.clip(small + np.random.default_rng(seed).normal(0, 5, small.shape), 0, 255).astype(np.uint8)
     return cv2.imdecode(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 70])[1], cv2.IMREAD_COLOR)
 

@@ -154,7 +154,7 @@ def check_files(
 
 
 class _Run:
-    """What the store knows and learns of each source."""
+    """The store's entry of each source."""
 
     def __init__(self, options: Options, store: JobStore, originals: Originals) -> None:
         self._options = options
@@ -241,7 +241,7 @@ class _Run:
 
 
 def _left_out(entry: Entry) -> tuple[str, ...]:
-    """What the result of a row lacks; nothing if the row is not what :meth:`_Run.settle` writes."""
+    """The parts that the result of a row lacks; nothing if the row is not what :meth:`_Run.settle` writes."""
     try:
         return tuple(map(str, json.loads(entry.details).get("left_out", ())))
     except (ValueError, TypeError, AttributeError, RecursionError):

@@ -16,7 +16,7 @@ from revisage.jobs.store import folder_beside
 VideoBytes = Callable[[Path, float], int]
 """(video, output scale) -> bytes of its result at least; 0 if nothing is known."""
 MAX_FILES, MAX_VIDEOS = 20_000, 500
-"""Files that are looked at, and videos that are opened: more would delay a run. What the others need comes on top."""
+"""Files that are looked at, and videos that are opened: more would delay a run. Space for the others is added."""
 PHOTO_SHARE = 0.5
 """Bytes of a result over those of its source, at scale 1: what formats that compress well take at least."""
 

@@ -1,4 +1,4 @@
-"""What is timed: each factor varied from a common base, with the plain formulation in the same groups."""
+"""The plan of the bench: each factor varied from a common base, with the plain formulation in the same groups."""
 
 from __future__ import annotations
 

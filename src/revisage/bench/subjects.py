@@ -1,4 +1,4 @@
-"""What is timed, one subject a process: a restorer by one backend in one number format, or the plain formulation.
+"""The subjects of the bench, one a process: a restorer by one backend in one number format, or the plain formulation.
 
 The functions here run in the child processes that ``measure`` starts. Nothing heavy is imported before the process is
 tuned, as a program would do it; the plain formulation keeps the C library's own way with memory.
@@ -75,7 +75,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What came of a request.
+    """The answer to a request.
 
     Attributes:
         seconds: name of each step -> seconds.

@@ -19,12 +19,12 @@ VERSIONS: Mapping[str, str] = {
 BACKGROUNDS: Mapping[str, str] = {"realesrgan": "realesrgan-x2plus", "none": "lanczos"}
 """Classic ``--bg_upsampler`` in lower case -> ``--background``."""
 LAYOUT = "--save-faces"
-"""What gives the classic folders: restored_imgs, cropped_faces, restored_faces, cmp."""
+"""Outputs in the classic folders: restored_imgs, cropped_faces, restored_faces, cmp."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """What became of a classic flag.
+    """The meaning of a classic flag today.
 
     Attributes:
         option: its present name; "" if its value now stands alone.

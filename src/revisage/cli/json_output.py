@@ -1,4 +1,4 @@
-"""What commands print with ``--json``: one object a line, so that the lines of a long run can be read as they come."""
+"""The output of commands with ``--json``: one object a line, to be read while a long run goes on."""
 
 from __future__ import annotations
 

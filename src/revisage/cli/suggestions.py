@@ -1,4 +1,4 @@
-"""What to write instead of a command or option that there is not: by meaning first, then by spelling."""
+"""Suggestions for a command or option that does not exist: by meaning first, then by spelling."""
 
 from __future__ import annotations
 

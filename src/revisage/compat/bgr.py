@@ -74,7 +74,7 @@ def wrap_upsampler(upsampler: BackgroundUpsampler) -> Callable[[Image, float], I
 
 
 def fit_background(background: Any, image: Image, scale: float) -> Image:
-    """What another program enlarged (BGR), as the background of an image.
+    """An image that another program enlarged (BGR), as the background of an image.
 
     Args:
         background: BGR, gray or BGRA, uint8 or uint16, of any size.

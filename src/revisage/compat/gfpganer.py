@@ -28,7 +28,7 @@ class GFPGANer:
 
     Args:
         model_path: a weights file; a name such as "gfpgan-1.4" or "embedded"; or the address at which one of the known
-            models is published. What has to be downloaded is checked and kept in this library's cache.
+            models is published. Downloads are checked and kept in this library's cache.
         upscale: output scale factor, above 0, at most 8.
         arch: "clean", "bilinear", "original", "RestoreFormer" or "RestoreFormer++": what a file must hold. "auto" takes
             what it holds. For names and addresses the registry knows.
@@ -89,7 +89,7 @@ class GFPGANer:
 
     @property
     def face_helper(self) -> FaceRestoreHelper:
-        """What this thread's last ``enhance`` found, cut out, restored; never what another thread's did.
+        """The faces that this thread's last ``enhance`` found, cut out, restored; never those of another thread.
 
         It is the thread's own: what is done to it changes no restoration, past or to come.
         """

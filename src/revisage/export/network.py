@@ -167,7 +167,7 @@ def _weights_of(source: Path) -> Weights:
 
 
 def _notes(source: Path, found: Header, role: str, dtype: Dtype, notes: Mapping[str, Any]) -> dict[str, Any]:
-    """What the header says besides the network's class, arguments and size."""
+    """The header's entries besides the network's class, arguments and size."""
     sha = hashlib.sha256(source.read_bytes()).hexdigest()
     own = {"role": role, "channels": "rgb", "input_range": INPUT_RANGES.get(role, (-1, 1)), "dtype": dtype}
     return {"source_sha256": sha, **found.notes, **notes, **own}

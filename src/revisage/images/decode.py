@@ -20,7 +20,7 @@ from revisage.types import Array
 HINT = "use --allow-damaged (Python: allow_damaged=True) to restore what is there"
 MAX_PIXELS = 500_000_000
 """Images of more pixels are refused. The largest film scans have fewer (8 x 10 inches at 2400 dpi: 460 million)."""
-# What decoders raise on damaged files, besides OSError.
+# Errors of decoders on damaged files, besides OSError.
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, RuntimeError, OverflowError),
     *(struct.error, zlib.error),

@@ -1,4 +1,4 @@
-"""What a photo file holds besides its image, and a result does not: gain maps, depth, videos, layers, pages.
+"""Parts of a photo file that a result lacks: gain maps, depth, videos, layers, pages.
 
 It belongs to the old pixels, or is written by nobody but the camera. It is named, so that nothing is lost silently.
 """

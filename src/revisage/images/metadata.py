@@ -1,4 +1,4 @@
-"""What an image file carries besides its pixels (EXIF, XMP, IPTC, profile, texts), made to fit the restored image."""
+"""Metadata of an image file (EXIF, XMP, IPTC, profile, texts), made to fit the restored image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MALFORMED = (SyntaxError, ValueError, TypeError, KeyError, IndexError, Overflow
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What travels from the source file to the restored one.
+    """Metadata that goes from the source file to the restored one.
 
     Attributes:
         exif: as in a JPEG segment, with the ``Exif`` mark before it; orientation 1 (upright); empty if there is none.

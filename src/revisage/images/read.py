@@ -33,7 +33,7 @@ MEANT = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """What a file gives to be restored.
+    """The contents of a file, to be restored.
 
     Attributes:
         frames: (H, W, 3) images as ``read_image`` returns them: one, or all of an animation, or the pages of a TIFF

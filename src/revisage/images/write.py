@@ -223,7 +223,7 @@ def _name_losses(
 
 
 def _kept_dtype(pixels: Array, target: formats.Format, count: int) -> type[np.uint8 | np.uint16]:
-    """What a format keeps of pixels; no animation has more than 8 bits."""
+    """The pixel formats that a file format keeps; no animation has more than 8 bits."""
     deep = pixels.dtype == np.uint16 and target.has_uint16 and (count == 1 or target is formats.TIFF)
     return np.uint16 if deep else np.uint8
 

@@ -79,7 +79,7 @@ class Address(_PlainPath):
 
 
 class _Stat:
-    """What callers of ``Path.stat`` read of it."""
+    """The fields of ``Path.stat`` that callers read."""
 
     st_dev = -1
 

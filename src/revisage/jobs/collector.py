@@ -27,7 +27,7 @@ AMBIGUOUS = (".ts", ".mts")
 
 
 class Kind(StrEnum):
-    """What a file is restored as."""
+    """The kind that a file is restored as."""
 
     IMAGE = "image"
     VIDEO = "video"

@@ -33,7 +33,7 @@ def status_of(outcome: Outcome) -> str:
 
 
 def outcome_fields(outcome: Outcome) -> dict[str, Any]:
-    """What became of an image or video; of a video without its faces, but with the number of frames and tracks."""
+    """The outcome of an image or video; of a video without its faces, but with the number of frames and tracks."""
     fields: dict[str, Any] = {
         "path": outcome.path,
         "target": outcome.target,

@@ -39,7 +39,7 @@ _INT8_MAX = 127
 
 @dataclass(frozen=True)
 class Header:
-    """What a weights file says about itself.
+    """A weights file's description of itself.
 
     Attributes:
         architecture: a name of ``architectures.ARCHITECTURES``.

@@ -1,4 +1,4 @@
-"""What a model file says about itself, for people: architecture, role, conventions, license, source."""
+"""A model file's description of itself, for people: architecture, role, conventions, license, source."""
 
 from __future__ import annotations
 

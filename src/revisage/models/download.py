@@ -297,7 +297,7 @@ def _extent(response: http.client.HTTPResponse, start: int) -> tuple[int, int | 
 
 
 def _number(text: str) -> int | None:
-    """What a header says, if it is a number of bytes that a disk could have."""
+    """The value of a header, if it is a number of bytes that a disk could have."""
     return int(text) if text.isdecimal() and len(text) < 20 else None
 
 

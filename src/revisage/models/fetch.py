@@ -122,7 +122,7 @@ MEANT = {
     **dict.fromkeys(("default", "builtin", "own"), "embedded"),
     "yunet": "the path of its .onnx file",
 }
-"""What other tools call a model, without punctuation -> its name here."""
+"""Names of a model in other tools, without punctuation -> its name here."""
 
 
 def _hint(name: str) -> str:

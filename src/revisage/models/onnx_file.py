@@ -1,4 +1,4 @@
-"""What an ONNX file holds besides its computation: metadata and stored tensors, read without the package onnx.
+"""Metadata and stored tensors of an ONNX file, read without the package onnx.
 
 Files come from strangers. Reading runs nothing, and refuses files that would make a runtime open others: tensors stored
 elsewhere ("external data") and precompiled contexts (``EPContext``).

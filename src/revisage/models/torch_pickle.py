@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 Allowed: TypeAlias = Sequence[tuple[Callable[..., Any], str]]
-"""What stands in for names in a pickle: (function or class, full name)."""
+"""Stand-ins for names in a pickle: (function or class, full name)."""
 
 _ZIP = b"PK\x03\x04"
 _PLAIN = re.compile(
@@ -147,7 +147,7 @@ def unpickle(path: Path, allowed: Allowed = (), *, stand_ins: bool = False) -> A
         raise CheckpointError(
             f"{path} is not a whole PyTorch file (its pickle is damaged, or holds more than tensors)"
         ) from error
-    # What a damaged pickle or archive makes the loader stumble over is of every kind.
+    # A damaged pickle or archive makes the loader raise errors of every kind.
     except Exception as error:
         raise CheckpointError(f"{path} is not a whole PyTorch file ({type(error).__name__})") from error
 

@@ -46,7 +46,7 @@ class Stop:
 
 
 class Worker:
-    """What an actor runs.
+    """The work of an actor.
 
     Args:
         load: makes the restorer of this actor.

@@ -1,4 +1,4 @@
-"""What a server says of itself: ``/healthz``, ``/readyz``, ``/v1/models``."""
+"""The state of a server: ``/healthz``, ``/readyz``, ``/v1/models``."""
 
 from __future__ import annotations
 

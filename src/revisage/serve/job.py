@@ -78,7 +78,7 @@ class Job:
     task: Task[None] = field(default_factory=lambda: Task[None](float("inf")))
 
     def as_json(self) -> dict[str, Any]:
-        """What clients see."""
+        """The fields that clients see."""
         shown = ("id", "model", "fields", "state", "error", "created", "finished", "frames", "all_frames")
         counts = {"total": len(self.names), "done": len(self.outcomes)}
         files = [self.outcomes[name] for name in self.names if name in self.outcomes]

@@ -60,7 +60,7 @@ def _restore(job: Job, names: Sequence[str], restorer: Restorer, options: Option
 
 
 def _fields(outcome: Outcome, folder: Path) -> dict[str, Any]:
-    """What clients see of a file: names in place of paths."""
+    """The fields of a file that clients see: names in place of paths."""
     fields = outcome_fields(outcome)
     fields["name"] = fields.pop("path").name
     fields["result"] = (target := fields.pop("target")) and target.name

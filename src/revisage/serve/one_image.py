@@ -43,7 +43,7 @@ class RestoredImage:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What an image reply says of it."""
+        """Headers of an image reply."""
         left_out = "; ".join(self.fields["left_out"]).encode("ascii", "replace").decode()
         return {"X-Faces": str(len(self.fields["faces"]))} | ({"X-Left-Out": left_out} if left_out else {})
 

@@ -30,7 +30,7 @@ def address(path: Path) -> str:
 
 
 def status(text: str, done: int = 0, total: int = 0, errors: Sequence[str] = ()) -> str:
-    """What goes on, how far it is, and what went wrong."""
+    """The current step, its progress and its errors."""
     parts = [f"<p>{escape(text)}</p>"] if text else []
     if total:
         parts.append(f'<progress max="{total}" value="{done}" aria-label="Photos restored"></progress>')
@@ -55,7 +55,7 @@ def comparison(photo: Photo) -> str:
 
 
 def summary(photo: Photo) -> str:
-    """What became of a photo, in a sentence or two."""
+    """The outcome of a photo, in a sentence or two."""
     made = photo.restored
     if made is None:
         return ""

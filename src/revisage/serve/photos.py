@@ -52,7 +52,7 @@ class Photo:
 
 
 class Session:
-    """What one browser tab holds: photos in a folder with a name that nobody can guess.
+    """The session of one browser tab: photos in a folder with a name that nobody can guess.
 
     Attributes:
         photos: in the order in which they were added.

@@ -131,7 +131,7 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def _detail(error: dict[str, Any]) -> str:
-    """What is wrong with a field; of an unknown one also what may be meant."""
+    """The error of a field; for an unknown one also the likely meaning."""
     if error["type"] == "extra_forbidden":
         return f"unknown field{did_you_mean(str(error['loc'][-1]), RestoreFields.model_fields, MEANT)}"
     return str(error["msg"])

@@ -25,7 +25,7 @@ IMAGE, REFERENCE = "image", "reference"
 
 @dataclass
 class Upload:
-    """What a request holds.
+    """The parts of a request.
 
     Attributes:
         images: files and their names, as they were given.
@@ -88,7 +88,7 @@ async def receive_upload(
 
 
 def _limit(request: Request, max_bytes: int) -> Receive:
-    """What receives the body of a request, until it turns out to be too large; at once if its header says so."""
+    """Wrap ``receive`` to take the body of a request, up to a limit; refuse it at once if its header exceeds it."""
     told = HTTPException(413, f"the upload is larger than the limit of {max_bytes / 1e6:g} MB")
     length, received = request.headers.get("content-length", "0"), 0
     if length.isdecimal() and int(length) > max_bytes:

@@ -1,4 +1,4 @@
-"""What a run will need, checked before its first step; errors of several steps are told in one message."""
+"""Requirements of a run, checked before its first step; errors of several steps are told in one message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIMIZER_STATES = 2
 
 
 def check_settings(training: TrainingConfig, metrics: Mapping[str, str], processes: int) -> Iterator[str]:
-    """What is wrong with ``training``.
+    """Problems of ``training``.
 
     Args:
         training: the settings.
@@ -46,7 +46,7 @@ def check_settings(training: TrainingConfig, metrics: Mapping[str, str], process
 
 
 def check_networks(training: TrainingConfig, networks: Mapping[str, nn.Module], run: Path | None) -> Iterator[str]:
-    """What is wrong with ``training.optimizers``, and whether the disk of the run's folder has room for its files."""
+    """Problems of ``training.optimizers``, and whether the disk of the run's folder has room for its files."""
     for name in training.optimizers.keys() - networks.keys():
         yield f"training.optimizers: no network {name}; there are {', '.join(networks)}"
     if run is None:

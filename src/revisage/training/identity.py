@@ -1,4 +1,4 @@
-"""What a run is: its settings, and the files that they name. Only what does not touch the weights may change later."""
+"""The identity of a run: its settings and their files. Only settings that leave the weights alone may change later."""
 
 from __future__ import annotations
 

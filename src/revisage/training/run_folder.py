@@ -117,7 +117,7 @@ class RunFolder:
 
 
 def _shortage(error: BaseException) -> str | None:
-    """What to do where memory has run out; None for other errors."""
+    """Advice where memory has run out; None for other errors."""
     if "DataLoader worker" in str(error) and "killed" in str(error):
         return "a process that prepares samples was killed, perhaps for its memory; lower training.workers"
     if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):

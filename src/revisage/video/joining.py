@@ -33,7 +33,7 @@ _STATISTICS = ("bps", "number_of_", "_statistics_")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a result takes over from its source besides the frames.
+    """The parts that a result takes over from its source besides the frames.
 
     Attributes:
         streams: indices of the streams that are copied.

@@ -21,7 +21,7 @@ BITS_PER_PIXEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is decided before the first frame.
+    """Decisions made before the first frame.
 
     Attributes:
         video: properties of the source.
@@ -67,7 +67,7 @@ def plan_video(source: Path, target: Path, controls: Controls, *, crf: int = CRF
 
 
 def without_kept(side_data: Iterable[str], encoding: Encoding) -> Iterator[str]:
-    """What comes along with frames, without what the encoding keeps."""
+    """Side data of frames, without what the encoding keeps."""
     return (one for one in side_data if not (one == HDR10 and encoding.hdr10))
 
 

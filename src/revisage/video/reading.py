@@ -191,7 +191,7 @@ def read_header(path: Path) -> Header:
 
 
 def _left_out(frame: VideoFrame, stream: VideoStream) -> Iterator[str]:
-    """What a frame carries besides its colors. Some decoders drop the alpha channel that the stream speaks of."""
+    """Properties of a frame besides its colors. Some decoders drop the alpha channel that the stream speaks of."""
     if has_alpha(frame.format) or stream.metadata.get("alpha_mode") == "1":
         yield "transparency"
     if frame.interlaced_frame:
@@ -200,7 +200,7 @@ def _left_out(frame: VideoFrame, stream: VideoStream) -> Iterator[str]:
 
 
 def _side_data(frame: VideoFrame) -> dict[str, None]:
-    """What comes along with a frame and is not encoded again, a few words each."""
+    """Side data of a frame that is not encoded again, a few words each."""
     found: Any = frame.side_data
     return dict.fromkeys(_SIDE_DATA[one.type.name] for one in found if one.type.name in _SIDE_DATA)
 

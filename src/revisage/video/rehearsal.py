@@ -1,7 +1,7 @@
 """Find out what the result of a video can hold, before its first frame is restored.
 
 A small result is written into memory: one gray frame, the first packets of every other stream, chapters and metadata.
-Then it is read again. What cannot be written, or is not found again, is left out and named.
+Then it is read again. Streams that cannot be written, or are not found again, are left out and named.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Trial:
         return more if self.write(more) else kept
 
     def write(self, kept: Kept) -> tuple[Contents, Copied] | None:
-        """What is found in a result, and how many packets were copied into it; None if it cannot be written."""
+        """The streams that a result holds, and how many packets were copied into it; None if it cannot be written."""
         result = BytesIO()
         try:
             copied = mux(self.source, [self.part], result, self.container, self.video, kept, PACKETS)
@@ -259,7 +259,7 @@ def _vanished(there: Contents, held: Contents, copied: Copied) -> set[int]:
 
 
 def _identity(stream: tuple[str, str]) -> tuple[str, str]:
-    """What tells streams apart. MP4 has one name for MP2 and MP3; data FFmpeg may write under a wrong name."""
+    """The key that tells streams apart. MP4 has one name for MP2 and MP3; data FFmpeg may write under a wrong name."""
     kind, codec = stream
     return kind, codec if kind in ("data", "picture") else ""
 

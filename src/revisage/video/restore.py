@@ -217,7 +217,7 @@ def _check_values(source: Any, target: Any, controls: Any, crf: Any) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """What is made from what, and how.
+    """Source, result and settings of a restoration.
 
     Attributes:
         source: the video.

@@ -45,7 +45,7 @@ class SoundEncoder:
         self._resampler: AudioResampler | None = None
 
     def packets(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
-        """What becomes of a packet; an empty one ends the stream. What cannot be decoded is left out."""
+        """The packets made of a packet; an empty one ends the stream. Undecodable ones are left out."""
         frames: list[AudioFrame | None]
         try:
             frames = [*packet.decode()]

@@ -145,7 +145,7 @@ def _losses(own: VideoFormat, layout: VideoFormat) -> tuple[int, int, int, int]:
 
 
 def pixel_losses(video: Properties, encoding: Encoding) -> Iterator[str]:
-    """What of the pixels of a video the encoding does not hold, a few words each."""
+    """Properties of a video's pixels that the encoding loses, a few words each."""
     own, layout = VideoFormat(video.pixel_format), VideoFormat(encoding.pixel_format)
     bits, chroma, *_ = _losses(own, layout)
     if bits:

@@ -39,7 +39,7 @@ class Network(Protocol):
 
     @property
     def header(self) -> Header:
-        """What the file says about the network."""
+        """The file's description of the network."""
         ...
 
     @property

@@ -305,6 +305,6 @@ def _share_memory() -> None:
 
 
 def _message(error: Exception) -> str:
-    """What an error of onnxruntime says, without its codes and places in the source."""
+    """The message of an error of onnxruntime, without its codes and places in the source."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
     return re.sub(r"/\S*onnxruntime_src\S*|\S*\.(?:cc|h):\d+ ", "", text).strip()

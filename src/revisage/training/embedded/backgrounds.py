@@ -72,7 +72,7 @@ def _cover_faces(photo: LabeledPhoto, rng: np.random.Generator, side: int) -> Pi
 
 
 def _draw_filling(pixels: Pixels, mask: NDArray[np.uint8], side: int, rng: np.random.Generator) -> Pixels:
-    """What replaces a face: a drawn texture, its mean color, or parts of the photo in disorder."""
+    """A replacement for a face: a drawn texture, its mean color, or parts of the photo in disorder."""
     kind = rng.random()
     if kind < 0.4:
         return draw_pattern(side, rng)

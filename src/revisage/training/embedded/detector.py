@@ -213,7 +213,7 @@ COVERED = 0.3
 
 
 class Matches(NamedTuple):
-    """What each of A anchors of N images stands for: (N, A) index of a face, bool for a face, bool for background."""
+    """Targets of the A anchors of N images: (N, A) index of a face, bool for a face, bool for background."""
 
     face: Tensor
     positive: Tensor

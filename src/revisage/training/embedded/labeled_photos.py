@@ -31,7 +31,7 @@ POINTS = ("eye1", "eye2", "nose", "mouth1", "mouth2")
 MIRRORED = (1, 0, 2, 4, 3)
 """Order of the five landmarks in a mirrored image."""
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
-"""What comes of content that is not laid out as it should be."""
+"""Errors of content that is not laid out as it should be."""
 
 
 @dataclass(frozen=True, eq=False)

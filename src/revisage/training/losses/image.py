@@ -35,7 +35,7 @@ def charbonnier(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
 
 
 DISTANCES: Mapping[PixelDistance, Distance] = {"l1": l1, "l2": l2, "charbonnier": charbonnier}
-"""What recipes may ask for."""
+"""Names that recipes may use."""
 
 
 def pixel_loss(restored: Tensor, gt: Tensor, detail: Tensor, distance: Distance = l1) -> Tensor:

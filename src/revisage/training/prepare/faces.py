@@ -123,7 +123,7 @@ def transform_points(points: Floats | NDArray[np.float64], target_from_source: A
 
 
 def _measure_geometry(face: Face, crop_from_image: Affine, shape: tuple[int, ...]) -> Measures:
-    """What needs no pixels; ``crop_from_image`` for a crop of side ``SIZES[0]``."""
+    """Measurements that need no pixels; ``crop_from_image`` for a crop of side ``SIZES[0]``."""
     return Measures(
         width=float(face.box[2] - face.box[0]),
         score=face.score,

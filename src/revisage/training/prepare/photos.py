@@ -45,7 +45,7 @@ SAME_FACE = "duplicate face"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one photo.
+    """The outcome of one photo.
 
     Attributes:
         path: the photo.

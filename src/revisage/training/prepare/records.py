@@ -40,7 +40,7 @@ SIZES = (512, 256)
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What is known of a face; NaN where it was not measured.
+    """Measurements of a face; NaN where there is none.
 
     Attributes:
         width: of the face in pixels of the photo.
@@ -64,7 +64,7 @@ class Measures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a face must have to be kept; names and units as in :class:`Measures`.
+    """Limits that a kept face must meet; names and units as in :class:`Measures`.
 
     A crop shows about 1.8 times the width of its face: 128 pixels of face make a native side of some 235.
     """
@@ -118,7 +118,7 @@ class Options:
     lmdb: bool = False
 
     def settings(self) -> dict[str, Any]:
-        """What the results depend on, as JSON values."""
+        """The settings that the results depend on, as JSON values."""
         return {
             "size": self.size,
             "format": self.format,
