@@ -19,35 +19,68 @@ from revisage.training.recipe import read_recipe
 from revisage.training.tasks.restorer import RestorerTask
 
 
-@pytest.fixture
-def folders(tmp_path):
+def write_faces(folder):
     generator = np.random.default_rng(0)
-    for folder in ("crops", "lq"):
-        (tmp_path / folder).mkdir()
+    for name in ("crops", "lq"):
+        (folder / name).mkdir()
     for name in "abcdef":
         face = cv2.resize(generator.integers(0, 256, (8, 8, 3), np.uint8), (64, 64))
-        cv2.imwrite(str(tmp_path / "crops" / f"{name}.png"), face)
-        cv2.imwrite(str(tmp_path / "lq" / f"{name}.png"), cv2.GaussianBlur(face, (0, 0), 2))
-    return tmp_path
+        cv2.imwrite(str(folder / "crops" / f"{name}.png"), face)
+        cv2.imwrite(str(folder / "lq" / f"{name}.png"), cv2.GaussianBlur(face, (0, 0), 2))
 
 
-@pytest.fixture
-def recipe_file(folders):
-    crops = str(folders / "crops")
+def write_recipe(folder):
+    """A recipe that trains on the faces of a folder."""
+    crops = str(folder / "crops")
     task = {
         "kind": "restorer",
         "data": {"source": crops},
         "size": 64,
         "network": {"type": "RestorationUNet", "widths": [8, 8], "blocks": [1, 1]},
         "losses": {"pixel": {}, "adversarial": {"discriminator": {"type": "PatchDiscriminator", "width": 4}}},
-        "validation": {"same": {"gt": crops, "lq": str(folders / "lq"), "limit": 1}},
+        "validation": {"same": {"gt": crops, "lq": str(folder / "lq"), "limit": 1}},
     }
     training = {
         "images": 12, "batch": 2, "workers": 0, "validate_every": 6, "save_every": 1000, "schedule": {"warmup": 1e9},
     }  # fmt: skip
-    path = folders / "own.yml"
+    path = folder / "own.yml"
     path.write_text(yaml.safe_dump({"name": "own", "task": task, "training": training}))
     return path
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Faces and recipe for all tests that leave them as they are."""
+    folder = tmp_path_factory.mktemp("shared")
+    write_faces(folder)
+    write_recipe(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(shared):
+    """A run that nothing interrupted."""
+    train(read_recipe(shared / "own.yml"), shared / "whole")
+    return shared / "whole"
+
+
+@pytest.fixture(scope="module")
+def begun(shared):
+    """A run of four images, to be copied."""
+    train(read_recipe(shared / "own.yml", ["training.images=4"]), shared / "begun")
+    return shared / "begun"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Faces of the test's own, and room for its runs."""
+    write_faces(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def recipe_file(folders):
+    return write_recipe(folders)
 
 
 def state(run):
@@ -120,15 +153,14 @@ def test_an_own_error_in_a_worker_is_the_line_that_no_workers_give(recipe_file, 
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "lower training.workers"),
     ],
 )
-def test_the_state_is_saved_when_memory_runs_out(recipe_file, folders, monkeypatch, error, message):
-    whole, run = folders / "whole", folders / "run"
-    train(read_recipe(recipe_file), whole)
+def test_the_state_is_saved_when_memory_runs_out(shared, whole, tmp_path, monkeypatch, error, message):
+    recipe, run = read_recipe(shared / "own.yml"), tmp_path / "run"
     fail_at(monkeypatch, 4, error)
     with pytest.raises(TrainingError, match=message):
-        train(read_recipe(recipe_file), run)
+        train(recipe, run)
     assert state(run)["images"] == 4
     monkeypatch.undo()
-    train(read_recipe(recipe_file), run)
+    train(recipe, run)
     assert same_weights(run, whole)
 
 
@@ -194,13 +226,13 @@ def test_an_error_before_anything_is_learnt_leaves_no_state(recipe_file, folders
         *("task.validation.same.gt=moved", "task.data.source=moved"),
     ],
 )
-def test_what_does_not_touch_the_weights_may_change(recipe_file, folders, monkeypatch, override):
-    monkeypatch.chdir(folders)
-    train(read_recipe(recipe_file, ["training.images=4"]), folders / "run")
+def test_what_does_not_touch_the_weights_may_change(shared, begun, tmp_path, monkeypatch, override):
+    monkeypatch.chdir(tmp_path)
+    run = shutil.copytree(begun, tmp_path / "run")
     if "moved" in override:
-        shutil.copytree("crops", "moved")
-    train(read_recipe(recipe_file, [override]), folders / "run")
-    assert state(folders / "run")["images"] >= 12
+        shutil.copytree(shared / "crops", "moved")
+    train(read_recipe(shared / "own.yml", ["training.images=6", override]), run)
+    assert state(run)["images"] >= 6
 
 
 @pytest.mark.parametrize(
@@ -215,15 +247,14 @@ def test_what_does_not_touch_the_weights_may_change(recipe_file, folders, monkey
     ],
 )
 def test_what_touches_the_weights_is_refused_by_name_with_both_values(
-    recipe_file, folders, monkeypatch, override, difference
+    shared, begun, tmp_path, monkeypatch, override, difference
 ):
-    monkeypatch.chdir(folders)
-    shutil.copytree("crops", "others")
-    (folders / "others" / "a.png").unlink()
-    train(read_recipe(recipe_file, ["training.images=4"]), folders / "run")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shared / "crops", "others")
+    (tmp_path / "others" / "a.png").unlink()
     with pytest.raises(TrainingError) as caught:
-        train(read_recipe(recipe_file, [override]), folders / "run")
-    assert difference.format(crops=folders / "crops") in str(caught.value)
+        train(read_recipe(shared / "own.yml", [override]), begun)
+    assert difference.format(crops=shared / "crops") in str(caught.value)
 
 
 def test_files_that_have_changed_under_the_same_path_are_named(recipe_file, folders, capsys):
