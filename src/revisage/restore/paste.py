@@ -33,7 +33,8 @@ from revisage.images.pixels import from_float, to_float
 from revisage.restore.color_match import correction, squared_distance
 from revisage.types import AlignedFace, Array, FloatImage, Image
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 MASK_POWER, MASK_FULL = 4.0, 0.8
 """Shape of the mask where only landmarks are known: a superellipse of this exponent that fills the crop and is 1 within
 this share of it. The alignment puts heads there; the corners, which show what is beside them, are left alone."""
