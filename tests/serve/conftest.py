@@ -15,7 +15,7 @@ def serve(tmp_path_factory):
     def make(**values):
         made = engine(**{"jobs_folder": tmp_path_factory.mktemp("jobs"), **values})
         app = create_app(made.settings, made)
-        client = TestClient(app, raise_server_exceptions=False)
+        client = TestClient(app, "http://localhost", raise_server_exceptions=False)
         opened.append(client)
         client.__enter__()
         client.engine, client.stop = made, app.state.stop

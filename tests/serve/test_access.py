@@ -1,4 +1,4 @@
-"""Who may use a server: keys, other origins, and what is said without one."""
+"""Who may use a server: keys, names, other origins, and what is said without one."""
 
 import base64
 
@@ -47,6 +47,22 @@ def test_other_origins_are_let_in_only_where_they_are_named(serve):
     assert open_.options("/v1/restore", headers=origin).headers["access-control-allow-origin"] == origin["origin"]
     other = open_.options("/v1/restore", headers=origin | {"origin": "https://else.example"})
     assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "LOCALHOST.", "192.168.1.7:80", "[::1]:8000", "photos.example"])
+def test_addresses_and_names_that_are_allowed_lead_to_the_server(serve, host):
+    client = serve(allowed_hosts=("Photos.example",))
+    assert client.get("/healthz", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8000", "[", "a b"])
+@pytest.mark.parametrize("path", ["/v1/models", "/healthz", "/nothing"])
+def test_names_of_others_are_refused(serve, host, path):
+    assert_problem(serve().get(path, headers={"host": host}), 421, "--allow-host")
+
+
+def test_a_key_makes_names_unimportant(client):
+    assert client.get("/healthz", headers={"host": "evil.example"}).status_code == 200
 
 
 def test_metrics_count_by_route_and_status(serve):

@@ -146,6 +146,22 @@ def test_a_full_disk_is_said_and_leaves_nothing(client, monkeypatch):
     assert set(client.engine.settings.jobs_path.iterdir()) == before
 
 
+def test_a_disk_that_is_full_ends_a_job_with_one_line(serve, monkeypatch):
+    gate = Gate()
+    client = serve(network=gate)
+    id = post(client, 10, 20, 30).json()["id"]
+    assert gate.begun.wait(20)
+
+    def fail(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    gate.opened.set()
+    job = finish(client, id)
+    assert (job["state"], job["error"]) == ("failed", "the disk of the server is full")
+    assert job["done"] < 3
+
+
 def test_limits_of_jobs(serve):
     client = serve(max_job_files=2, max_pixels=2000, max_job_bytes=20_000)
     assert_problem(post(client, 1, 2, 3), 422, "3 files")

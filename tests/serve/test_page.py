@@ -20,7 +20,7 @@ from revisage.serve.photos import Photo
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     made = engine(page=True, max_bytes=10_000, jobs_folder=tmp_path_factory.mktemp("jobs"))
-    with TestClient(create_app(made.settings, made)) as client:
+    with TestClient(create_app(made.settings, made), "http://localhost") as client:
         yield client
 
 
@@ -61,7 +61,7 @@ def test_an_upload_above_the_limit_is_refused(client):
 def test_nothing_is_left_when_the_server_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     made = engine(page=True, jobs_folder=tmp_path / "jobs")
-    with TestClient(create_app(made.settings, made)) as client:
+    with TestClient(create_app(made.settings, made), "http://localhost") as client:
         assert client.post("/page/gradio_api/upload", files={"files": ("photo.jpg", b"0")}).status_code == 200
         assert list(tmp_path.rglob("photo.jpg"))
     assert not list(tmp_path.glob("revisage-page-*"))

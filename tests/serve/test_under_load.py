@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 import httpx
+import numpy as np
 import pytest
 import uvicorn
 from stand_ins_of_serve import encoded, engine, flat, invert, one_face
+from test_bad_requests import assert_problem
 
 from revisage.images import read_image
 from revisage.serve.app import create_app
@@ -89,13 +91,62 @@ def test_half_an_upload_leaves_nothing(tmp_path):
     with listening(tmp_path) as (address, made):
         host, port = address.removeprefix("http://").split(":")
         for path, kind in (("restore", "image/png"), ("jobs", "multipart/form-data; boundary=x")):
-            head = f"POST /v1/{path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 9999\r\n\r\n"
+            head = (
+                f"POST /v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 9999\r\n\r\n"
+            )
             with socket.create_connection((host, int(port))) as connection:
                 connection.sendall(head.encode() + b"half")
         wait_for(lambda: not list(tmp_path.glob("incoming-*")))
         assert httpx.get(f"{address}/healthz").status_code == 200
         assert made.pending == 0
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("restore", "image/png"), ("jobs", "multipart/form-data; boundary=x"), ("detect", "image/png")]
+)
+def test_an_upload_that_takes_too_long_is_given_up(tmp_path, path, kind):
+    with listening(tmp_path, max_seconds=0.3, max_job_seconds=0.3) as (address, made):
+        host, port = address.removeprefix("http://").split(":")
+        head = f"POST /v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 9999\r\n\r\n"
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(head.encode() + b"--x\r\n")
+            reply = connection.recv(10_000).decode()
+        assert reply.startswith("HTTP/1.1 408 ")
+        assert "application/problem+json" in reply
+        assert made.pending == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_network_that_hangs_does_not_hold_up_the_answer(tmp_path):
+    go = Event()
+
+    def network(crops):
+        go.wait(20)
+        return invert(crops)
+
+    with listening(tmp_path, network=network, max_seconds=1) as (address, made):
+        reply = httpx.post(f"{address}/v1/restore", content=encoded(flat(1)), timeout=15)
+        assert_problem(reply, 503, "longer than this server allows")
+        go.set()
+        wait_for(lambda: made.pending == 0)
+
+
+def test_a_client_that_leaves_within_its_reply_costs_no_other(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (700, 700, 3), np.uint8)  # 1.5 MB as PNG
+    with listening(tmp_path, detect=lambda _: []) as (address, made):
+        host, port = address.removeprefix("http://").split(":")
+        body = encoded(noise)
+        head = f"POST /v1/restore?scale=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        for _ in range(3):
+            with socket.socket() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect((host, int(port)))
+                connection.sendall(head.encode() + body)
+                assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        reply = httpx.post(f"{address}/v1/restore?scale=1", content=encoded(flat(9)), timeout=15)
+        assert np.array_equal(read_image(reply.content), flat(9))
+        wait_for(lambda: made.pending == 0)
 
 
 def test_a_full_queue_answers_at_once_and_recovers(tmp_path):

@@ -28,6 +28,9 @@ def serve(
         str | None,
         typer.Option(envvar="REVISAGE_API_KEY", help="Key that requests must give (better by the variable)."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name in addresses of this server, if another; may be repeated.")
+    ] = None,
     cors: Annotated[
         list[str] | None, typer.Option(help="Origin whose pages may call the API; may be repeated.")
     ] = None,
@@ -61,6 +64,7 @@ def serve(
             batch=batch,
             jobs_folder=jobs,
             api_key=api_key,
+            allowed_hosts=tuple(allow_host or []),
             cors_origins=tuple(cors or []),
             max_bytes=round(max_megabytes * MEGABYTE),
             max_pixels=round(max_megapixels * MEGABYTE),

@@ -17,7 +17,7 @@ except ImportError as error:
     raise InputError("the server needs FastAPI: pip install 'revisage[serve]'") from error
 
 from revisage.serve import health, job_routes, restore_routes
-from revisage.serve.access import RequireKey
+from revisage.serve.access import CheckHost, RequireKey
 from revisage.serve.engine import Engine
 from revisage.serve.jobs import Jobs
 from revisage.serve.metrics import Measure, Metrics
@@ -63,6 +63,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     # The last one added is the first to see a request.
     if settings.api_key is not None:
         app.add_middleware(RequireKey, key=settings.api_key.get_secret_value())
+    else:
+        app.add_middleware(CheckHost, names=(settings.host, *settings.allowed_hosts))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -44,6 +44,9 @@ class BusyError(RevisageError):
 class TooSlowError(RevisageError):
     """An image took longer than the server allows."""
 
+    def __init__(self) -> None:
+        super().__init__("the image took longer than this server allows; send a smaller one, or make it a job")
+
 
 class TooManyFacesError(InputError):
     """An image has more faces than the server allows."""
@@ -84,7 +87,7 @@ class Task(Generic[Result]):
         if self._stopped.is_set():
             raise CancelledError("the request was cancelled")
         if time.monotonic() > self.deadline:
-            raise TooSlowError("the image took longer than this server allows; send a smaller one, or make it a job")
+            raise TooSlowError
 
     @contextmanager
     def as_current(self) -> Generator[None]:

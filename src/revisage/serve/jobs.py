@@ -146,12 +146,8 @@ class Jobs:
             restore_job(self._engine, job)
         except CancelledError:  # by a client, who has settled it, or by the end of the server
             pass
-        except RevisageError as error:
-            self._settle(job, State.FAILED, str(error))
         except Exception as error:
-            _log.exception("job %s", job.id)
-            told = "the disk of the server is full" if is_disk_full(error) else "a fault of the server"
-            self._settle(job, State.FAILED, told)
+            self._settle(job, State.FAILED, _told(job, error))
         else:
             self._settle(job, State.DONE)
         if job.id not in self._jobs:  # removed while it ran
@@ -185,6 +181,16 @@ def pack(job: Job) -> Path:
                 if outcome["result"]:
                     archive.write(job.folder / RESULTS / outcome["result"], outcome["result"])
     return target
+
+
+def _told(job: Job, error: Exception) -> str:
+    """What clients are told of an error that ended a job: nothing of the server's folders."""
+    if is_disk_full(error):
+        return "the disk of the server is full"
+    if isinstance(error, RevisageError):
+        return str(error)
+    _log.error("job %s", job.id, exc_info=error)
+    return "a fault of the server"
 
 
 def _take(folder: Path) -> FileLock:

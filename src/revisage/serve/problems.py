@@ -61,6 +61,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         409: "The job is not finished.",
         413: "The upload is larger than the limit.",
         415: "The body is of a type that is not taken.",
+        421: "`Host` is no name of this server.",
         422: "The image or a field cannot be used; `detail` says which and why.",
         429: "Too many images are waiting; `Retry-After` says when to come again.",
         500: "A fault of the server.",

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from revisage.restore.pipeline import Restorer
-from revisage.serve.engine import Engine
+from revisage.serve.engine import Engine, TooSlowError
 
 Result = TypeVar("Result")
 
@@ -56,15 +56,17 @@ async def run_while_connected(
 
     Raises:
         ClientDisconnect: the client left.
+        TooSlowError: it took longer than the server allows, in whatever step it is.
         RevisageError: as the engine and the work raise it.
     """
     done = asyncio.ensure_future(engine.run(work, model))
     left = asyncio.ensure_future(_wait_until_left(request))
     try:
-        await asyncio.wait([done, left], return_when=asyncio.FIRST_COMPLETED)
-        if not done.done():
-            raise ClientDisconnect
-        return done.result()
+        seconds = engine.settings.max_seconds
+        await asyncio.wait([done, left], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            return done.result()
+        raise ClientDisconnect if left.done() else TooSlowError
     finally:
         for one in (done, left):
             one.cancel()

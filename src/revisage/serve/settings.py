@@ -35,7 +35,8 @@ class Settings(BaseModel):
         max_job_seconds: in which it must arrive.
         max_jobs: that are not finished.
         job_hours: after which a finished job is removed.
-        api_key: that requests must give; None: none.
+        allowed_hosts: names in ``Host`` that are allowed besides those of this machine.
+        api_key: that requests must give; None: none. With one any name is allowed.
         cors_origins: origins whose pages may call the API from a browser.
         page: mount the web page, if gradio is installed.
 
@@ -65,6 +66,7 @@ class Settings(BaseModel):
     max_job_seconds: float = Field(default=3600, gt=0)
     max_jobs: int = Field(default=100, gt=0)
     job_hours: float = Field(default=24, gt=0)
+    allowed_hosts: tuple[str, ...] = ()
     api_key: SecretStr | None = Field(default=None, min_length=1)
     cors_origins: tuple[str, ...] = ()
     page: bool = True
