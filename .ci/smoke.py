@@ -92,6 +92,11 @@ def serve() -> None:
                 continue
         else:
             raise TimeoutError("the server does not answer")
+        with urllib.request.urlopen("http://127.0.0.1:8765/", timeout=30) as page:
+            assert b"gradio" in page.read()
+        client = [sys.executable, ROOT / "examples" / "http_client.py", PHOTO, "restored.jpg", "http://127.0.0.1:8765"]
+        subprocess.run(client, check=True)
+        assert Path("restored.jpg").stat().st_size > 5000
     finally:
         server.terminate()
         server.wait(60)

@@ -14,7 +14,7 @@ COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir --constraint /tmp/constraints.txt --find-links /wheels 'revisage[serve,video,heif]==0.1.0' \
     && rm -r /wheels /tmp/constraints.txt \
     && useradd --create-home --uid 1000 revisage
-USER revisage
+USER 1000
 WORKDIR /home/revisage
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \

@@ -19,7 +19,7 @@ RUN pip install --no-cache-dir --constraint /tmp/constraints.txt --find-links /w
     && ldconfig \
     && rm -r /wheels /tmp/constraints.txt \
     && useradd --create-home --uid 1000 revisage
-USER revisage
+USER 1000
 WORKDIR /home/revisage
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \

