@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _MAPPED_FROM, _MAX_MAPPED = 2**18, 2**16
 """Bytes from which on blocks lie apart while a model is opened, and how many at most (glibc's own default)."""
 _settings = {"keep": False}
 """The settings made for this process; the C library does not tell them."""
+is_crowded: ContextVar[bool] = ContextVar("is_crowded", default=False)
+"""Whether other images are in progress: networks of onnxruntime then run in the thread that calls them alone."""
 
 
 @suggest_keywords({"numthreads": "threads", "workers": "threads", "cores": "threads"})

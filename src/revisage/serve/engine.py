@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from revisage.errors import CancelledError, InputError, RevisageError, UnknownModelError, near_or_known
 from revisage.loading import load
 from revisage.models.registry import MODELS
+from revisage.process import is_crowded
 from revisage.restore.controls import RestoreOptions
 from revisage.restore.enhance import RestoreNetwork
 from revisage.restore.inputs import as_image
@@ -244,6 +245,7 @@ class Engine:
         if not task.future.set_running_or_notify_cancel():
             return
         start = time.monotonic()
+        is_crowded.set(self._pending > 1)
         try:
             with task.as_current():
                 task.check()

@@ -12,7 +12,7 @@ from revisage.serve.restored_file import RestoredFile
 from revisage.types import LITTLE_CHANGE, FaceStatus
 
 HEADER = """<header><h1>Restore faces in your photos</h1>
-<p>Add old, blurred or noisy photos: faces become clear, the rest stays as it is.
+<p>Add old, blurred or noisy photos: faces become clear, and a noisy or blurred background is repaired.
 Photos are restored on this server, sent nowhere else, and deleted when you close the page.</p></header>"""
 _ICON = (
     "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8'"
@@ -64,7 +64,7 @@ def summary(photo: Photo) -> str:
         sum(face.status is FaceStatus.RESTORED and face.strength > 0 for face in made.faces),
     )
     if not count:
-        text = f"No face was found in {photo.name}; it was only enlarged."
+        text = f"No face was found in {photo.name}. A larger scan may help."
     else:
         text = f"{photo.name}: {counted(count, 'face')} found, {restored} restored."
     changed = [face.change for face in made.faces if face.strength > 0]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -19,12 +19,14 @@ from revisage.models.checkpoint import METADATA_KEY, Header, stored_dtype
 from revisage.models.describe_file import FOREIGN
 from revisage.models.device import PROVIDERS, DeviceConfig
 from revisage.models.onnx_file import read_onnx
-from revisage.process import opening_model, thread_count
+from revisage.process import is_crowded, opening_model, thread_count
 from revisage.types import Array
 
 SIZES = (256, 512, 1024, 2048)
 """Sizes of aligned faces for restorers that others exported."""
 _FORMATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_MAX_COPIED = 100_000_000
+"""Bytes of the largest file that is opened a second time, for one thread."""
 _MAX_FOLDED = 2**30
 """Bytes of the largest tensor that is computed in advance: a small file must not fill the memory."""
 
@@ -86,6 +88,15 @@ class OnnxNetwork:
     def __reduce__(self) -> tuple[Any, ...]:
         return open_onnx, (self.path, self.device, self.conventions, self.threads)
 
+    @cached_property
+    def _single(self) -> Any:
+        """A session of one thread: several at once use the cores better than several of all threads each."""
+        try:
+            is_small = self.path.stat().st_size <= _MAX_COPIED
+        except OSError:  # the file was temporary
+            return self.session
+        return _session(self.path, self.device, 1)[0] if is_small else self.session
+
     def __call__(self, images: NDArray[np.float32], *more: Array) -> tuple[NDArray[np.float32], ...]:
         """Run the network on float32 images; ``more`` may hold the fidelity of a restorer that has such an input."""
         ours = self.header.architecture != FOREIGN
@@ -116,7 +127,8 @@ class OnnxNetwork:
             feeds[signature.scalar] = np.full(shape, fidelity, signature.scalar_dtype)
         try:
             with self.lock or nullcontext():
-                return self.session.run(list(self.outputs), feeds)
+                session = self._single if is_crowded.get() and self.device.kind == "cpu" else self.session
+                return session.run(list(self.outputs), feeds)
         except Exception as error:  # onnxruntime's errors have no common base
             message = _message(error)
             if re.search(r"allocate memory|bad_alloc|out of memory|bad allocation", message, re.IGNORECASE):
