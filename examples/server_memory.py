@@ -1,4 +1,7 @@
-"""Follows the memory of a server over many requests: server_memory.py [REQUESTS] (Linux; it starts its own server)."""
+"""Follows the memory of a server over many requests: server_memory.py [REQUESTS] (Linux; it starts its own server).
+
+Every tenth request has a face; the others end with its detection, so that thousands take minutes.
+"""
 
 import subprocess
 import sys
@@ -17,15 +20,18 @@ with TemporaryDirectory() as jobs:
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     address = server.stdout.readline().split()[2]
     try:
-        upload = BytesIO()
-        revisage.write_image(upload, np.full((32, 32, 3), 90, np.uint8), format="png")
+        face, plain = BytesIO(), BytesIO()
+        revisage.write_image(face, revisage.read_image(Path(__file__).with_name("photo.jpg"))[::3, ::3], format="png")
+        revisage.write_image(plain, np.full((32, 32, 3), 90, np.uint8), format="png")
         with httpx.Client(base_url=address, timeout=60) as client:
             for number in range(requests + 1):
                 if number % max(requests // 10, 1) == 0:
                     status = Path(f"/proc/{server.pid}/status").read_text()
                     used = next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]
                     print(f"{number:6} requests: {int(used) / 1000:.1f} MB", flush=True)
-                client.post("/v1/restore?scale=1", content=upload.getvalue()).raise_for_status()
+                upload = plain if number % 10 else face
+                reply = client.post("/v1/restore?scale=1", content=upload.getvalue()).raise_for_status()
+                assert reply.headers["x-faces"] == ("0" if number % 10 else "1")
     finally:
         server.terminate()
         server.wait(60)

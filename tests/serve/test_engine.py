@@ -10,6 +10,7 @@ import pytest
 from stand_ins_of_serve import engine, flat, invert, one_face
 
 from revisage.errors import CancelledError, UnknownModelError
+from revisage.process import is_crowded
 from revisage.serve.engine import BusyError, TooManyFacesError, TooSlowError
 
 
@@ -94,6 +95,27 @@ def test_leaving_an_await_cancels_the_work(held):
         return pending
 
     assert asyncio.run(leave()) == 1
+
+
+@pytest.mark.parametrize(("workers", "crowded"), [(2, [False, True]), (1, [False, False])])
+def test_networks_know_whether_other_images_are_in_progress(workers, crowded):
+    seen, begun, go = [], Event(), Event()
+
+    def network(crops):
+        seen.append(is_crowded.get())
+        begun.set()
+        assert go.wait(10)
+        return invert(crops)
+
+    made = engine(network, workers=workers)
+    first = made.submit(lambda one: one(flat(1)))
+    assert begun.wait(10)
+    second = made.submit(lambda one: one(flat(2)))
+    go.set()
+    for task in (first, second):
+        task.future.result(10)
+    made.close()
+    assert sorted(seen) == crowded
 
 
 def test_an_image_that_takes_too_long_is_given_up():

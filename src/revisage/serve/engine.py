@@ -245,7 +245,7 @@ class Engine:
         if not task.future.set_running_or_notify_cancel():
             return
         start = time.monotonic()
-        is_crowded.set(self._pending > 1)
+        is_crowded.set(min(self._pending, self.settings.worker_count) > 1)
         try:
             with task.as_current():
                 task.check()

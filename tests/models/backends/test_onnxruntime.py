@@ -9,6 +9,8 @@ from onnx import helper
 from revisage.errors import CheckpointError, DeviceError, MissingWeightsError
 from revisage.models.backends import open_network
 from revisage.models.backends.onnxruntime import FOREIGN, describe_onnx
+from revisage.models.fetch import path_of
+from revisage.process import is_crowded
 
 
 def images(count=3, size=256):
@@ -111,6 +113,20 @@ def test_a_small_file_cannot_fill_the_memory(tmp_path):
     write(tmp_path / "r.onnx", nodes, [image_input()], [image_input(name="output")], shape)
     with pytest.raises((CheckpointError, MemoryError)):
         open_network(tmp_path / "r.onnx")(images(1))
+
+
+def test_beside_others_a_network_runs_in_one_thread_with_the_same_result(monkeypatch):
+    network, given = open_network(path_of("embedded-identity")), images(1, 112)
+    (alone,) = network(given)
+    monkeypatch.setattr(network.session, "run", None)
+    token = is_crowded.set(True)
+    try:
+        (beside_others,) = network(given)
+    finally:
+        is_crowded.reset(token)
+    assert np.array_equal(alone, beside_others)
+    with pytest.raises(CheckpointError):
+        network(given)
 
 
 def test_describe_onnx(tmp_path):
