@@ -20,7 +20,7 @@ BLOCKED = 0.8
 """Height of the steps between blocks of 8 pixels, in levels of 255, from which it does, too."""
 EDGE = 8.0
 """Height of a step along a whole line from which it is an edge of the photo: blocks of no quality have it."""
-MAX_SIDE = 2048
+MAX_SIDE = 1024
 """Of a larger photo the middle is looked at."""
 BLOCK = 16
 """Side of the squares in which noise is measured, in pixels."""
