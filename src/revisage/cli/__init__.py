@@ -38,6 +38,19 @@ from revisage.cli.suggestions import Command, Group
 from revisage.cli.train import train
 from revisage.errors import DeviceError, InputError, RevisageError, UnknownModelError
 
+EXTRAS = {
+    **dict.fromkeys(("torch", "safetensors"), "torch"),
+    **dict.fromkeys(("lmdb", "tensorboard"), "train"),
+    **dict.fromkeys(("fastapi", "uvicorn", "gradio", "prometheus_client"), "serve"),
+    **dict.fromkeys(("onnx", "onnxscript"), "export"),
+    "av": "video",
+    "matplotlib": "plots",
+    "pillow_heif": "heif",
+    "ray": "scale",
+    "spandrel": "spandrel",
+}
+"""Packages that a plain installation lacks -> the extra that brings them."""
+
 app = typer.Typer(
     cls=Group,
     help="Restores the faces in photos, offline.",
@@ -61,6 +74,14 @@ def main() -> None:
     except RevisageError as error:
         complain(str(error))
         sys.exit(2 if isinstance(error, InputError | UnknownModelError | DeviceError) else 1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        command = next((word for word in sys.argv[1:] if not word.startswith("-")), "this")
+        extra = "train" if command == "train" else EXTRAS[package]
+        complain(f"{command} needs {package}: pip install 'revisage[{extra}]'")
+        sys.exit(2)
 
 
 def _help_first(arguments: list[str]) -> list[str]:

@@ -76,8 +76,9 @@ def evaluate(
         raise InputError("--fid is the reference; --inception must give the network as well")
     output = output or Path("evaluation") / data_name(data or compared)
     pairs = find_pairs(gt, lq, restored, limit)  # wrong folders are reported before the networks are loaded
+    import_module("torch")  # and missing packages
     if plots is not None:
-        import_module("revisage.evaluation.plots")  # and a missing package
+        import_module("revisage.evaluation.plots")
 
     from revisage.evaluation.evaluator import Evaluator
     from revisage.evaluation.metrics import Sources

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from revisage.errors import MissingWeightsError
 from revisage.models.architectures import ARCHITECTURES
 from revisage.models.checkpoint import METADATA_KEY, Header
 from revisage.models.device import import_torch
@@ -26,6 +27,8 @@ def describe_file(path: Path) -> dict[str, Any]:
         CheckpointError: damaged, unsafe or of no known network.
         DeviceError: a file of torch weights, and torch is not installed.
     """
+    if not path.is_file():
+        raise MissingWeightsError(f"no model file at {path}")
     more: dict[str, Any] = {}
     if path.suffix.lower() == ".onnx":
         file = read_onnx(path)
