@@ -127,6 +127,7 @@ def test_a_misspelt_keyword_gets_a_suggestion(attempt, suggestion):
         ("GFPGANv1.4", "gfpgan-1.4"),
         ("GFPGANv1.3.pth", "gfpgan-1.3"),
         ("gfpgan", "gfpgan-1.4"),
+        ("RestoreFormer", "restoreformer"),
         ("RestoreFormer++", "restoreformer++"),
         ("embeded", "embedded"),
         (

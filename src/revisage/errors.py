@@ -47,10 +47,11 @@ class RevisageError(Exception):
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_one_line(str(message)))
+        super().__init__(to_one_line(str(message)))
 
 
-def _one_line(message: str) -> str:
+def to_one_line(message: str) -> str:
+    """Escape what a terminal does not print as one line, and shorten what is very long."""
     message = _shortened(message)
     if message.isprintable():
         return message

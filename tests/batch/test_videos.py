@@ -173,3 +173,21 @@ def test_a_cancelled_video_ends_the_run_and_is_resumed(tmp_path, album):
     how, outcomes = run(tmp_path, album)
     assert len(how.seen) == 4
     assert outcomes[0].up_to_date
+
+
+@pytest.mark.parametrize(
+    ("head", "extension"),
+    [
+        (b"\0\0\0\x14ftypqt  ", "mov"),
+        (b"\0\0\0\x20ftypisom", "mp4"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm", "webm"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x88matroska", "mkv"),
+        (b"RIFF\0\0\0\0AVI ", "mkv"),
+    ],
+)
+def test_a_video_whose_name_says_nothing_keeps_its_format(tmp_path, head, extension):
+    for name in ("clip", "clip.dat"):
+        (tmp_path / name).write_bytes(head)
+        options = Options(output=tmp_path / "out" / name)
+        (outcome,) = restore_files(counting()[0], collect([tmp_path / name], tuple(Kind)), options, Videos())
+        assert outcome.target.name == f"clip.{extension}"

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 from rich.console import Console
 
-from revisage.cli.console import with_progress
+from revisage.cli.console import complain, say, warn, with_progress
 
 
 @pytest.fixture
@@ -56,3 +56,10 @@ def test_counting_ends_with_the_run(terminal):
     for _ in with_progress(range(3), endless(), "restoring"):
         pass
     assert stopped.wait(20)
+
+
+def test_a_name_with_line_breaks_stays_on_one_line(capfd):
+    for tell in (say, warn, complain):
+        tell("a\nb\x1b[31m.jpg: 1 face")
+    line = "a\\nb\\x1b[31m.jpg: 1 face\n"
+    assert capfd.readouterr() == (line, f"warning: {line}error: {line}")

@@ -74,6 +74,18 @@ def test_a_text_with_a_wrong_checksum_costs_no_pixel():
     assert "checksum of tEXt is wrong" in warning
 
 
+def test_a_png_whose_pixels_are_damaged_is_not_taken_for_whole():
+    """Damaged packed data may unpack to as many bytes as there should be, or more."""
+    whole = encoded("PNG", noise(64, 96))
+    at = whole.index(b"IDAT")
+    (length,) = struct.unpack_from(">I", whole, at - 4)
+    for place in range(at + 10, at + 4 + length - 4, 997):
+        data = bytearray(whole)
+        data[place] ^= 0x55
+        with pytest.raises(ImageError, match="truncated or damaged"):
+            read_image(bytes(data))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_png_without_its_end_is_read(tmp_path, dtype):
     write_image(tmp_path / "a.png", noise(dtype=dtype))
@@ -207,3 +219,20 @@ def test_a_webp_cut_behind_its_pixels_is_read_with_a_warning():
     image, warning = warning_of(whole[:-40])
     assert np.array_equal(image, decoded(whole))
     assert "metadata may be missing" in warning
+
+
+def test_the_whole_frames_of_a_truncated_webp_are_read_on_request():
+    frames = [PIL.Image.fromarray(np.roll(noise(32, 48), place, 0)) for place in range(4)]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True, duration=80)
+    data = file.getvalue()[: len(file.getvalue()) * 6 // 10]
+    with pytest.raises(ImageError, match=r"frames are missing.*use --allow-damaged"):
+        read_photo(data)
+    photo = read_photo(data, allow_damaged=True)
+    assert [np.asarray(one).tolist() for one in frames[:2]] == [frame.tolist() for frame in photo.frames]
+
+
+def test_no_option_is_offered_for_a_tiff_whose_directory_is_gone():
+    data = encoded("TIFF", noise(64, 96), compression="tiff_lzw")  # it lies at the end
+    with pytest.raises(ImageError, match=r"truncated or damaged$"):
+        read_image(data[: len(data) // 2])

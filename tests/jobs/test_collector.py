@@ -187,6 +187,34 @@ class TestKinds:
         assert self.kinds_of(tmp_path / "scan") == {"scan": kind}
         assert self.kinds_of(f"{tmp_path}/*") == {"scan": kind}
 
+    def test_under_an_unknown_extension_the_content_decides(self, tmp_path):
+        for name in ("a.jpe", "b.mpo", "c.jpg_large"):
+            (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0")
+        (tmp_path / "d.apng").write_bytes(b"\x89PNG\r\n\x1a\n")
+        (tmp_path / "e.qt").write_bytes(b"\0\0\0\x14ftypqt  ")
+        (tmp_path / "f.asf").write_bytes(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")
+        found = dict.fromkeys(("a.jpe", "b.mpo", "c.jpg_large", "d.apng"), "image")
+        assert self.kinds_of(tmp_path) == found | {"e.qt": "video", "f.asf": "video"}
+        assert self.kinds_of(tmp_path, kinds=[Kind.IMAGE]) == found
+
+    @pytest.mark.parametrize(
+        ("name", "head"),
+        [
+            ("IMG_1.nef", b"MM\0*"),
+            ("IMG_1.cr2", b"II*\0"),
+            ("GOPR1.THM", b"\xff\xd8\xff\xe0"),
+            ("GOPR1.LRV", b"\0\0\0\x14ftypmp41"),
+            ("song.m4a", b"\0\0\0\x14ftypmp42"),
+            ("song.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+            ("words.mks", b"\x1a\x45\xdf\xa3"),
+            ("notes.txt", b"hello"),
+        ],
+    )
+    def test_raw_files_previews_and_sound_are_left_out(self, tmp_path, name, head):
+        (tmp_path / name).write_bytes(head)
+        touch(tmp_path, "a.jpg")
+        assert self.kinds_of(tmp_path) == {"a.jpg": "image"}
+
     def test_a_given_file_of_an_unknown_name_is_taken_by_its_content_else_as_an_image(self, tmp_path):
         (tmp_path / "clip.dat").write_bytes(b"\0\0\0\x1cftypisom")
         touch(tmp_path, "text.dat")

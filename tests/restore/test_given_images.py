@@ -91,6 +91,17 @@ def test_further_frames_of_a_pillow_image_are_named():
     assert restorer()(PIL.Image.open(file), scale=1).left_out == ("2 further frames",)
 
 
+@pytest.mark.parametrize("image", [COLORS.astype(np.uint16), COLORS / np.float32(255) ** 2])
+def test_an_array_of_the_wrong_range_is_warned_of(image):
+    with pytest.warns(UserWarning, match="nearly black: it reaches"):
+        restorer()(image)
+
+
+@pytest.mark.parametrize("level", [0, 300])
+def test_dark_arrays_are_fine(level):
+    restorer()(np.full((8, 8, 3), level, np.uint16))  # a warning would be an error
+
+
 def test_an_array_lacks_nothing():
     assert restorer()(COLORS).left_out == ()
 

@@ -157,6 +157,50 @@ def test_the_announced_rate_is_that_of_the_source(tmp_path, source, extension, r
     assert not restored(target, tmp_path / "again.mkv").warnings
 
 
+@pytest.mark.parametrize("extension", ["mkv", "mp4"])
+def test_the_announced_rate_is_that_of_a_source_with_longer_sound(tmp_path, extension):
+    """Matroska without statistics says how long the file is, not its video."""
+    made = write_video(tmp_path / "a.webm", clip(5, face=False), codec="libvpx-vp9", options={}, sound=1.0)
+    bare = tmp_path / "bare.mkv"
+    bare.write_bytes(made.read_bytes().replace(b"DURATION", b"DURATIOM"))
+    target = restored(bare, tmp_path / f"b.{extension}").target
+    with av.open(str(target)) as video:
+        assert float(video.streams.video[0].average_rate) == pytest.approx(25, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("source", "extension"),
+    [("mkv", "mkv"), ("mkv", "mp4"), ("mp4", "mkv"), ("mp4", "mp4"), ("mp4", "mov"), ("mov", "mp4")],
+)
+def test_all_sound_tracks_keep_title_and_language(tmp_path, source, extension):
+    made = tmp_path / f"a.{source}"
+    with (
+        av.open(str(write_video(tmp_path / "b.mp4", clip(4, face=False), sound=0.2))) as one,
+        av.open(str(made), "w") as both,
+    ):
+        template = one.streams.audio[0]
+        video = both.add_stream_from_template(one.streams.video[0], opaque=True)
+        copies = [both.add_stream_from_template(template, opaque=True) for _ in range(2)]
+        for copy, title, language in zip(copies, ("Original", "Kommentar"), ("fra", "ger"), strict=True):
+            copy.metadata.update({"title": title, "language": language})
+        for packet in one.demux():
+            for copy in [video] if packet.stream.type == "video" else copies:
+                if packet.dts is not None:
+                    packet.stream = copy
+                    both.mux(packet)
+    outcome = restored(made, tmp_path / f"c.{extension}")
+    assert outcome.left_out == ()
+    with av.open(str(outcome.target)) as video:
+        told = [(one.metadata.get("title", one.metadata.get("name")), one.language) for one in video.streams.audio]
+    assert told == [("Original", "fra"), ("Kommentar", "ger")]
+
+
+def test_a_language_that_quicktime_has_no_code_for_is_named(tmp_path):
+    source = write_video(tmp_path / "a.mp4", clip(4, face=False), sound=0.2)
+    assert "metadata of audio: language deu" in restored(source, tmp_path / "b.mov").left_out
+    assert restored(source, tmp_path / "b.mkv").left_out == ()
+
+
 def test_a_broadcast_begins_at_zero(tmp_path):
     """Its clock has run for hours; a result that went on with it would seem to last as long."""
     how = {"sound": 1.2, "container_options": {"output_ts_offset": "7200"}}

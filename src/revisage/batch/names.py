@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from revisage.batch.options import FOLDERS, Options
+from revisage.batch.options import FOLDERS, VIDEO_FORMATS, Options
 from revisage.errors import ImageError
 from revisage.images import FORMATS
 from revisage.images.fitting import choose_extension
-from revisage.jobs.collector import VIDEOS, Kind, Source, Sources
+from revisage.jobs.collector import VIDEOS, Kind, Source, Sources, kind_by_name, video_extension
 from revisage.jobs.store import NO_FILE, Entry, JobStore, Status, stamp_of
 
 
@@ -82,7 +82,10 @@ def _name(source: Source, path: str, options: Options, store: JobStore) -> Job:
 def _extension(source: Source, path: str, options: Options, store: JobStore) -> tuple[str, str]:
     """The extension of the result, and why it is not the one that the name of the source asks for, or ""."""
     extension = options.extension_for(source.path.suffix, source.kind)
-    if source.kind is Kind.VIDEO or not options.follows_content:
+    if source.kind is Kind.VIDEO:
+        is_named = options.target or options.format in VIDEO_FORMATS or kind_by_name(source.path) is Kind.VIDEO
+        return (extension if is_named else video_extension(source.path)), ""
+    if not options.follows_content:
         return extension, ""
     entry = store.get(f"{source.below / source.path.stem}{options.ending}{extension}".casefold())
     if entry and entry.source == path and stamp_of(source.path) == (entry.size, entry.mtime):

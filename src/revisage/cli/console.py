@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from revisage.errors import OutputError
+from revisage.errors import OutputError, to_one_line
 from revisage.jobs.counting import Count
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def is_quiet() -> bool:
 
 def say(line: str, *, only_verbose: bool = False) -> None:
     """Print a line on stdout, unless the command is quiet."""
-    level = logging.DEBUG if only_verbose else logging.INFO
+    level, line = logging.DEBUG if only_verbose else logging.INFO, to_one_line(line)
     if _log.isEnabledFor(level):
         print(line, flush=True)
     _record(level, line)
@@ -71,12 +71,14 @@ def say(line: str, *, only_verbose: bool = False) -> None:
 
 def warn(line: str) -> None:
     """Print a warning, one line on stderr."""
+    line = to_one_line(line)
     print(f"warning: {line}", file=sys.stderr)
     _record(logging.WARNING, line)
 
 
 def complain(line: str) -> None:
     """Print an error, one line on stderr."""
+    line = to_one_line(line)
     print(f"error: {line}", file=sys.stderr)
     _record(logging.ERROR, line)
 

@@ -50,7 +50,8 @@ def repair(data: bytes, *, allow_damaged: bool) -> Repair | None:
     found = sum(map(len, rows))
     if not found:
         return None
-    if found == size and not rows.is_wrong:
+    is_cut = all(chunk.is_sound for chunk in chunks[:-1] if chunk.kind == b"IDAT")
+    if found == size and not rows.is_wrong and (rows.is_whole or is_cut):
         wrong = sorted({chunk.kind.decode("latin-1") for chunk in chunks if not chunk.is_sound and chunk.content})
         warning = f"the checksum of {', '.join(wrong)} is wrong" if wrong and rows.is_whole else "it has no end mark"
         packed = packed if rows.is_whole else _repack(packed, size)
@@ -99,8 +100,8 @@ class _Rows:
                 while rest and missing > 0 and (part := stream.decompress(rest, min(missing, _STEP))):
                     missing, rest = missing - len(part), stream.unconsumed_tail
                     yield part
-                if missing <= 0:
-                    stream.decompress(rest + self._packed[start + _PIECE :], 1)
+                if missing <= 0:  # what follows is a checksum, and no pixels
+                    self.is_wrong = bool(stream.decompress(rest + self._packed[start + _PIECE :], 1))
                     break
         except zlib.error:
             self.is_wrong = True

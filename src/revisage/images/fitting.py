@@ -37,7 +37,8 @@ def choose_extension(path: Path, scale: float) -> tuple[str, str]:
         return ".png", _no_alpha(found)
     if formats.FORMATS.get(own) is found:
         return path.suffix, ""
-    return formats.extension_of(found), f"it is a {found.name} file" if own in formats.FORMATS else ""
+    article = "an" if found is formats.AVIF else "a"
+    return formats.extension_of(found), f"it is {article} {found.name} file" if own in formats.FORMATS else ""
 
 
 def find_misfit(photo: Photo, extension: str, scale: float) -> str:

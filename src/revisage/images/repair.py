@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import PIL.Image
 
-from revisage.images import damaged_jpeg, damaged_png, formats, heif
+from revisage.images import damaged_jpeg, damaged_png, formats, heif, tiff_directory
 from revisage.images.damage import TAILS, Repair, find_lost_share, say_lost
 from revisage.images.jpeg import read_segments
 from revisage.types import Array
@@ -18,6 +18,8 @@ _MAX_GROWTH = 32
 """Of a file that is filled up: of one that lacks more, nothing is left to be seen."""
 _DROPS = (0, 8, 64, 512)
 _BOX = 8
+_MOVING = 2
+"""Flag of a WebP file that is an animation (RFC 9649, 2.7)."""
 _FAULTS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, RuntimeError, MemoryError)
 
 
@@ -37,8 +39,12 @@ def repair(kind: str, data: bytes, *, allow_damaged: bool) -> Repair | None:
             return damaged_jpeg.repair(data)
         case "PNG":
             return damaged_png.repair(data, allow_damaged=allow_damaged)
+        case "TIFF" if not tiff_directory.has_directory(data):
+            return None
         case "BMP" | "TIFF" | "GIF":
             return _append_zeros(data, allow_damaged)
+        case "WEBP" if data[12:16] == b"VP8X" and data[20:21] and data[20] & _MOVING:
+            return _drop_cut_frames(data)
         case _:
             return _fill_up(kind, data)
 
@@ -61,6 +67,20 @@ def _append_zeros(data: bytes, allow_damaged: bool) -> Repair:
     """Put zeros behind a file: rows that are stored plainly become black."""
     zeros = bytes(min(8 * len(data), _MAX_PADDING)) if allow_damaged else b""
     return Repair(data + zeros, "some of its rows are missing", lost=True)
+
+
+def _drop_cut_frames(data: bytes) -> Repair | None:
+    """The whole frames of an animated WebP file that was cut; None if there is none."""
+    start, frames = 12, 0
+    while start + _BOX <= len(data):
+        size = int.from_bytes(data[start + 4 : start + _BOX], "little")
+        end = start + _BOX + size + size % 2
+        if end > len(data):
+            break
+        frames += data[start : start + 4] == b"ANMF"
+        start = end
+    whole = b"RIFF" + (start - _BOX).to_bytes(4, "little") + data[8:start]
+    return Repair(whole, "it is cut short; frames are missing", lost=True) if frames else None
 
 
 def _fill_up(kind: str, data: bytes) -> Repair | None:

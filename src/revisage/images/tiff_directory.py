@@ -106,6 +106,15 @@ def detect_form(data: bytes) -> Form:
     return Form(order, order + "L", order + "H", order + "HHL4s", 4, is_big=False)
 
 
+def has_directory(data: bytes) -> bool:
+    """Whether the first directory, which many programs put at the end, lies within a file."""
+    try:
+        form = detect_form(data)
+        return struct.unpack_from(form.word, data, form.first)[0] < len(data)
+    except (ValueError, struct.error):
+        return False
+
+
 def iterate_directories(data: bytes) -> Iterator[Directory]:
     """Yield the directories of a TIFF file in order; a circle of them is gone through once.
 

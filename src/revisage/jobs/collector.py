@@ -24,6 +24,8 @@ VIDEOS: Mapping[str, str] = {
 """Extension of a video in lower case -> that of its result, "" for the same. Matroska holds every kind of stream."""
 AMBIGUOUS = (".ts", ".mts")
 """Also the extensions of TypeScript: in folders and patterns the content decides."""
+_SIDECARS = (".thm", ".lrv", ".m4a", ".m4b", ".m4p", ".m4r", ".3ga", ".aax", ".mka", ".mks", ".weba", ".wma", ".sub")
+"""Previews that cameras put beside their videos, sound and subtitles: their content looks like that of others."""
 
 
 class Kind(StrEnum):
@@ -112,9 +114,9 @@ def collect(
     """Find the files that paths, folders and patterns stand for, each once.
 
     A file that is given is taken whatever its name. Folders are searched to any depth; in them and in patterns, files
-    count whose extension is that of an image or video, and files without an extension whose content is. Hidden entries
-    do not count. Links to folders are followed, but no folder is entered twice; a link to a file that is found by
-    itself is left out.
+    count whose extension is that of an image or video, and files of an unknown extension, or none, whose content is.
+    Hidden entries do not count. Links to folders are followed, but no folder is entered twice; a link to a file that is
+    found by itself is left out.
 
     Args:
         paths: files, folders, or patterns with ``*``, ``?``, ``[...]``, ``**``.
@@ -158,8 +160,10 @@ def kind_by_content(path: Path) -> Kind | None:
     except OSError:
         return None
     brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    is_raw = path.suffix.lower() not in ("", *FORMATS)  # TIFF under a name of its own: the raw files of cameras
     is_image = (
-        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*"))
+        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8"))
+        or (head.startswith((b"II*\0", b"MM\0*")) and not is_raw)
         or (head.startswith(b"BM") and head[6:10] == bytes(4))
         or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
         or brand in (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1")
@@ -175,10 +179,22 @@ def kind_by_content(path: Path) -> Kind | None:
     return Kind.IMAGE if is_image else Kind.VIDEO if is_video else None
 
 
+def video_extension(path: Path) -> str:
+    """The extension, with its dot, of the result of a video whose own says nothing: as its first bytes are."""
+    try:
+        with safe_open(path) as file:
+            head = file.read(64)
+    except OSError:  # will be said when it is read
+        head = b""
+    if head[4:8] == b"ftyp":
+        return ".mov" if head[8:12] == b"qt  " else ".mp4"
+    return ".webm" if b"webm" in head else ".mkv"
+
+
 def _searched_kind(path: Path, kinds: Sequence[Kind]) -> Kind | None:
     """Kind of a file in a folder or matched by a pattern, None if it is not looked for."""
-    kind = kind_by_name(path)
-    if not path.suffix or (path.suffix.lower() in AMBIGUOUS and Kind.VIDEO in kinds):
+    kind, extension = kind_by_name(path), path.suffix.lower()
+    if (kind is None and extension not in _SIDECARS) or (extension in AMBIGUOUS and Kind.VIDEO in kinds):
         kind = kind_by_content(path)
     return kind if kind in kinds else None
 

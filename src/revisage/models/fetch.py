@@ -112,6 +112,7 @@ MEANT = {
     **{re.sub(r"[^a-z0-9+]|v(?=\d)", "", spec.file.rpartition(".")[0].lower()): name for name, spec in MODELS.items()},
     "gfpgan": "gfpgan-1.4",
     "gfpganclean": "gfpgan-1.4",
+    "restoreformer": "restoreformer",
     "restoreformerplusplus": "restoreformer++",
     **dict.fromkeys(("realesrgan", "realesrganx2", "esrgan"), "realesrgan-x2plus"),
     **dict.fromkeys(("retinaface", "retinafaceresnet", "resnet50"), "retinaface-resnet50"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,6 +56,14 @@ def take(image: Any) -> Given:
     pixels = from_pillow(image)
     transparent = pixels if pixels.shape[2] in (2, 4) else None
     return Given(to_rgb(pixels), transparent, image.info.get("icc_profile") or b"", lost)
+
+
+def warn_if_nearly_black(image: Any) -> None:
+    """Warn of an array of more than 8 bits whose values are those of 8 bits, or were divided by 255 twice."""
+    limit = {"uint16": 255, "float32": 1 / 255}.get(image.dtype.name) if isinstance(image, np.ndarray) else None
+    if limit is not None and image.size and 0 < (high := image.max()) <= limit:
+        top = 65535 if limit == 255 else 1
+        warnings.warn(f"the {image.dtype} image is nearly black: it reaches {high:g} of {top}", stacklevel=3)
 
 
 def as_image(image: Any) -> Image:

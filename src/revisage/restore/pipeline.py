@@ -21,7 +21,7 @@ from revisage.restore.color_match import is_gray
 from revisage.restore.controls import Controls, RestoreOptions, Selection
 from revisage.restore.enhance import RestoreNetwork, enhance
 from revisage.restore.face_job import FaceJob
-from revisage.restore.inputs import as_image, check_faces, resize_and_pad, take
+from revisage.restore.inputs import as_image, check_faces, resize_and_pad, take, warn_if_nearly_black
 from revisage.restore.paste import in_threads, paste
 from revisage.restore.regions import head_mask
 from revisage.restore.select import largest, select, sort_faces
@@ -124,6 +124,8 @@ class Restorer:
             raise InputError(f"progress is a function of two numbers, not {progress!r}")
         single = not isinstance(image, list | tuple)
         images: Sequence[Any] = [image] if single else image
+        for one in images:
+            warn_if_nearly_black(one)
         if not (profile is None or isinstance(profile, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"profile is the content of an ICC profile in bytes, not {type(profile).__name__}")
         profiles = None if profile is None else [profile] * len(images)

@@ -183,8 +183,13 @@ def kept_metadata(metadata: Mapping[str, str], kept: Kept | None = None) -> dict
     }
 
 
+def titled(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata of a stream; FFmpeg reads its title in MP4 as a name, and writes it as a title."""
+    return {"title" if key == "name" and "title" not in metadata else key: one for key, one in metadata.items()}
+
+
 def _describe(copy: Stream, stream: Stream, kept: Kept) -> None:
-    copy.metadata.update(kept_metadata(stream.metadata, kept))
+    copy.metadata.update(kept_metadata(titled(stream.metadata), kept))
     copy.disposition = stream.disposition
 
 
@@ -235,7 +240,8 @@ def _packets_of_parts(
     if timed and first is not None:
         seconds, _, packet = timed
         end = first + frames / rate
-        if own.duration is not None and own.time_base is not None and frames >= own.frames:
+        is_exact = "mp4" in own.container.format.name  # others say how long the file is, or count empty frames
+        if is_exact and own.duration is not None and own.time_base is not None and frames >= own.frames:
             end = ((own.start_time or 0) + own.duration) * own.time_base
         packet.duration = max(round((end - seconds) / packet.time_base), 0)
         yield timed

@@ -22,7 +22,7 @@ from av.stream import Discard, Stream
 
 from revisage.errors import OutputError
 from revisage.types import Array
-from revisage.video.joining import Copied, Kept, is_picture, kept_metadata, mux
+from revisage.video.joining import Copied, Kept, is_picture, kept_metadata, mux, titled
 from revisage.video.pixels import frame_of
 from revisage.video.reading import Properties, open_video, reading, video_stream
 from revisage.video.sound import is_deep
@@ -32,7 +32,7 @@ PACKETS = 500
 """Number of packets of the source that a trial writes."""
 EVERYTHING = {"export_all": "1", "export_xmp": "1"}
 """Options of FFmpeg's reader of MP4: it lists what cameras write in atoms of their own, which no result holds."""
-_WRITTEN_ANEW = {"handler_name", "vendor_id", "language", "filename", "mimetype", "timecode", "alpha_mode"}
+_WRITTEN_ANEW = {"handler_name", "vendor_id", "filename", "mimetype", "timecode", "alpha_mode"}
 """Metadata that formats write in ways of their own, or whose loss other words tell."""
 
 
@@ -200,7 +200,7 @@ def contents_of(container: InputContainer) -> Contents:
     metadata = {("", key) for key in _keys(container.metadata)}
     for stream in (own, *others):
         repeated = {key for key, _ in stream.metadata.items() & container.metadata.items()}
-        metadata |= {(_kind(stream), key) for key in _keys(stream.metadata) - repeated}
+        metadata |= {(_kind(stream), key) for key in _keys(titled(stream.metadata)) - repeated}
     return Contents(
         {one.index: (_kind(one), _codec(one)) for one in others},
         {one.index: _words(one) for one in others},
@@ -224,7 +224,7 @@ def _codec(stream: Stream) -> str:
 
 def _words(stream: Stream) -> str:
     told = ("handler_name",) if stream.type == "data" else ("title", "filename", "language")
-    names = [_codec(stream), *(_value(stream.metadata, key) for key in told)]
+    names = [_codec(stream), *(_value(titled(stream.metadata), key) for key in told)]
     more = dict.fromkeys(_printable(name) for name in names if name not in ("", "und"))
     return f"stream {stream.index} ({', '.join([_kind(stream), *more])})"
 
@@ -240,8 +240,10 @@ def _value(metadata: Mapping[str, str], key: str) -> str:
 
 
 def _keys(metadata: Mapping[str, str]) -> set[str]:
-    """Keys whose loss counts. FFmpeg gives some twice, once with a language."""
-    keys = {key for key in kept_metadata(metadata) if key.lower() not in _WRITTEN_ANEW}
+    """Keys whose loss counts, with a language itself. FFmpeg gives some twice, once with a language."""
+    kept = {key: value for key, value in kept_metadata(metadata).items() if key.lower() not in _WRITTEN_ANEW}
+    language = kept.pop("language", "und")
+    keys = {*kept, *([] if language == "und" else [f"language {language}"])}
     return {key for key in keys if not (key[-4:-3] == "-" and key[:-4] in keys)}
 
 
