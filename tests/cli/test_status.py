@@ -1,17 +1,21 @@
 """``revisage status`` of videos in progress; of folders see the journeys."""
 
 import json
+import re
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 
 import pytest
 import typer
 from filelock import FileLock
+from plain_restorer import UNCHANGED, photo
 
+from revisage.batch import Options, collect, restore_files
 from revisage.cli.status import status
 from revisage.errors import InputError
 from revisage.jobs.database import LOCK
-from revisage.jobs.store import FOLDER, Entry, Status, folder_beside, open_store
+from revisage.jobs.store import FOLDER, Entry, Status, folder_beside, open_store, read_run
 
 
 @contextmanager
@@ -85,6 +89,21 @@ def test_a_run_at_work(tmp_path, capsys, monkeypatch):
     assert line == f"{counts}; running, 0.75 a second, 0:00:13 left"
     counts = {"started": 1, "done": 2, "skipped": 1, "failed": 0, "left_out": 1}
     assert json.loads(machine) == {**counts, "is_open": True, "total": 13, "seen": 3, "seconds": 4.0}
+
+
+def test_total_rate_and_time_left_are_known_from_the_start_of_a_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("revisage.batch.restore.NOTE_SECONDS", 0.0)
+    for number in range(30):
+        photo(tmp_path / "album" / f"{number:02d}.png")
+    output = tmp_path / "out"
+    with closing(restore_files(UNCHANGED, collect(tmp_path / "album"), Options(output=output, resume=True))) as outcomes:
+        next(outcomes)
+        deadline = time.monotonic() + 20
+        while read_run(output).total < 30 and time.monotonic() < deadline:  # they are counted meanwhile
+            time.sleep(0.01)
+        next(outcomes)
+        status(output)
+    assert re.fullmatch(r"\d+ photos of 30: .*; running, \S+ a second, \d:\d\d:\d\d left\n", capsys.readouterr().out)
 
 
 def test_a_run_that_was_interrupted_says_how_to_resume(tmp_path, capsys):
