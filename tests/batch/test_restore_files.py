@@ -1,5 +1,6 @@
 """Many photos with a restorer that is a plain function: what is written and said, and one bad photo among good ones."""
 
+import os
 import threading
 from collections import defaultdict
 
@@ -10,9 +11,12 @@ from plain_restorer import as_restorer, digests_of, face, paths_of, photo, resto
 from revisage.batch import Options, collect, restore_files
 from revisage.errors import CancelledError, DeviceError, InputError, OutputError
 from revisage.images import read_image, read_photo, write_image
+from revisage.jobs.collector import Kind
 from revisage.jobs.ordered_prefetch import ordered_prefetch
 from revisage.restore.controls import Controls
+from revisage.restore.pipeline import Restorer
 from revisage.types import FaceStatus, Restoration
+from revisage.video.restore import restore_video
 
 
 def test_outcome_counts_faces_and_says_why(tmp_path):
@@ -249,3 +253,16 @@ class TestProgress:
         assert outcomes[0].up_to_date
         assert len(list((tmp_path / "out").glob("*.png"))) == 3
         assert not list((tmp_path / "out").glob(".*.png*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("name", ["pipe", "pipe.jpg", "pipe.mp4"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    photo(tmp_path / "a.png")
+    sources = collect([tmp_path / name, tmp_path / "a.png"], tuple(Kind))
+    made_by = Restorer("test", lambda _: [], lambda x: x, 64)
+    options = Options(output=tmp_path / "out")
+    outcomes = {one.path.name: one for one in restore_files(made_by, sources, options, restore_video)}
+    assert outcomes["a.png"].target
+    assert f"cannot read {tmp_path / name}: " in outcomes[name].error

@@ -96,7 +96,9 @@ def test_total_rate_and_time_left_are_known_from_the_start_of_a_run(tmp_path, ca
     for number in range(30):
         photo(tmp_path / "album" / f"{number:02d}.png")
     output = tmp_path / "out"
-    with closing(restore_files(UNCHANGED, collect(tmp_path / "album"), Options(output=output, resume=True))) as outcomes:
+    with closing(
+        restore_files(UNCHANGED, collect(tmp_path / "album"), Options(output=output, resume=True))
+    ) as outcomes:
         next(outcomes)
         deadline = time.monotonic() + 20
         while read_run(output).total < 30 and time.monotonic() < deadline:  # they are counted meanwhile

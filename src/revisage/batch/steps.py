@@ -17,7 +17,7 @@ from revisage.batch.names import Job
 from revisage.batch.options import FOLDERS, Options
 from revisage.batch.photos import RestoredPhoto, read_checked, restore_photo, restore_still
 from revisage.errors import CancelledError, InputError, OutputError, fault_of
-from revisage.files import is_disk_full
+from revisage.files import is_disk_full, safe_open
 from revisage.images import Photo, write_image
 from revisage.jobs.buckets import UnreachableError
 from revisage.jobs.collector import Kind
@@ -107,7 +107,7 @@ class Steps:
     def decoded_bytes(self, item: InProgress) -> int:
         """Memory that a decoded image takes, from its header; one without is read alone."""
         try:
-            with PIL.Image.open(item.job.source.path) as opened:
+            with safe_open(item.job.source.path) as file, PIL.Image.open(file) as opened:
                 return opened.width * opened.height * 3
         except Exception:  # reading it will say what is wrong, in our words
             return MAX_BYTES

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from revisage.errors import InputError, OutputError
-from revisage.files import describe_write_error
+from revisage.files import describe_write_error, safe_open
 from revisage.types import Image
 from revisage.video.pixels import (
     Colors,
@@ -133,8 +133,9 @@ def open_video(path: Path, options: Mapping[str, str] | None = None) -> InputCon
         options: of FFmpeg's demuxer.
 
     Raises:
-        FFmpegError: it is not there, or no video.
+        FFmpegError, OSError: it is not there, or no video.
     """
+    safe_open(path).close()  # FFmpeg would wait for a pipe
     return av.open(path, "r", options=dict(options or {}), metadata_errors="surrogateescape")
 
 

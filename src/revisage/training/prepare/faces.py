@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revisage.errors import ImageError, InputError, fault_of
+from revisage.files import safe_open
 from revisage.geometry import Affine, compose, invert, magnification, shift
 from revisage.images import read_image
 from revisage.images.pixels import from_float
@@ -73,7 +74,7 @@ def extract_faces(detect: Detect, photo: Path, options: Options, known: Callable
 
 def _hash(photo: Path) -> str:
     try:
-        with photo.open("rb") as file:
+        with safe_open(photo) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ImageError(f"cannot read {photo}: {error.strerror or error}") from error
