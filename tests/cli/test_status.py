@@ -42,6 +42,12 @@ def test_a_single_video(tmp_path, capsys):
     assert capsys.readouterr().out == f"a.mp4: 150 frames done, 7.5 a second, {STOPPED}\n1 video: 1 started\n"
 
 
+def test_a_video_of_which_no_part_is_done(tmp_path, capsys):
+    begin_video(tmp_path, "a.mp4")
+    status(tmp_path)
+    assert capsys.readouterr().out == f"a.mp4: no frames done, {STOPPED}\n1 video: 1 started\n"
+
+
 def test_a_video_at_work(tmp_path, capsys):
     with video_at_work(tmp_path, "a.mp4", 120, 30, total=1500):
         status(tmp_path)

@@ -49,7 +49,7 @@ def status(
             print_json({**asdict(entry), "details": details})
         elif entry.status == Status.FAILED:
             print(entry.reason)
-        elif entry.status == Status.STARTED and details.get("frames"):
+        elif entry.status == Status.STARTED and "frames" in details:
             print(f"{entry.target}: {_progress(details)}")
     run = read_run(output)
     if summary and json:
