@@ -1,5 +1,7 @@
 """The format of a result: by content, able to hold it, refused before the network runs; losses named or refused."""
 
+import sys
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -74,6 +76,17 @@ def test_a_format_asked_for_that_is_too_small_is_refused_before_the_network_runs
 def test_a_format_asked_for_that_holds_fewer_bits_is_refused_before_the_network_runs(tmp_path, format):
     write_image(tmp_path / "a.png", np.zeros((9, 9, 3), np.uint16))
     assert "holds 8 bits a channel" in run(tmp_path, tmp_path / "a.png", forbidden(), format=format).error
+
+
+@pytest.mark.parametrize(
+    ("format", "says"), [("heic", "pip install 'revisage[heif]'"), ("avif", "this build of Pillow")]
+)
+def test_a_missing_encoder_is_found_before_the_network_runs(tmp_path, monkeypatch, format, says):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    PIL.Image.init()
+    monkeypatch.delitem(PIL.Image.SAVE, "AVIF", raising=False)
+    PIL.Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    assert says in run(tmp_path, tmp_path / "a.png", forbidden(), format=format).error
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 
-from revisage.images import formats
+from revisage.images import formats, heif
 from revisage.images.alpha import is_transparent
 from revisage.images.decode import count_frames, decode, open_image, size_of
 from revisage.images.read import Photo
@@ -51,6 +52,8 @@ def find_misfit(photo: Photo, extension: str, scale: float) -> str:
     """
     target = formats.FORMATS[extension.lower()]
     frames = photo.frames if target.frames else photo.frames[:1]
+    if missing := _find_missing_encoder(target):
+        return missing
     if not target.writable and len(photo.frames) == 1:
         return f"{target.name} holds 256 colors, too few for a photo; choose png"
     if photo.transparent and not target.has_alpha:
@@ -59,6 +62,18 @@ def find_misfit(photo: Photo, extension: str, scale: float) -> str:
         return f"{target.name} holds 8 bits a channel, the photo has more; choose png or tif"
     if max(max(frame.shape) for frame in frames) * scale > target.max_size:
         return f"{_too_large(target)}; choose png or tif"
+    return ""
+
+
+def _find_missing_encoder(target: formats.Format) -> str:
+    """Say what must be installed to write a format, or ""."""
+    if target is formats.HEIF:
+        try:
+            heif.require_library()
+        except ImportError as error:
+            return str(error)
+    elif target.name not in PIL.Image.SAVE:
+        return f"this build of Pillow writes no {target.name}; choose another format"
     return ""
 
 

@@ -32,7 +32,7 @@ def open_heif(data: bytes) -> PIL.Image.Image:
         ImportError: the package is not there.
         SyntaxError, OSError: the file is damaged.
     """
-    return _library().HeifImageFile(io.BytesIO(data), "")
+    return require_library().HeifImageFile(io.BytesIO(data), "")
 
 
 def decode16(data: bytes) -> Array:
@@ -42,7 +42,7 @@ def decode16(data: bytes) -> Array:
         ImportError: the package is not there.
         OSError, ValueError, RuntimeError: the file is damaged.
     """
-    pixels = np.asarray(_library().open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
+    pixels = np.asarray(require_library().open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
@@ -61,7 +61,7 @@ def encode(pixels: Array, quality: int, subsampling: str, **metadata: Any) -> by
     """
     height, width, channels = pixels.shape
     file = io.BytesIO()
-    _library().encode(
+    require_library().encode(
         _MODES[channels] + (";16" if pixels.dtype == np.uint16 else ""),
         (width, height),
         np.ascontiguousarray(pixels).tobytes(),
@@ -73,7 +73,8 @@ def encode(pixels: Array, quality: int, subsampling: str, **metadata: Any) -> by
     return file.getvalue()
 
 
-def _library() -> ModuleType:
+def require_library() -> ModuleType:
+    """The package that reads and writes HEIC (ImportError: it is not installed)."""
     try:
         import pillow_heif
     except ImportError as error:
