@@ -28,6 +28,11 @@ from revisage.video.writing import Container, container_of
 Timed: TypeAlias = "tuple[Fraction, int, Packet[Any]]"
 """When a packet is needed, in seconds; the index of its stream in the source; the packet."""
 _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+QUICKTIME_LANGUAGES = {
+    **{"deu": "ger", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi", "sqi": "alb", "mkd": "mac"},
+    **{"fre": "fra", "cze": "ces", "rum": "ron", "slo": "slk"},
+}
+"""Codes of ISO 639-2 -> the other ones of the same languages, which FFmpeg has numbers of QuickTime for."""
 _STATISTICS = ("bps", "number_of_", "_statistics_")
 
 
@@ -189,7 +194,10 @@ def titled(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _describe(copy: Stream, stream: Stream, kept: Kept) -> None:
-    copy.metadata.update(kept_metadata(titled(stream.metadata), kept))
+    metadata = kept_metadata(titled(stream.metadata), kept)
+    if copy.container.format.name == "mov" and "language" in metadata:
+        metadata["language"] = QUICKTIME_LANGUAGES.get(metadata["language"], metadata["language"])
+    copy.metadata.update(metadata)
     copy.disposition = stream.disposition
 
 

@@ -22,7 +22,7 @@ from av.stream import Discard, Stream
 
 from revisage.errors import OutputError
 from revisage.types import Array
-from revisage.video.joining import Copied, Kept, is_picture, kept_metadata, mux, titled
+from revisage.video.joining import QUICKTIME_LANGUAGES, Copied, Kept, is_picture, kept_metadata, mux, titled
 from revisage.video.pixels import frame_of
 from revisage.video.reading import Properties, open_video, reading, video_stream
 from revisage.video.sound import is_deep
@@ -136,6 +136,8 @@ class Trial:
             timecode=kept.timecode and bool(held.timecode),
         )
         kept = self._with_sound(kept)
+        if kept.sound and (result := self.write(kept)):
+            held = result[0]
         return kept, tuple(_losses(there, held, kept))
 
     def _with_sound(self, kept: Kept) -> Kept:
@@ -243,7 +245,7 @@ def _keys(metadata: Mapping[str, str]) -> set[str]:
     """Keys whose loss counts, with a language itself. FFmpeg gives some twice, once with a language."""
     kept = {key: value for key, value in kept_metadata(metadata).items() if key.lower() not in _WRITTEN_ANEW}
     language = kept.pop("language", "und")
-    keys = {*kept, *([] if language == "und" else [f"language {language}"])}
+    keys = {*kept, *([] if language == "und" else [f"language {QUICKTIME_LANGUAGES.get(language, language)}"])}
     return {key for key in keys if not (key[-4:-3] == "-" and key[:-4] in keys)}
 
 
