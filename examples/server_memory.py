@@ -1,6 +1,6 @@
 """Follows the memory of a server over many requests: server_memory.py [REQUESTS] (Linux; it starts its own server).
 
-Every tenth request has a face; the others end with its detection, so that thousands take minutes.
+Every 50th request has a face; the others end with its detection, so that thousands take minutes.
 """
 
 import subprocess
@@ -29,9 +29,9 @@ with TemporaryDirectory() as jobs:
                     status = Path(f"/proc/{server.pid}/status").read_text()
                     used = next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]
                     print(f"{number:6} requests: {int(used) / 1000:.1f} MB", flush=True)
-                upload = plain if number % 10 else face
+                upload = plain if number % 50 else face
                 reply = client.post("/v1/restore?scale=1", content=upload.getvalue()).raise_for_status()
-                assert reply.headers["x-faces"] == ("0" if number % 10 else "1")
+                assert reply.headers["x-faces"] == ("0" if number % 50 else "1")
     finally:
         server.terminate()
         server.wait(60)

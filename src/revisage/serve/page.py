@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
@@ -130,10 +131,14 @@ class Page:
             with gr.Row(elem_id="columns"):
                 with gr.Column(scale=2, min_width=320):
                     self.files = gr.File(
-                        label="Add photos", file_count="multiple", file_types=FILES, height=190, elem_id="add"
+                        label="Add photos: drop, paste or choose",
+                        file_count="multiple",
+                        file_types=FILES,
+                        height=190,
+                        elem_id="add",
                     )
                     self.example = gr.Button("Try an example photo", size="sm", visible=EXAMPLE.is_file())
-                    self.model = gr.Dropdown(models, value=models[0], label="Model", interactive=len(models) > 1)
+                    self.model = gr.Dropdown(models, value=models[0], label="Model", visible=len(models) > 1)
                     self.fields: dict[str, Any] = page_fields.make_fields(first=True)
                     with gr.Accordion("More options", open=False, elem_id="more"):
                         self.fields |= page_fields.make_fields(first=False)
@@ -156,6 +161,7 @@ class Page:
                         self.download = gr.DownloadButton("Download", variant="primary", visible=False)
                         self.download_all = gr.DownloadButton("Download all (zip)", visible=False)
                         self.clear = gr.Button("Remove all photos", visible=False)
+                with gr.Column(scale=2, min_width=320, elem_id="faces-column"):
                     self.faces = gr.State(())
                     gr.render(inputs=self.faces, show_progress="hidden")(self._show_faces)
             self._connect(blocks)
@@ -302,11 +308,22 @@ class Page:
             self.faces: (session.photos.index(photo), made.size, len(made.faces)) if photo and made else (),
         }
         if not total or done:
-            shown = [(str(one.restored.after if one.restored else one.source), one.name) for one in photos]
+            shown = [(str(self._thumbnail(one)), one.name) for one in photos]
             view[self.gallery] = gr.Gallery(shown, selected_index=session.current, visible=len(photos) > 1)
             archive = session.archive
             view[self.download_all] = gr.DownloadButton(value=archive and str(archive), visible=archive is not None)
         return view
+
+    def _thumbnail(self, photo: Photo) -> Path:
+        """What browsers can show of a photo, else a gray tile."""
+        if photo.restored:
+            return photo.restored.after
+        if page_html.is_shown_by_browsers(photo):
+            return photo.source
+        tile = self.folder / "tile.png"
+        if not tile.exists():
+            PIL.Image.new("RGB", (96, 96), "#a8a29e").save(tile)
+        return tile
 
     def _show_faces(self, request: gr.Request, key: Any) -> None:
         """Fields for the faces of the shown photo."""

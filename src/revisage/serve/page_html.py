@@ -21,6 +21,7 @@ _ICON = (
     "%3Cpath d='M9 20q7 6 14 0' stroke='white' stroke-width='2.5' fill='none' stroke-linecap='round'/%3E%3C/svg%3E"
 )
 HEAD = f'<link rel="icon" href="data:image/svg+xml,{_ICON}">'
+SHOWN_BY_BROWSERS = ".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp"
 EMPTY = """<div class="empty"><p>Your restored photos appear here, beside the originals.</p></div>"""
 
 
@@ -33,7 +34,8 @@ def status(text: str, done: int = 0, total: int = 0, errors: Sequence[str] = ())
     """The current step, its progress and its errors."""
     parts = [f"<p>{escape(text)}</p>"] if text else []
     if total:
-        parts.append(f'<progress max="{total}" value="{done}" aria-label="Photos restored"></progress>')
+        reached = f' max="{total}" value="{done}"' if done else ""  # none: a bar that moves
+        parts.append(f'<progress{reached} aria-label="Photos restored"></progress>')
     parts += [f'<p class="error">{escape(one)}</p>' for one in errors]
     return "".join(parts)
 
@@ -41,6 +43,9 @@ def status(text: str, done: int = 0, total: int = 0, errors: Sequence[str] = ())
 def comparison(photo: Photo) -> str:
     """The photo and its restoration under a slider; a reason where there is none."""
     made = photo.restored
+    if made is None and is_shown_by_browsers(photo):
+        alt = f"{escape(photo.name)}, not restored yet"
+        return f'<div class="waiting"><img src="{address(photo.source)}" alt="{alt}"></div>'
     if made is None:
         text = f"There is no result for {photo.name}." if photo.error else f"{photo.name} is not restored yet."
         return f'<div class="empty"><p>{escape(text)}</p></div>'
@@ -52,6 +57,11 @@ def comparison(photo: Photo) -> str:
 <span class="tag before" aria-hidden="true">Before</span><span class="tag" aria-hidden="true">After</span>
 <input type="range" min="0" max="100" value="50" aria-label="Comparison: how much of the photo is shown as it was">
 </figure>"""
+
+
+def is_shown_by_browsers(photo: Photo) -> bool:
+    """Whether a photo that is not restored can be shown as it is."""
+    return not photo.error and photo.source.suffix.lower() in SHOWN_BY_BROWSERS
 
 
 def summary(photo: Photo) -> str:

@@ -18,7 +18,8 @@
     for (const button of document.querySelectorAll(".upload-container[aria-label], #photos .thumbnail-item[aria-label]"))
       button.removeAttribute("aria-label");
     const has = !!document.querySelector(".compare");
-    if (has && !shown && window.innerWidth < 700) document.querySelector("#results").scrollIntoView();
+    if (has && !shown && window.innerWidth <= 760)  // and again, once what is below makes the page long enough
+      for (const wait of [0, 600]) setTimeout(() => document.querySelector("#results").scrollIntoView(), wait);
     shown = has;
   }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-label"] });
 }
