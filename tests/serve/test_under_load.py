@@ -42,9 +42,22 @@ def wait_for(condition):
     raise AssertionError("it never came")
 
 
+BROKEN = 255
+"""Level of images at which the network breaks."""
+
+
+def breaking(crops):
+    if crops.max() > 0.95:
+        raise RuntimeError("broken")
+    return invert(crops)
+
+
 async def send(client, number):
-    """One request; every fifth is no image, every seventh leaves before its reply. True: the reply is its own."""
-    level = number % 250
+    """One request; every fifth is no image, every seventh leaves before its reply, every eleventh breaks the network.
+
+    True: the reply is its own.
+    """
+    level = BROKEN if number % 11 == 3 else number % 240
     body = b"no image" if number % 5 == 0 else encoded(flat(level, (20 + number % 7, 24)))
     timeout = 0.002 if number % 7 == 0 else 60
     try:
@@ -53,6 +66,8 @@ async def send(client, number):
         return timeout < 1
     if number % 5 == 0:
         return reply.status_code == 422 and "not an image" in reply.text
+    if level == BROKEN:
+        return reply.status_code == 500 and "a fault of the server" in reply.text
     image = read_image(reply.content)
     return image.shape == (20 + number % 7, 24, 3) and image[12, 12].tolist() == [255 - level] * 3
 
@@ -64,7 +79,7 @@ def test_no_reply_is_another_clients(tmp_path, batch):
         async with httpx.AsyncClient(base_url=address, limits=limits, timeout=60) as client:
             return await asyncio.gather(*(send(client, number) for number in range(96)))
 
-    with listening(tmp_path, workers=4, queue=500, batch=batch) as (address, made):
+    with listening(tmp_path, network=breaking, workers=4, queue=500, batch=batch) as (address, made):
         assert all(asyncio.run(load(address)))
         wait_for(lambda: made.pending == 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from revisage.errors import (
     CancelledError,
@@ -25,6 +27,8 @@ from revisage.files import is_disk_full
 from revisage.restore.controls import MEANT
 from revisage.serve.engine import BusyError, TooSlowError
 from revisage.serve.fields import RestoreFields
+
+_log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -96,14 +100,43 @@ def problem_of(error: Exception) -> JSONResponse:
         return make_problem(507, "the disk of the server is full")
     status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
     if status == 500:
+        _log.error("a fault of the server", exc_info=error)
         return make_problem(500, "a fault of the server; its log says more")
     detail = "the server has not enough memory for this image" if isinstance(error, MemoryError) else str(error)
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, BusyError) else None
     return make_problem(status, detail, headers)
 
 
+class AnswerFaults:
+    """Middleware: answers errors that no handler takes.
+
+    Starlette would raise them again after its answer. The connection is then closed, at which a client (a proxy, say)
+    may be sending its next request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        has_begun = False
+
+        async def watch(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception as error:
+            if has_begun or scope["type"] != "http":
+                raise
+            await problem_of(error)(scope, receive, send)
+
+
 def add_handlers(app: FastAPI) -> None:
     """Let an application answer every error with problem details."""
+    app.add_middleware(AnswerFaults)
 
     async def on_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
         return problem_of(error)
@@ -123,7 +156,7 @@ def add_handlers(app: FastAPI) -> None:
     async def on_slow(request: Request, error: Exception) -> Response:  # noqa: ARG001
         return make_problem(408, "the upload took too long")
 
-    for kind in (RevisageError, MemoryError, OSError, Exception):
+    for kind in (RevisageError, MemoryError, OSError):
         app.add_exception_handler(kind, on_error)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
