@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from stand_ins_of_serve import embed
 from test_under_load import listening
 
 from revisage.restore.controls import declared
@@ -13,7 +14,7 @@ def test_schemathesis_finds_no_fault(tmp_path):
     import schemathesis  # takes seconds
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-    with listening(tmp_path) as (address, _):
+    with listening(tmp_path, embed=embed) as (address, _):
         schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
         operations = [result.ok() for result in schema.get_all_operations()]
         assert len(operations) >= 12
