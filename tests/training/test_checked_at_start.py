@@ -120,6 +120,24 @@ def test_an_optimizer_for_no_network_and_a_batch_that_does_not_divide(recipe_fil
 
 
 @KINDS
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("task.patch=33", "task.patch: the network needs a multiple of 4, not 33"),
+        ("task.size=62", "task.size: the network needs a multiple of 4, not 62"),
+        ("task.network.blocks=[1, 1, 1]", "the network RestorationUNet: widths and blocks describe the same levels"),
+        (
+            "task.network={type: GFPGANv1Clean, out_size: 32, num_style_feat: 8, narrow: 0.03125, num_mlp: 1}",
+            "task.size: is 64, the network restores images of 32",
+        ),
+    ],
+)
+def test_sizes_that_do_not_fit_the_network(recipe_file, dry_run, override, message):
+    """The size of whole faces would matter at the first validation only."""
+    assert message in error_of(recipe_file, dry_run, override)
+
+
+@KINDS
 def test_all_that_is_wrong_is_in_one_message(recipe_file, folders, dry_run):
     (folders / "lq" / "b.png").unlink()
     (folders / "vgg.npz").write_bytes(b"no arrays")

@@ -138,3 +138,36 @@ def test_urls_are_not_looked_for_on_the_disk(tmp_path):
     with pytest.raises(RecipeError) as caught:
         recipe.build()
     assert str(caught.value).endswith("missing: task.data.source: b.tar")
+
+
+def test_a_key_that_comes_twice_is_refused(tmp_path):
+    assert "the key seed comes twice" in error_of(tmp_path, SMOKE.read_text() + "seed: 2\n")
+
+
+def test_unknown_keys_do_not_hide_what_else_is_wrong(tmp_path):
+    overrides = "foo=1", "task.netwrk=1", "task.network.widths=8", "training.images=oops", "seed=-1"
+    message = error_of(tmp_path, SMOKE.read_text(), *overrides)
+    for part in (
+        "recipe: unknown key 'foo'",
+        "task: unknown key 'netwrk'; did you mean network?",
+        "task.network.widths: a list, such as [8], not the number 8",
+        "training.images: a whole number, not the text 'oops'",
+        "seed: should be greater than or equal to 0",
+    ):
+        assert message.count(part) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("{step: jpeg, quality: [0, 95]}", "quality.0: should be greater than or equal to 1"),
+        ("{step: jpeg, quality: [60, 101]}", "quality.1: should be less than or equal to 100"),
+        ("{step: blur, sigma: [0, 3]}", "sigma.0: should be greater than 0"),
+        ("{step: downsample, factor: [-1, 4]}", "factor.0: should be greater than 0"),
+        ("{step: resize, scale: [0, 1.5]}", "scale.0: should be greater than 0"),
+        ("{step: noise, sigma: [-1, 4]}", "sigma.0: should be greater than or equal to 0"),
+        ("{step: noise, sigma: [0, .inf]}", "sigma.1: should be a finite number"),
+    ],
+)
+def test_ranges_that_would_fail_in_the_middle_of_a_training_are_refused(tmp_path, step, message):
+    assert message in error_of(tmp_path, SMOKE.read_text(), f"task.degradation=[[{step}]]")

@@ -6,18 +6,21 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidationError,
     model_validator,
 )
+from pydantic_core import InitErrorDetails
 
 from revisage.errors import near_or_known
 from revisage.models.fetch import path_of
@@ -29,14 +32,23 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_keys(cls, values: object) -> object:
-        if isinstance(values, Mapping):
-            for key in values:
-                if key not in cls.model_fields:
-                    raise ValueError(f"unknown key {key!r}; {near_or_known(str(key), cls.model_fields)}")
-        return values
+    def _known_keys(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Name unknown keys together with what is wrong with the others."""
+        unknown = [key for key in values if key not in cls.model_fields] if isinstance(values, Mapping) else []
+        if not unknown:
+            return handler(values)
+        told = [f"unknown key {key!r}; {near_or_known(str(key), cls.model_fields)}" for key in unknown]
+        faults = [InitErrorDetails(type="value_error", ctx={"error": ValueError(one)}, input=values) for one in told]
+        try:
+            handler({key: value for key, value in values.items() if key not in unknown})
+        except ValidationError as error:
+            faults += [
+                InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
+                for one in error.errors()
+            ]
+        raise ValidationError.from_exception_data(cls.__name__, faults)
 
 
 class OptimizerConfig(Strict):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError
 
 from revisage.errors import RecipeError, near_or_known
 from revisage.files import safe_read
@@ -40,7 +41,7 @@ class Recipe(Strict):
     """A training run: its name in logs and headers, the seed of all that is random, the task, length and optimizers."""
 
     name: str
-    seed: int = 0
+    seed: NonNegativeInt = 0
     task: Annotated[
         RestorerConfig
         | DetectorConfig
@@ -98,7 +99,12 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         faults = error.errors()
         # A list whose entry is wrong counts as too short as well.
-        own = [a for a in faults if not any(a["loc"] == b["loc"][: len(a["loc"])] for b in faults if a is not b)]
+        own = [
+            one
+            for one in faults
+            if one["type"] != "too_short"
+            or not any(one["loc"] == b["loc"][: len(one["loc"])] for b in faults if b is not one)
+        ]
         raise RecipeError(f"{path}: {'; '.join(dict.fromkeys(_explain(fault, content) for fault in own))}") from error
 
 
@@ -119,10 +125,18 @@ def _parse_yaml(text: str, source: str) -> Any:
 
 
 def _unfolded_size(node: yaml.Node | None, known: dict[int, int]) -> int:
-    """Values in a tree once all references are followed; each node is visited once."""
+    """Values in a tree once all references are followed; each node is visited once.
+
+    Raises:
+        YAMLError: a key comes twice: YAML takes the last one without a word.
+    """
     if node is None or isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) not in known:
+        if isinstance(node, yaml.MappingNode):
+            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            for key in (key for key, count in keys.items() if count > 1):
+                raise yaml.YAMLError(f"the key {key} comes twice, below line {node.start_mark.line + 1}")
         parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
         known[id(node)] = 1 + sum(_unfolded_size(part, known) for part in parts)
     return known[id(node)]

@@ -37,8 +37,11 @@ class NetworkConfig(Strict):
         return self.model_dump(include=names)
 
     def build(self) -> Any:
-        """The network, freshly initialized but for initial weights."""
-        return type(self).network(**self.arguments)
+        """The network, freshly initialized but for initial weights (RecipeError: arguments do not fit each other)."""
+        try:
+            return type(self).network(**self.arguments)
+        except ValueError as error:
+            raise RecipeError(f"arguments of the network {type(self).network.__name__}: {error}") from error
 
     def header(self, size: int | None = None) -> Header:
         """The header of a weights file; ``size``: side of a restorer's images."""

@@ -160,6 +160,21 @@ class RestorerConfig(Strict):
         return RestorerTask(self, seed, missing)
 
 
+def _check_sizes(config: RestorerConfig, network: nn.Module | None) -> Iterator[str]:
+    """What is wrong with the sizes that the network is given; nothing if there is no network.
+
+    Patches are for training. Validation and restoring are of whole faces.
+    """
+    is_whole = config.data is not None or isinstance(network, CoarseToFineUNet)
+    sizes = {"size": config.size} | ({} if is_whole else {"patch": min(config.patch, config.size)})
+    multiple: int = getattr(network, "multiple", 1)
+    for name, side in sizes.items():
+        if side % multiple:
+            yield f"task.{name}: the network needs a multiple of {multiple}, not {side}"
+        if (own := getattr(network, "out_size", side)) != side:
+            yield f"task.{name}: is {side}, the network restores images of {own} (task.network.out_size)"
+
+
 class RestorerTask:
     """See :class:`revisage.training.task.Task`."""
 
@@ -173,6 +188,7 @@ class RestorerTask:
                 "task.network",
                 "task.initial_weights",
             )
+            problems.add(*_check_sizes(config, self.network))
             self.comparisons = problems.attempt(config.losses.comparisons, "task.losses")
             self.gan = ImageGANLoss(config.losses.adversarial) if config.losses.adversarial else None
             self.components = ComponentGANLoss(config.losses.components) if config.losses.components else None

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from revisage.training.data.degradations import kernels
 from revisage.training.data.degradations.kernels import Kernel, blur_and_resize, check_odd
-from revisage.training.data.degradations.steps import STRICT, Probability, Range, Step
+from revisage.training.data.degradations.steps import STRICT, PositiveRange, Probability, Range, Step
 from revisage.types import FloatImage
 
 KernelKind = Literal[
@@ -28,7 +28,7 @@ Weight = Annotated[float, Field(ge=0)]
 class Blur:
     """Gaussian blur; isotropic with probability ``isotropic``, else of any direction. Sigmas in pixels."""
 
-    sigma: Range = (0.1, 10.0)
+    sigma: PositiveRange = (0.1, 10.0)
     isotropic: Probability = 0.5
     size: Size = 41
 
@@ -61,9 +61,9 @@ class MixedBlur:
 
     kinds: dict[KernelKind, Weight] = Field(default_factory=lambda: {"iso": 0.5, "aniso": 0.5})
     size: tuple[Size, Size] = (41, 41)
-    sigma: Range = (0.1, 10.0)
-    generalized_beta: Range = (0.5, 8.0)
-    plateau_beta: Range = (1.0, 2.0)
+    sigma: PositiveRange = (0.1, 10.0)
+    generalized_beta: PositiveRange = (0.5, 8.0)
+    plateau_beta: PositiveRange = (1.0, 2.0)
     cutoff: Range = (np.pi / 3, np.pi)
     noise: Range | None = None
 
@@ -95,7 +95,7 @@ class MixedBlur:
 class Downsample:
     """Divide height and width by a factor (below 1 enlarges); bilinear, no antialias, sizes rounded down."""
 
-    factor: Range = (0.8, 8.0)
+    factor: PositiveRange = (0.8, 8.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
         size = self.size(image.shape[0], image.shape[1], rng)
@@ -117,7 +117,7 @@ class Resize:
     """
 
     modes: tuple[Weight, Weight, Weight] = (0.2, 0.7, 0.1)
-    scale: Range = (0.15, 1.5)
+    scale: PositiveRange = (0.15, 1.5)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
         return self.relative_to(image, (image.shape[1], image.shape[0]), rng)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from revisage.training.data.degradations.steps import LUMA, STRICT, Range, clip
+from revisage.training.data.degradations.steps import LUMA, STRICT, NonNegativeRange, PositiveRange, Range, clip
 from revisage.types import FloatImage
 
 SEPIA = np.array([1.07, 0.86, 0.61], np.float32)
@@ -105,7 +105,7 @@ class Halftone:
         hardness: 0 leaves the image unchanged, 1 leaves little but dots.
     """
 
-    period: Range = (2.5, 6.0)
+    period: PositiveRange = (2.5, 6.0)
     hardness: Range = (0.2, 0.7)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
@@ -147,8 +147,8 @@ class FilmGrain:
         size: of a grain in pixels.
     """
 
-    sigma: Range = (4.0, 20.0)
-    size: Range = (1.0, 2.5)
+    sigma: NonNegativeRange = (4.0, 20.0)
+    size: PositiveRange = (1.0, 2.5)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
         height, width = image.shape[:2]

@@ -29,8 +29,11 @@ from revisage.training.data.degradations.steps import (
     Haze,
     Jpeg,
     Noise,
+    NonNegativeRange,
     PoissonNoise,
+    PositiveRange,
     Probability,
+    QualityRange,
     Range,
     Step,
     quantize,
@@ -63,10 +66,10 @@ class FFHQDegradation:
     blur_kernel_size: Size = 41
     kernel_list: tuple[FFHQKernel, ...] = ("iso", "aniso")
     kernel_prob: tuple[Weight, ...] = (0.5, 0.5)
-    blur_sigma: Range = (0.1, 10.0)
-    downsample_range: Range = (0.8, 8.0)
-    noise_range: Range | None = (0.0, 20.0)
-    jpeg_range: Range | None = (60.0, 100.0)
+    blur_sigma: PositiveRange = (0.1, 10.0)
+    downsample_range: PositiveRange = (0.8, 8.0)
+    noise_range: NonNegativeRange | None = (0.0, 20.0)
+    jpeg_range: QualityRange | None = (60.0, 100.0)
     color_jitter_prob: Probability = 0.3
     color_jitter_shift: Annotated[float, Field(ge=0)] = 20.0
     color_jitter_pt_prob: Probability = 0.3

@@ -163,7 +163,9 @@ def _build(settings: object, tag: str, table: Mapping[str, Any]) -> Any:
     if callable(settings):
         return settings
     if not isinstance(settings, Mapping) or tag not in settings:
-        raise ValueError(f"a mapping with the key {tag} is needed, not {settings!r}")
+        is_step = tag == "degradation" and isinstance(settings, Mapping) and "step" in settings
+        hint = "; a step stands in a list, such as [[{step: blur}]]" if is_step else ""
+        raise ValueError(f"a mapping with the key {tag} is needed, not {settings!r}{hint}")
     values: dict[str, Any] = {str(key): value for key, value in settings.items()}
     name = values.pop(tag)
     if name not in table:

@@ -12,7 +12,7 @@ from typing import Annotated
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from revisage.images.pixels import to_float
@@ -22,8 +22,8 @@ Step = Callable[[FloatImage, np.random.Generator], FloatImage]
 Degradation = Callable[[FloatImage, np.random.Generator], tuple[FloatImage, FloatImage]]
 """Original -> (lq, gt) of equal size."""
 
-STRICT = ConfigDict(extra="forbid")
-"""For ``pydantic.dataclasses.dataclass``: an unknown setting is an error."""
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""For ``pydantic.dataclasses.dataclass``: an unknown setting is an error, and so is one that is no finite number."""
 
 
 def _check_order(limits: tuple[float, float]) -> tuple[float, float]:
@@ -34,6 +34,10 @@ def _check_order(limits: tuple[float, float]) -> tuple[float, float]:
 
 Range = Annotated[tuple[float, float], AfterValidator(_check_order)]
 """Lowest and highest value of a uniform draw."""
+PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_check_order)]
+NonNegativeRange = Annotated[tuple[NonNegativeFloat, NonNegativeFloat], AfterValidator(_check_order)]
+Quality = Annotated[float, Field(ge=1, le=100)]
+QualityRange = Annotated[tuple[Quality, Quality], AfterValidator(_check_order)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -109,7 +113,7 @@ class ColorJitter:
 class Noise:
     """Gaussian noise; ``sigma`` in levels of 255. Equal in all channels with probability ``gray``, else independent."""
 
-    sigma: Range = (0.0, 20.0)
+    sigma: NonNegativeRange = (0.0, 20.0)
     gray: Probability = 0.0
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
@@ -148,7 +152,7 @@ class PoissonNoise:
 class Jpeg:
     """Encode as JPEG and decode; ``quality`` 1..100, drawn as a real number and truncated to an integer."""
 
-    quality: Range = (60.0, 100.0)
+    quality: QualityRange = (60.0, 100.0)
 
     def __call__(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
         pixels = cv2.cvtColor(to_levels(image), cv2.COLOR_RGB2BGR)
