@@ -3,6 +3,7 @@ import torch
 from pydantic import ValidationError
 
 import revisage
+from revisage.errors import RecipeError
 from revisage.training.config import TrainingConfig
 from revisage.training.distributed import World
 from revisage.training.loop import train
@@ -55,6 +56,11 @@ def steps(made, images=0):
 def one_step(made):
     state = State.initial(made.networks, TrainingConfig(images=2, batch=2))
     step(made, state, [MicroBatch(0, batch(made))], 0, TrainingConfig(images=2, batch=2), World())
+
+
+def test_a_size_that_the_network_does_not_take_is_named_at_the_start(settings):
+    with pytest.raises(RecipeError, match=r"task\.size: the network needs a multiple of 2, not 31"):
+        task(settings, size=31)
 
 
 def test_it_draws_originals_with_near_codes(settings):

@@ -63,6 +63,21 @@ def check_networks(training: TrainingConfig, networks: Mapping[str, nn.Module], 
         yield f"the disk of {run} has {free / 1e9:.2f} GB free, the run needs {needed / 1e9:.2f} GB for its state"
 
 
+def check_sizes(network: nn.Module | None, **sizes: int) -> Iterator[str]:
+    """What is wrong with the sizes of images that a network is given; nothing if there is no network.
+
+    Args:
+        network: one that takes images.
+        **sizes: setting of the task -> pixels. Patches are for training, validation and restoring are of whole faces.
+    """
+    multiple: int = getattr(network, "multiple", 1)
+    for name, side in sizes.items():
+        if side % multiple:
+            yield f"task.{name}: the network needs a multiple of {multiple}, not {side}"
+        if (own := getattr(network, "out_size", side)) != side:
+            yield f"task.{name}: is {side}, the network restores images of {own} (task.network.out_size)"
+
+
 def count(network: nn.Module, *, trained: bool = False) -> int:
     """Parameters of a network, all or those that are trained."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad or not trained)

@@ -22,7 +22,7 @@ from revisage.evaluation.metrics.image import RGB8, psnr, ssim
 from revisage.images.pixels import to_float, to_nchw
 from revisage.models.checkpoint import Header, load_strictly
 from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
-from revisage.training.checks import Problems
+from revisage.training.checks import Problems, check_sizes
 from revisage.training.config import Strict
 from revisage.training.distributed import World
 from revisage.training.losses.components import ComponentCrops
@@ -186,6 +186,7 @@ class VQGANTask:
             self.network = problems.attempt(
                 lambda: initial_network(config.network.build, config.initial_weights), "task.initial_weights"
             )
+            problems.add(*check_sizes(self.network, size=config.size))
             self.loss = problems.attempt(lambda: VQGANLoss(config.losses), "task.losses")
             self.dataset = problems.attempt(lambda: config.data.build(config.size, seed), "task.data")
             faces = {
@@ -280,6 +281,7 @@ class RestoreFormerTask:
         self.config = config
         with Problems(missing) as problems:
             self.network = problems.attempt(self._first_stage, "task.vqgan_weights")
+            problems.add(*check_sizes(self.network, size=config.size))
             self.loss = problems.attempt(lambda: VQGANLoss(config.losses), "task.losses")
             self.dataset = problems.attempt(lambda: config.data.build(config.size, seed), "task.data")
             self._validation = problems.attempt(

@@ -15,7 +15,7 @@ from revisage.evaluation.metrics.image import RGB8
 from revisage.models.checkpoint import Header
 from revisage.models.nets.gfpgan import GFPGANCore
 from revisage.models.nets.restoration_unet import CoarseToFineUNet, crop_parts
-from revisage.training.checks import Problems
+from revisage.training.checks import Problems, check_sizes
 from revisage.training.config import Strict
 from revisage.training.data.datasets import CropPatches
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, choose_randomly
@@ -160,21 +160,6 @@ class RestorerConfig(Strict):
         return RestorerTask(self, seed, missing)
 
 
-def _check_sizes(config: RestorerConfig, network: nn.Module | None) -> Iterator[str]:
-    """What is wrong with the sizes that the network is given; nothing if there is no network.
-
-    Patches are for training. Validation and restoring are of whole faces.
-    """
-    is_whole = config.data is not None or isinstance(network, CoarseToFineUNet)
-    sizes = {"size": config.size} | ({} if is_whole else {"patch": min(config.patch, config.size)})
-    multiple: int = getattr(network, "multiple", 1)
-    for name, side in sizes.items():
-        if side % multiple:
-            yield f"task.{name}: the network needs a multiple of {multiple}, not {side}"
-        if (own := getattr(network, "out_size", side)) != side:
-            yield f"task.{name}: is {side}, the network restores images of {own} (task.network.out_size)"
-
-
 class RestorerTask:
     """See :class:`revisage.training.task.Task`."""
 
@@ -188,7 +173,9 @@ class RestorerTask:
                 "task.network",
                 "task.initial_weights",
             )
-            problems.add(*_check_sizes(config, self.network))
+            is_whole = config.data is not None or isinstance(self.network, CoarseToFineUNet)
+            patch = {} if is_whole else {"patch": min(config.patch, config.size)}
+            problems.add(*check_sizes(self.network, size=config.size, **patch))
             self.comparisons = problems.attempt(config.losses.comparisons, "task.losses")
             self.gan = ImageGANLoss(config.losses.adversarial) if config.losses.adversarial else None
             self.components = ComponentGANLoss(config.losses.components) if config.losses.components else None
