@@ -9,8 +9,8 @@ import shutil
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from revisage.errors import OutputError
 
@@ -92,7 +92,7 @@ def safe_read(path: Path, max_bytes: int | None = None) -> bytes:
         return file.read()
 
 
-def safe_open(path: str | Path) -> BinaryIO:
+def safe_open(path: str | Path) -> BufferedReader:
     """Open a regular file for reading; a pipe or device is refused at once.
 
     Raises:

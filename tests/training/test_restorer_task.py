@@ -229,7 +229,7 @@ def test_the_header_is_enough_to_build_the_network_again(settings, kind):
 
     small = {"out_size": 32, "num_style_feat": 8, "narrow": 0.03125, "num_mlp": 1, "channel_multiplier": 1}
     network = {"type": kind} | (small if kind == "GFPGANv1Clean" else {"widths": [8], "blocks": [1]})
-    made = task(settings, network=network)
+    made = task(settings, network=network, size=32)
     header = made.header()
     again = network_class(header.architecture)(**header.arguments)
     assert again.state_dict().keys() == made.network.state_dict().keys()
