@@ -247,6 +247,13 @@ def test_a_pin_on_the_chest_is_dropped_but_not_a_sure_face_there_nor_a_small_one
     assert faces.boxes[:, 0].tolist() == [100, 160, 400]
 
 
+def test_a_badge_far_down_the_chest_of_a_very_much_larger_face_needs_a_high_score():
+    """Here on the suit of an astronaut. A face a tenth as wide is a picture there, if it is one at all."""
+    boxes = (357, 100, 544, 356), (597, 692, 611, 710), (620, 692, 634, 710), (900, 692, 914, 710)
+    faces = drop_body_false_positives(candidates(*boxes, scores=[0.97, 0.74, 0.85, 0.74]))
+    assert faces.boxes[:, 0].tolist() == [357, 620, 900]
+
+
 @pytest.mark.parametrize("place", [(40, 40), (190, 10), (60, -60), (170, 190)], ids=["ear", "beside", "hat", "collar"])
 def test_a_false_face_on_or_beside_a_much_larger_one_needs_a_high_score(place):
     left, top = place

@@ -60,11 +60,12 @@ def _on_landmarks(faces: Candidates) -> NDArray[np.bool_]:
 def drop_body_false_positives(faces: Candidates) -> Candidates:
     """Drop doubtful candidates on or beside a much larger face: hair, ears, pins, buttons, patterns of clothes.
 
-    They are the commonest false faces by far. Two rules, each with a score that saves a candidate, since a face can be
+    They are the commonest false faces. Three rules, each with a score that saves a candidate, since a face can be
     there, of a child or on a shirt, say. Offsets of centers are in widths and heights of the larger face:
 
     * around a face 2.5 times as wide and of at least 64 pixels: score 0.83;
-    * further down the chest of a face six times as wide and of at least 100 pixels: score 0.65.
+    * further down the chest of a face six times as wide and of at least 100 pixels: score 0.65;
+    * there, but between the shoulders and of a face ten times as wide: score 0.83.
     """
     centers = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
     size = faces.boxes[:, 2:] - faces.boxes[:, :2]
@@ -73,7 +74,8 @@ def drop_body_false_positives(faces: Candidates) -> Candidates:
     around = (across < 1.25) & (down > -0.95) & (down < 1.45) & (ratio > 2.5) & (size[:, 0] >= 64)
     chest = (across < 1.5) & (down > 0.6) & (down < 2.5) & (ratio > 6) & (size[:, 0] >= 100)
     sure = (faces.scores >= 0.8)[None]
-    doubtful = (around & sure).any(axis=1) & (faces.scores < 0.83)
+    badge = chest & (across < 1) & (ratio > 10)
+    doubtful = ((around | badge) & sure).any(axis=1) & (faces.scores < 0.83)
     return faces[~(doubtful | ((chest & sure).any(axis=1) & (faces.scores < 0.65)))]
 
 
