@@ -30,6 +30,16 @@ def test_stdin_goes_to_stdout_and_lines_to_stderr(photo):
     assert b"stdin -> stdout/stdin.jpg: no faces" in done.stderr
 
 
+@pytest.mark.parametrize("inputs", [["."], ["a.jpg", "b.jpg"], ["*.jpg"], ["a.jpg", "--save-faces"]])
+def test_stdout_takes_one_result(photo, monkeypatch, inputs):
+    """Of several it would be one file behind the other, of folders below nothing."""
+    (photo.parent / "b.jpg").write_bytes(photo.read_bytes())
+    monkeypatch.chdir(photo.parent)
+    done = CliRunner().invoke(app, ["restore", *inputs, "-o", "-"])
+    assert "stdout takes the result of one photo or video" in str(done.exception)
+    assert done.stdout == ""
+
+
 def test_one_photo_is_written_to_the_file_that_is_named(photo, tmp_path):
     target = tmp_path / "new" / "result.PNG"
     done = CliRunner().invoke(app, ["restore", str(photo), "-o", str(target)])

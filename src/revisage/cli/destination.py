@@ -49,7 +49,7 @@ def pipes(paths: Sequence[str], output: Path | None) -> Generator[tuple[list[str
     """
     if DASH in paths and len(paths) > 1:
         raise InputError("- stands for stdin, which cannot be restored together with other files")
-    writes = str(output) == DASH or (output is None and DASH in paths)
+    writes = is_stdout(paths, output)
     if DASH not in paths and not writes:
         yield list(paths), output or DEFAULT, lambda: None
         return
@@ -73,6 +73,21 @@ def pipes(paths: Sequence[str], output: Path | None) -> Generator[tuple[list[str
         errors: Any = _WithoutFolder(sys.stderr, f"{folder}/")
         with redirect_stdout(shown), redirect_stderr(errors):
             yield list(paths), results, finish
+
+
+def is_stdout(paths: Sequence[str], output: Path | str | None) -> bool:
+    """Whether the result goes to stdout."""
+    return str(output) == DASH or (output is None and DASH in paths)
+
+
+def refuse_several_on_stdout(sources: Sources, save_faces: bool) -> None:
+    """Refuse what gives more than one file, or none that stdout would get.
+
+    Raises:
+        InputError: several inputs, a folder or a pattern; or faces are saved, too.
+    """
+    if sources.many or len(sources.inputs) > 1 or save_faces:
+        raise InputError("stdout takes the result of one photo or video, without faces; use -o FOLDER for more")
 
 
 def file_of(output: Path, sources: Sources, **options: str | bool) -> Path | None:

@@ -114,7 +114,7 @@ def restore(
     # The embedded networks are opened while other modules are imported and files are looked for.
     early = ThreadPoolExecutor(1).submit(load_restorer) if _is_embedded(model, *networks.values()) else None
     from revisage.batch import Kind, Options, collect
-    from revisage.cli.destination import file_of, pipes, refuse_input_folder
+    from revisage.cli.destination import file_of, is_stdout, pipes, refuse_input_folder, refuse_several_on_stdout
     from revisage.cli.restore_files import check_files, check_space, require_pyav, restore_files
 
     if engine not in ("local", "ray"):
@@ -127,8 +127,11 @@ def restore(
             raise InputError("--dry-run opens the files here; leave out --engine ray")
         sources, folder = collect_for_ray(paths, output)
     else:
+        on_stdout = is_stdout(paths, output)
         paths, folder, send = context.with_resource(pipes(paths, None if output is None else Path(output)))
         sources = collect(paths, (Kind.IMAGE, Kind.VIDEO), leave_out=folder)
+        if on_stdout:
+            refuse_several_on_stdout(sources, save_faces)
     require_pyav(sources)
     target = file_of(folder, sources, suffix=suffix, format=format, save_faces=save_faces)
     if not (suffix or save_faces or format != "auto"):
