@@ -40,6 +40,18 @@ def test_detect_lists_faces_from_left_to_right(row):
     assert len(first.split("landmarks ")[1].split()) == 5
 
 
+def test_damage_is_one_line_and_taken_on_request(tmp_path):
+    whole = PHOTO.read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[:-2])
+    (tmp_path / "b.jpg").write_bytes(whole[: len(whole) * 9 // 10])
+    done = revisage("detect", tmp_path)
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first == f"warning: {tmp_path / 'a.jpg'}: it has no end mark; no pixel is missing"
+    assert "use --allow-damaged" in second
+    assert revisage("detect", tmp_path / "b.jpg", "--allow-damaged").returncode == 0
+
+
 def test_restore_counts_faces_as_detect_lists_them(row, tmp_path):
     (listed,) = objects(revisage("detect", row, "--json", "--order", "size"))
     assert set(listed["faces"][0]) == FACE_FIELDS

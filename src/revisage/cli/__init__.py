@@ -19,7 +19,7 @@ import typer
 from revisage.cli.bench import bench
 from revisage.cli.classic import modern
 from revisage.cli.compare import compare
-from revisage.cli.console import complain
+from revisage.cli.console import complain, warn
 from revisage.cli.convert import convert
 from revisage.cli.degrade import degrade
 from revisage.cli.detect import detect
@@ -69,6 +69,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)  # what stops a service or a batch job: leave as tidily as after Ctrl-C
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings of damaged images would come beside our line
     warnings.filterwarnings("ignore", module="PIL")  # about oddities in metadata of photos that are otherwise fine
+    warnings.showwarning = _show_warning
     try:
         app(_help_first(modern(sys.argv[1:])), prog_name="revisage")
     except RevisageError as error:
@@ -91,6 +92,11 @@ def _help_first(arguments: list[str]) -> list[str]:
 
 def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001
     raise KeyboardInterrupt
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """One line, without the place in the code."""
+    warn(str(message))
 
 
 def _show_version(wanted: bool) -> None:

@@ -29,6 +29,7 @@ def detect(
     offline: opt.Offline = False,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
+    allow_damaged: opt.AllowDamaged = False,
     json: Json = False,
 ) -> None:
     """List the faces in photos: number, box, score and landmarks, in pixels.
@@ -61,7 +62,7 @@ def detect(
                     warn(f"{source.path}: boxes are drawn in photos, not in videos")
                 faces, more = _find_tracks(source.path, find, selection.min_score)
             elif not error:
-                image = read_image(source.path)
+                image = read_image(source.path, allow_damaged=allow_damaged)
                 numbered = enumerate(sort_faces(find(image), selection.order))
                 faces = {number: face for number, face in numbered if face.score >= selection.min_score}
                 target = _write(draw_faces(image, faces), source, output, taken) if draw else None

@@ -54,9 +54,7 @@ def restore(
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a result would lack anything.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and left out.")] = False,
     json: Json = False,
-    allow_damaged: Annotated[
-        bool, typer.Option("--allow-damaged", help="Restore what is there of truncated or damaged photos.")
-    ] = False,
+    allow_damaged: opt.AllowDamaged = False,
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Keep no job store in the output folder.")] = False,
     engine: Annotated[str, typer.Option(help="Where to restore: local, or ray (a Ray cluster).")] = "local",
     actors: Annotated[int | None, typer.Option(min=1, help="Actors on Ray (default: as many as fit).")] = None,
