@@ -212,6 +212,16 @@ class TestBuckets:
         assert len(outcomes) == 12
         assert not [outcome.error for outcome in outcomes if outcome.error]
 
+    @pytest.mark.parametrize("source", [BUCKET, f"{BUCKET}/inner/*.png"])
+    def test_a_bucket_that_cannot_be_reached_is_one_line_before_the_run(self, bucket, log, monkeypatch, source):
+        def fail(self, path, **options):
+            raise ConnectionError("no route to host")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(bucket), "info", fail)
+            with pytest.raises(InputError, match=r"cannot reach memory://\S+: no route to host"):
+                restore(log, source, "memory://restored")
+
     @pytest.mark.parametrize("option", [{"save_faces": True}, {"preserve_mtime": True}])
     def test_options_for_files_are_refused(self, log, option):
         with pytest.raises(InputError, match="buckets"):

@@ -151,10 +151,13 @@ def collect_objects(urls: Sequence[str | Path], *, leave_out: Path | None = None
             if glob.has_magic(str(address)):
                 found = [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(str(address)))]
                 inputs += [one for one in map(Address, found) if kind_by_name(one) is Kind.IMAGE]
-            elif filesystem.exists(str(address)):
-                inputs.append(address)
+                address = next(parent for parent in address.parents if not glob.has_magic(str(parent)))
             else:
-                raise InputError(f"no object or folder {address}")
+                inputs.append(address)
+            try:
+                address.stat()  # unlike glob and exists, which find nothing, it says that a bucket cannot be reached
+            except _MISSING:
+                raise InputError(f"no object or folder {address}") from None
     sources = Objects(tuple(inputs), str(leave_out or ""), True, (Kind.IMAGE,))
     if next(iter(sources), None) is None:
         raise InputError(f"no images in {', '.join(map(str, urls))}")
