@@ -7,7 +7,7 @@ import pytest
 from plain_restorer import paths_of, photo, run
 
 from revisage.errors import InputError
-from revisage.jobs.collector import Kind, collect
+from revisage.jobs.collector import Kind, collect, count_unreadable
 
 
 def touch(folder, *names):
@@ -214,6 +214,11 @@ class TestKinds:
         (tmp_path / name).write_bytes(head)
         touch(tmp_path, "a.jpg")
         assert self.kinds_of(tmp_path) == {"a.jpg": "image"}
+
+    def test_formats_that_are_not_read_are_counted(self, tmp_path):
+        touch(tmp_path, "a.jpg", "a.CR2", "sub/b.cr2", "sub/c.jp2", "notes.txt", ".hidden.cr2", "out/d.cr2")
+        assert count_unreadable(collect([tmp_path], self.ANY, leave_out=tmp_path / "out")) == {".cr2": 2, ".jp2": 1}
+        assert not count_unreadable(collect([tmp_path / "a.jpg"], self.ANY))
 
     def test_a_given_file_of_an_unknown_name_is_taken_by_its_content_else_as_an_image(self, tmp_path):
         (tmp_path / "clip.dat").write_bytes(b"\0\0\0\x1cftypisom")

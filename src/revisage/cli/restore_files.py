@@ -94,6 +94,7 @@ def restore_files(
                 if not is_video:
                     found += outcome.found
                     changes += [face.change for face in outcome.faces if face.status is FaceStatus.RESTORED]
+    _name_unreadable(sources)
     kinds = " and ".join(counted(number, kind) for kind, number in sorted(files.items()))
     parts = [f"{results[name]} {name}" for name in ("done", "up to date", "skipped", "failed") if results[name]]
     line = f"{kinds}: {', '.join(parts)}"
@@ -156,6 +157,7 @@ def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_js
             lacks = f"; would leave out: {', '.join(outcome.left_out)}" if outcome.left_out else ""
             say(_skipped(outcome) if outcome.exists else f"{outcome.path} -> {outcome.target}{lacks}")
         counts["fail" if outcome.error else "be skipped" if outcome.exists else "be restored"] += 1
+    _name_unreadable(sources)
     try:
         check_space(sources, options)
     except OutputError as error:
@@ -167,6 +169,16 @@ def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_js
     if not as_json:
         say(f"{counted(counts.total(), 'file')}{': ' if parts else ''}{', '.join(parts)}")
     return failed
+
+
+def _name_unreadable(sources: Sources) -> None:
+    """Print how many files of the searched folders have formats that are not read."""
+    from revisage.jobs.collector import Sources, count_unreadable
+
+    found = count_unreadable(sources) if isinstance(sources, Sources) else {}  # pyright: ignore[reportUnnecessaryIsInstance]
+    if found:
+        kinds = ", ".join(f"{number} {extension}" for extension, number in sorted(found.items()))
+        warn(f"left out, as these formats are not read: {kinds}")
 
 
 def _restore_video(

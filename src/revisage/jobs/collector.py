@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,16 @@ AMBIGUOUS = (".ts", ".mts")
 """Also the extensions of TypeScript: in folders and patterns the content decides."""
 _SIDECARS = (".thm", ".lrv", ".m4a", ".m4b", ".m4p", ".m4r", ".3ga", ".aax", ".mka", ".mks", ".weba", ".wma", ".sub")
 """Previews that cameras put beside their videos, sound and subtitles: their content looks like that of others."""
+
+
+UNREADABLE = frozenset(
+    (
+        *(".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".raw"),
+        *(".jp2", ".j2k", ".jxl", ".jxr", ".psd", ".psb", ".xcf", ".tga", ".exr", ".ppm", ".pgm", ".pcx"),
+        *(".mxf", ".rm", ".rmvb", ".dv", ".r3d", ".braw"),
+    )
+)
+"""Extensions of images and videos that are not read: those found in folders are named."""
 
 
 class Kind(StrEnum):
@@ -144,6 +155,22 @@ def collect(
         nouns = " or ".join(f"{kind}s" for kind in kinds)
         raise InputError(f"no {nouns} in {', '.join(map(str, paths)) or 'nothing'}")
     return sources
+
+
+def count_unreadable(sources: Sources) -> Counter[str]:
+    """Count the images and videos in the folders that are searched whose format is not read, by extension."""
+    found: Counter[str] = Counter()
+
+    def look(path: str, is_link: bool) -> None:  # noqa: ARG001
+        extension = Path(path).suffix.lower()
+        found.update({extension: 1} if extension in UNREADABLE else {})
+
+    folders = [path for path in sources.inputs if path.is_dir()]
+    entered = {sources.leave_out} - {os.path.realpath(path) for path in folders}
+    for folder in folders:
+        for _ in _walk(folder, Path(), entered, look):
+            pass  # folders that cannot be listed: the search itself names them
+    return found
 
 
 def kind_by_name(path: Path) -> Kind | None:
