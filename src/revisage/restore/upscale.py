@@ -59,6 +59,8 @@ MIN_TILE = 64
 """Side of the smallest tiles; below, little but overlap would be computed."""
 STEP = 16
 """Tiles begin at multiples of this, as networks need that work on smaller images of more channels."""
+ROWS = 64
+"""Rows of a result that are rounded at a time."""
 Span: TypeAlias = tuple[int, int]
 """First pixel and the one after the last."""
 
@@ -158,8 +160,10 @@ def upscale_in_tiles(
     strips = (_strip(enlarge, image, rows, factor, tile, overlap) for rows in spans(height, tile))
     top = 0
     for block in join_seamless(strips, shared, axis=0):
-        result[top : top + len(block)] = from_float(block, image.dtype)
-        top += len(block)
+        for start in range(0, len(block), ROWS):  # the conversion takes several times the memory of what it converts
+            rows = block[start : start + ROWS]
+            result[top : top + len(rows)] = from_float(rows, image.dtype)
+            top += len(rows)
     return result
 
 
@@ -175,8 +179,13 @@ def _strip(
         (y1, y2), (x1, x2) = widen(rows, overlap // 2, height), widen(columns, overlap // 2, width)
         return enlarged[(y1 - top) * factor : (y2 - top) * factor, (x1 - left) * factor : (x2 - left) * factor]
 
-    pieces = (piece(columns) for columns in spans(width, tile))
-    return np.concatenate(list(join_seamless(pieces, overlap * factor, axis=1)), axis=1)
+    (y1, y2), pieces = widen(rows, overlap // 2, height), (piece(columns) for columns in spans(width, tile))
+    strip = np.empty(((y2 - y1) * factor, width * factor, 3), np.float32)
+    left = 0
+    for block in join_seamless(pieces, overlap * factor, axis=1):
+        strip[:, left : left + block.shape[1]] = block
+        left += block.shape[1]
+    return strip
 
 
 def spans(length: int, tile: int) -> list[Span]:
@@ -210,8 +219,14 @@ def join_seamless(parts: Iterable[FloatImage], shared: int, axis: int) -> Iterat
         body: Array = part
         if tail is not None:
             head, rest = np.split(part, [shared], axis)
-            body = np.concatenate([tail + ramp * (head - tail), rest], axis)
+            blended = tail + ramp * (head - tail)
+            if rest.shape[axis] >= shared:  # so that large parts are not copied
+                yield blended
+                body = rest
+            else:
+                body = np.concatenate([blended, rest], axis)
         block, tail = np.split(body, [body.shape[axis] - shared], axis)
+        tail = tail.copy()  # without it all of the part would stay in memory
         yield block
     if tail is not None:
         yield tail
