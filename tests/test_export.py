@@ -21,6 +21,7 @@ from revisage.models.checkpoint import Header, save_weights
 from revisage.models.describe_file import describe_file
 from revisage.models.fetch import path_of
 from revisage.models.onnx_file import METADATA_WEIGHTS, read_onnx
+from revisage.models.registry import MODELS
 from revisage.restore.align import similarity_from_landmarks
 
 TINY = {"out_size": 32, "num_style_feat": 16, "narrow": 0.125, "num_mlp": 1, "channel_multiplier": 1}
@@ -42,6 +43,8 @@ SLOW = {
     "ResNetArcFace": {"block": "IRBlock", "layers": [1, 1, 1, 1]},
     "FaceEmbedder": {},
     "RetinaFace": {"network_name": "mobile0.25"},
+    "BackgroundUNet": {"widths": [8, 16], "blocks": [1, 1]},
+    "RepairUNet": {"widths": [8, 16], "blocks": [1, 1]},
 }
 
 
@@ -201,7 +204,7 @@ def test_weights_in_float32_are_not_kept_by_name(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["embedded", "embedded-detector", "embedded-identity"])
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if not spec.urls])
 def test_the_embedded_models_are_what_export_writes(tmp_path, name):
     export_network(path_of(name), tmp_path / "again.onnx")
     old, new = read_onnx(path_of(name)), read_onnx(tmp_path / "again.onnx")

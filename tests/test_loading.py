@@ -66,7 +66,7 @@ def offer(monkeypatch, cache, shop):
     return put
 
 
-@pytest.mark.parametrize("name", ["embedded", "embedded-detector", "embedded-identity"])
+@pytest.mark.parametrize("name", [name for name, spec in loading.MODELS.items() if not spec.urls])
 def test_embedded_models_are_in_the_package_and_are_what_the_table_says(name):
     network, header = build(weight_file(name))
     spec = loading.MODELS[name]
@@ -183,7 +183,13 @@ def test_only_models_of_the_table_can_be_fetched():
 
 @pytest.mark.parametrize(
     ("name", "limit"),
-    [("embedded", 16_000_000), ("embedded-detector", 1_000_000), ("embedded-identity", 1_500_000)],
+    [
+        ("embedded", 16_000_000),
+        ("embedded-detector", 1_000_000),
+        ("embedded-identity", 1_500_000),
+        ("embedded-background", 1_000_000),
+        ("embedded-repair", 1_000_000),
+    ],
 )
 def test_embedded_weights_stay_small(name, limit):
     assert weight_file(name).stat().st_size <= limit

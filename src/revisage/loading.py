@@ -27,6 +27,7 @@ from revisage.restore.blend import Embed, Parse
 from revisage.restore.detect import Detector
 from revisage.restore.inputs import as_image
 from revisage.restore.pipeline import Restorer
+from revisage.restore.repair import Repair, Repairer
 from revisage.restore.retinaface import RetinaFaceProposals
 from revisage.restore.select import sort_faces
 from revisage.restore.upscale import MIN_TILE, STEP, TiledUpscaler, Upscale, check_tile, lanczos
@@ -54,12 +55,14 @@ LANCZOS = "lanczos"
 """Name of the background upscaler that needs no network."""
 AUTO = "auto"
 EMBEDDED_BACKGROUND = "embedded-background"
+EMBEDDED_REPAIR = "embedded-repair"
 ROLES: dict[Role, str] = {
     "restorer": "a restorer",
     "detector": "a face detector",
     "embedder": "an identity embedder",
     "parser": "a face parser",
     "upscaler": "a background upscaler",
+    "repairer": "a network that repairs prints",
 }
 """Role -> how messages name it."""
 Arguments = ParamSpec("Arguments")
@@ -172,6 +175,7 @@ def load(
         upscale=upscale,
         parse=_parser(parser, device, offline=offline),
         embed=Lazy(partial(load_embedder, identity, device, offline=offline)),
+        repairer=Lazy(partial(load_repairer, EMBEDDED_REPAIR, device)),
     )
 
 
@@ -318,6 +322,15 @@ def load_upscaler(
         raise UnknownModelError(f"{model} upscales no color images") from error
     overlap = MIN_TILE if network.header.architecture == "BackgroundUNet" else TiledUpscaler.overlap  # it sees far
     return TiledUpscaler(FirstOutput(network), factor, tile, overlap)
+
+
+def load_repairer(model: str | Path = EMBEDDED_REPAIR, device: str = "auto") -> Repair:
+    """A network that fills scratches, creases and dust, by name or file, in float32; see ``repair.Repair``.
+
+    Raises:
+        UnknownModelError: another kind of model; and as ``weight_file``.
+    """
+    return Repairer(FirstOutput(open_by_role(model, "repairer", device)))
 
 
 def load_parser(model: str | Path = DEFAULT_PARSER, device: str = "auto", *, offline: bool | None = None) -> Parse:

@@ -57,6 +57,7 @@ SMALL = [
     ("ParseNet", {"in_size": 64, "out_size": 128, "norm_type": "none"}),
     ("BiSeNet", {"num_class": 7}),
     ("BackgroundUNet", {"widths": [4, 8], "blocks": [1, 2]}),
+    ("RepairUNet", {"widths": [4, 8], "blocks": [1, 2]}),
     ("RRDBNet", {"num_in_ch": 3, "num_out_ch": 3, "scale": 1, "num_feat": 8, "num_block": 2, "num_grow_ch": 4}),
     ("RRDBNet", {"num_in_ch": 3, "num_out_ch": 3, "scale": 2, "num_feat": 8, "num_block": 1}),
     ("RRDBNet", {"num_in_ch": 3, "num_out_ch": 3, "scale": 4, "num_feat": 8, "num_block": 1}),

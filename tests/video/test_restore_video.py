@@ -237,6 +237,8 @@ def test_the_controls_act_on_videos(video, tmp_path):
     assert decoded(twice.target)[0].shape == (SIZE[1] * 2, SIZE[0] * 2, 3)
     with pytest.raises(InputError, match="aligned"):
         run(video, tmp_path / "aligned.mp4", controls=Controls(aligned=True))
+    with pytest.raises(InputError, match="in photos only"):
+        run(video, tmp_path / "repaired.mp4", controls=Controls(repair=True))
 
 
 def test_an_existing_result_is_not_touched(video, tmp_path):

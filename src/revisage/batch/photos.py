@@ -76,7 +76,8 @@ def restore_photo(restorer: Restorer, photo: Photo, controls: Controls) -> Resto
     """
     if not photo.seconds or controls.aligned:
         return restore_still(restorer, [photo], controls)[0]
-    moments = [Moment(*pair) for pair in zip(photo.frames, photo.seconds, strict=True)]
+    frames = (restorer.repair(frame, controls) for frame in photo.frames)
+    moments = [Moment(*pair) for pair in zip(frames, photo.seconds, strict=True)]
     results: list[Restoration] = []
     people: set[int] = set()
     for frame in restored_frames(moments, restorer, controls, profile=photo.profile):

@@ -27,7 +27,7 @@ from revisage.models.onnx_file import METADATA_WEIGHTS, read_onnx
 
 TOLERANCE = 1e-3
 """Largest difference between a float32 file and torch, relative to the largest output; float16 must keep MIN_PSNR."""
-_SIZES = {"restorer": 512, "detector": 256, "embedder": 256, "parser": 512, "upscaler": 64}
+_SIZES = {"restorer": 512, "detector": 256, "embedder": 256, "parser": 512, "upscaler": 64, "repairer": 64}
 """Roles of networks that can be exported, and sizes of the images that they are traced with unless they say another."""
 _FIXED_SIZE = ("restorer", "parser")
 """Roles whose images have one size; the others take any."""

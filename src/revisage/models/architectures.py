@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Key of a state dict -> shape of the tensor."""
-Role = Literal["restorer", "detector", "parser", "embedder", "upscaler", "generator", "discriminator"]
+Role = Literal["restorer", "detector", "parser", "embedder", "upscaler", "repairer", "generator", "discriminator"]
 FACE_SIZE = 512
 """Size of the faces of all published networks; convolutional networks do not tell it by their weights."""
 
@@ -184,10 +184,14 @@ def _coarse_to_fine(shapes: Shapes) -> dict[str, Any]:
     return {"coarse": coarse, "fine": fine}
 
 
-def _background(shapes: Shapes) -> dict[str, Any]:
-    """Arguments of BackgroundUNet. The tail makes a larger image, so its channels don't tell how the stem reduces."""
-    unet = {key.removeprefix("unet."): shape for key, shape in shapes.items()}
-    return {name: value for name, value in _restoration_unet(unet).items() if name in ("widths", "blocks")}
+def _unet(prefix: str) -> Callable[[Shapes], dict[str, Any]]:
+    """Arguments of a network around a RestorationUNet whose tail does not tell how its stem reduces the image."""
+
+    def arguments(shapes: Shapes) -> dict[str, Any]:
+        inner = {key.removeprefix(prefix): shape for key, shape in shapes.items()}
+        return {name: value for name, value in _restoration_unet(inner).items() if name in ("widths", "blocks")}
+
+    return arguments
 
 
 def _resnet_arcface(shapes: Shapes) -> dict[str, Any]:
@@ -320,7 +324,10 @@ _ROWS = (
     Architecture("parsenet:ParseNet", "parser", (r"out_mask_conv\.conv2d\.weight",), _parsenet, None),
     Architecture("bisenet:BiSeNet", "parser", (r"cp\.resnet\.conv1\.weight", r"ffm\.conv1\.weight"), _bisenet, None),
     Architecture(
-        "background_unet:BackgroundUNet", "upscaler", (r"unet\.stem\.weight", r"unet\.tail\.weight"), _background
+        "background_unet:BackgroundUNet", "upscaler", (r"unet\.stem\.weight", r"unet\.tail\.weight"), _unet("unet.")
+    ),
+    Architecture(
+        "repair_unet:RepairUNet", "repairer", (r"finder\.stem\.weight", r"finder\.tail\.weight"), _unet("finder.")
     ),
     Architecture("rrdbnet:RRDBNet", "upscaler", (r"conv_first\.weight", r"body\.0\.rdb1\.conv1\.weight"), _rrdbnet),
     Architecture(

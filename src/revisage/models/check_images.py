@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from revisage.types import Array
 
-INPUT_RANGES = {"detector": (0, 255), "upscaler": (0, 1)}
+INPUT_RANGES = {"detector": (0, 255), "upscaler": (0, 1), "repairer": (0, 1)}
 """Role -> values that stand for black and white; (-1, 1) for the other roles."""
 CROP_FROM_PHOTO = np.array([[3.85398, 0.28109, -442.674], [-0.28109, 3.85398, -9.2067]])
 """The alignment of the photo's only face in a crop of 512 pixels; a test holds it to what the detector says."""
@@ -33,7 +33,7 @@ def check_images(role: str, height: int, width: int, count: int = 2) -> NDArray[
         (count, 3, height, width) RGB in the range of the role.
     """
     photo = _read_photo()
-    if role in ("detector", "upscaler"):
+    if role in INPUT_RANGES:
         factors = width / photo.shape[1], height / photo.shape[0]
         matrix = np.array([[factors[0], 0, 0], [0, factors[1], 0]])
     else:

@@ -88,7 +88,10 @@ MODELS: Mapping[str, ModelSpec] = {
         "FaceEmbedder", "identity.onnx", "compares a restored face with the original", 608_080, _OURS
     ),
     "embedded-background": ModelSpec(
-        "BackgroundUNet", "background.onnx", "repairs photos and enlarges them twice", 893_232, _OURS_PHOTOS
+        "BackgroundUNet", "background.onnx", "repairs photos and enlarges them twice", 889_232, _OURS_PHOTOS
+    ),
+    "embedded-repair": ModelSpec(
+        "RepairUNet", "repair.onnx", "finds scratches and dust in photos and fills them", 506_624, _OURS_PHOTOS
     ),
     "gfpgan-1": ModelSpec(
         "GFPGANv1",

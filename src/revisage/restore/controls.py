@@ -257,6 +257,7 @@ class RestoreOptions(TypedDict, total=False):
     hair: float | None
     keep_grain: float
     background_strength: float
+    repair: bool
     min_identity: float | None
     identity_action: str
     aligned: bool
@@ -277,6 +278,7 @@ class Controls:
         eyes, mouth, skin, hair: strength of that region; None: ``strength``. Regions fade into one another.
         keep_grain: 0 takes the face as the network returns it, 1 puts back all fine grain of the photo.
         background_strength: share of what the background upscaler changes; 0: Lanczos.
+        repair: fill scratches, creases and dust before anything else. For photos and animations, not for videos.
         min_identity: minimum cosine similarity between a face before and after, in [-1, 1]; None: not checked. Needs an
             identity embedder.
         identity_action: for faces below ``min_identity``: "reduce" lowers the strength down to an eighth and skips the
@@ -318,6 +320,7 @@ class Controls:
         default=1.0,
         metadata=_option("Strength of the background upscaler: 0 is lanczos, 1 is full.", min=0, max=1),
     )
+    repair: bool = field(default=False, metadata=_option("Fill scratches, creases and dust of old prints."))
     min_identity: float | None = field(
         default=None, metadata=_option("Minimum cosine similarity between input and restored face.", min=-1, max=1)
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.errors import InputError
+from revisage.errors import InputError, WeightsError
 from revisage.geometry import compose, invert, resizing
 from revisage.images.icc import ColorSpace, parse_color_space
 from revisage.restore.align import align, align_job, crop_face
@@ -24,6 +24,7 @@ from revisage.restore.face_job import FaceJob
 from revisage.restore.inputs import as_image, check_faces, resize_and_pad, take, warn_if_nearly_black
 from revisage.restore.paste import in_threads, paste
 from revisage.restore.regions import head_mask
+from revisage.restore.repair import Repair
 from revisage.restore.select import largest, select, sort_faces
 from revisage.restore.upscale import Upscale, lanczos, scaled_size
 from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration
@@ -57,6 +58,8 @@ class Restorer:
         parse: face parser, see ``blend.Parse``; None if there is none.
         embed: identity embedder, see ``blend.Embed``; None if there is none. It may load its weights at the first call,
             and raise WeightsError then.
+        repairer: fills scratches, creases and dust, see ``repair.Repair``; None if there is none. It, too, may load its
+            weights at the first call.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Restorer:
     upscale: Upscale = field(default=lanczos, repr=False)
     parse: Parse | None = field(default=None, repr=False)
     embed: Embed | None = field(default=None, repr=False)
+    repairer: Repair | None = field(default=None, repr=False)
 
     @overload
     def __call__(
@@ -162,8 +166,8 @@ class Restorer:
         enhanced = (replace(group, jobs=self.enhance(group.jobs)) for group in self._overlapped(groups))
         results: list[Restoration] = []
         for group in self._overlapped(enhanced):
-            restored = self.finish(pixels[group.images], group.jobs, controls)
-            for one, result in zip(given[group.images], restored, strict=True):
+            restored = self.finish(group.images, group.jobs, controls)
+            for one, result in zip(given[group.places], restored, strict=True):
                 results.append(one.complete(result))
                 if progress:
                     progress(len(results), len(given))
@@ -182,13 +186,15 @@ class Restorer:
         while stop < len(images):
             start = stop
             jobs: list[FaceJob] = []
+            repaired: list[Image] = []
             while stop < len(images) and (stop == start or 0 < _count_active(jobs) < full):
                 own = slice(stop, stop + 1)
                 known = None if faces is None else faces[own]
-                prepared = self.prepare(images[own], controls, known, profiles[own])
+                repaired += [self.repair(image, controls) for image in images[own]]
+                prepared = self.prepare(repaired[-1:], controls, known, profiles[own])
                 jobs += [replace(job, image=stop - start) for job in prepared]
                 stop += 1
-            yield _Group(slice(start, stop), jobs)
+            yield _Group(slice(start, stop), repaired, jobs)
 
     @property
     def has_accelerator(self) -> bool:
@@ -212,6 +218,18 @@ class Restorer:
         require_embedder(self.embed)([])
         known = tuple(one if getattr(one, "ndim", 0) == 1 else self._embed_person(as_image(one)) for one in reference)
         return replace(controls, selection=replace(controls.selection, reference=known))
+
+    def repair(self, image: Image, controls: Controls) -> Image:
+        """Fill scratches, creases and dust if that is wanted.
+
+        Raises:
+            WeightsError: there is no network for it.
+        """
+        if not controls.repair:
+            return image
+        if self.repairer is None:
+            raise WeightsError("this restorer has no network that repairs photos; leave out repair")
+        return self.repairer(image)
 
     def prepare(
         self,
@@ -322,9 +340,10 @@ class Restorer:
 
 @dataclass(frozen=True)
 class _Group:
-    """Images that are restored together, by their place in the list, and their faces; ``image`` counts from 0."""
+    """Images that are restored together, their places in the list, and their faces; ``image`` counts from 0."""
 
-    images: slice
+    places: slice
+    images: Sequence[Image]
     jobs: Sequence[FaceJob]
 
 

@@ -19,6 +19,7 @@ from revisage.training.config import Strict, TrainingConfig, weights_file
 from revisage.training.embedded.background import BackgroundConfig
 from revisage.training.embedded.detector import DetectorConfig
 from revisage.training.embedded.identity_embedder import IdentityEmbedderConfig
+from revisage.training.embedded.repair import RepairConfig
 from revisage.training.identity import identify, named_paths
 from revisage.training.state import STATE, check_state
 from revisage.training.task import Task
@@ -46,6 +47,7 @@ class Recipe(Strict):
         RestorerConfig
         | DetectorConfig
         | BackgroundConfig
+        | RepairConfig
         | IdentityEmbedderConfig
         | VQGANConfig
         | RestoreFormerTaskConfig

@@ -48,6 +48,8 @@ def plan_video(source: Path, target: Path, controls: Controls, *, crf: int = CRF
     """
     if controls.aligned:
         raise InputError("a video is not one aligned face: restore it without `aligned`")
+    if controls.repair:
+        raise InputError("scratches and dust are filled in photos only: restore videos without `repair`")
     container = container_of(target)
     video = probe(source)
     if target.exists() and target.samefile(source):

@@ -16,7 +16,7 @@ from revisage.models.fetch import path_of
 from revisage.models.registry import MODELS
 from revisage.training.tasks.networks import read_initial_weights
 
-EMBEDDED = ["embedded", "embedded-detector", "embedded-identity"]
+EMBEDDED = ["embedded", "embedded-detector", "embedded-identity", "embedded-background", "embedded-repair"]
 
 
 def images(name: str, count: int = 2) -> np.ndarray:
@@ -24,6 +24,8 @@ def images(name: str, count: int = 2) -> np.ndarray:
     if name == "embedded-detector":
         photo = read_image(EXAMPLES / "photo.jpg")
         return np.repeat(photo.transpose(2, 0, 1)[None], count, 0).astype(np.float32)
+    if name in ("embedded-background", "embedded-repair"):
+        return rng.uniform(0, 1, (count, 3, 64, 96)).astype(np.float32)
     return rng.uniform(-1, 1, (count, 3, 512, 512)).astype(np.float32)
 
 
@@ -79,7 +81,7 @@ def test_batches_of_any_size_and_images_of_the_sizes_of_each_role(name):
 def test_headers_say_what_the_files_are():
     headers = {name: open_network(path_of(name)).header for name in EMBEDDED}
     assert [header.architecture for header in headers.values()] == [MODELS[name].architecture for name in EMBEDDED]
-    assert [header.size for header in headers.values()] == [512, None, None]
+    assert [header.size for header in headers.values()] == [512, None, None, None, None]
     for name, header in headers.items():
         assert header.notes["name"] == name
         assert header.notes["license"] == "Apache-2.0"

@@ -14,6 +14,8 @@ detector      (N, 3, H, W) RGB in 0..255                       offsets of boxes 
 embedder      (N, 3, S, S) RGB in [-1, 1], whole aligned crop  (N, D) of length 1
 parser        (N, 3, S, S) RGB in [-1, 1]                      logits (N, classes, S, S)
 upscaler      (N, 3, H, W) RGB in [0, 1]                       (N, 3, factor * H, factor * W), not clamped
+repairer      (N, 3, H, W) RGB in [0, 1]                       (N, 4, H, W): RGB without damage, not clamped;
+                                                               probability of damage
 ============  ===============================================  ========================================================
 """
 
@@ -31,7 +33,7 @@ from revisage.models.checkpoint import METADATA_KEY, Header, stored_dtype
 from revisage.models.device import Backend, DeviceConfig, choose_device, devices, import_torch
 from revisage.types import Array
 
-Role = Literal["restorer", "detector", "embedder", "parser", "upscaler"]
+Role = Literal["restorer", "detector", "embedder", "parser", "upscaler", "repairer"]
 
 
 class Network(Protocol):

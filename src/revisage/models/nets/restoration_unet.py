@@ -92,6 +92,7 @@ class RestorationUNet(nn.Module):
         normalized: whether each level has group normalization. The connection up from such a level starts at zero.
             Of these three, an empty sequence means none at any level.
         enlarge: how many times larger the correction is than the image.
+        outputs: channels of the correction.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class RestorationUNet(nn.Module):
         attention: Sequence[int] = (),
         normalized: Sequence[bool] = (),
         enlarge: int = 1,
+        outputs: int = 3,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks):
@@ -142,7 +144,7 @@ class RestorationUNet(nn.Module):
             }
         )
         self.shuffle = unshuffle * enlarge
-        self.tail = nn.Conv2d(widths[0], 3 * self.shuffle**2, 3, padding=1)
+        self.tail = nn.Conv2d(widths[0], outputs * self.shuffle**2, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         if self.tail.bias is not None:
             nn.init.zeros_(self.tail.bias)
@@ -156,7 +158,7 @@ class RestorationUNet(nn.Module):
         return x[:, -3:] + self.correction(x)
 
     def correction(self, x: Tensor) -> Tensor:
-        """The correction alone: (N, 3 * inputs, H, W) -> (N, 3, enlarge * H, enlarge * W)."""
+        """The correction alone: (N, 3 * inputs, H, W) -> (N, outputs, enlarge * H, enlarge * W)."""
         if x.shape[-2] % self.multiple or x.shape[-1] % self.multiple:
             raise ValueError(f"height and width must be multiples of {self.multiple}, got {tuple(x.shape[-2:])}")
         features = self._encode(0, self.stem(F.pixel_unshuffle(x, self.unshuffle)))

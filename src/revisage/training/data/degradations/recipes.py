@@ -25,7 +25,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from revisage.errors import near_or_known
-from revisage.training.data.degradations import blur, old_photo, steps
+from revisage.training.data.degradations import blur, lookalikes, old_photo, print_damage, steps
 from revisage.training.data.degradations.published import ExtendedDegradation, FFHQDegradation, SecondOrder
 from revisage.training.data.degradations.steps import STRICT, Degradation, Probability, Step
 from revisage.types import FloatImage
@@ -152,6 +152,7 @@ STEPS: dict[str, Any] = {
         *(blur.Blur, blur.MixedBlur, blur.Downsample, blur.Resize, steps.Noise, steps.PoissonNoise, steps.Jpeg),
         *(steps.Gray, steps.Exposure, steps.Haze, steps.ChannelShift, steps.ColorJitter),
         *(old_photo.Sepia, old_photo.Fading, old_photo.Scratches, old_photo.Dust, old_photo.Halftone),
+        *(print_damage.PrintDamage, lookalikes.Lookalikes),
         *(old_photo.PaperTexture, old_photo.FilmGrain, SecondOrder, RandomApply, RandomChoice, RandomOrder),
     )
 }
