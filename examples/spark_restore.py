@@ -3,26 +3,25 @@
 import io
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
 
 import pandas as pd
 import PIL.Image
 
 import revisage
 
-load = lru_cache(1)(revisage.load)  # one model a worker process
 SCHEMA = "path string, content binary, faces int, error string"
 
 
 def restore_batches(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Tables with ``path`` and ``content`` (a photo's bytes) -> tables of ``SCHEMA``; content is a PNG."""
+    restorer = revisage.load()  # one for all batches of a partition
     for batch in batches:
-        yield pd.DataFrame([restore_row(*row) for row in zip(batch["path"], batch["content"], strict=True)])
+        yield pd.DataFrame([restore_row(restorer, *row) for row in zip(batch["path"], batch["content"], strict=True)])
 
 
-def restore_row(path: str, content: bytes) -> dict:
+def restore_row(restorer: revisage.Restorer, path: str, content: bytes) -> dict:
     try:
-        result = load()(PIL.Image.open(io.BytesIO(content)))
+        result = restorer(PIL.Image.open(io.BytesIO(content)))
     except Exception as error:  # one bad photo must not cost the others
         return {"path": path, "content": None, "faces": 0, "error": f"{path}: {error}"}
     png = io.BytesIO()
