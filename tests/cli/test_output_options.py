@@ -103,6 +103,18 @@ def test_an_unknown_option_gets_the_one_that_means_the_same(arguments, suggestio
     assert done.output.rstrip().endswith(f"did you mean {suggestion}?")
 
 
+@pytest.mark.parametrize("given", ["1.5", "high"])
+def test_a_wrong_value_is_named(given):
+    done = run("restore", "a.jpg", "--strength", given)
+    assert done.exit_code == 2
+    assert "--strength" in (message := done.output.splitlines()[-1])
+    assert given in message
+
+
+def test_no_line_of_the_list_of_commands_is_cut():
+    assert "..." not in run("--help").output.partition("Commands:")[2]
+
+
 def test_an_option_of_another_command_is_not_suggested():
     assert "did you mean" not in run("models", "--upscale", "2").output
 

@@ -22,7 +22,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small networks, in less than a minute.")] = False,
     model: Annotated[list[Path] | None, typer.Option(help="Also time this restorer's file; may be repeated.")] = None,
 ) -> None:
-    """Time every stage and network on this CPU, beside the plain formulation.
+    """Time every stage and network on this CPU. The plain formulation is timed beside them.
 
     Takes up to five minutes and a gigabyte of disk. Run it while nothing else runs; the output says if something did.
     """

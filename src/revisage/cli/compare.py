@@ -49,7 +49,7 @@ def compare(
     dtype: opt.Dtype = "auto",
     threads: opt.Threads = None,
 ) -> None:
-    """Put versions of photos side by side: before and after, strengths, models.
+    """Compare versions of photos side by side. Before and after, several strengths, or several models.
 
     One input, a photo or a folder, is restored here, by every model at every strength. Several inputs are versions of
     the same images, the original first: files, or folders with images of equal names.

@@ -23,7 +23,7 @@ def convert(
     architecture: Architecture = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Convert weights between .safetensors and the .pth files of other programs."""
+    """Convert weights: .safetensors or .pth."""
     from revisage.models.convert import convert as convert_weights
 
     done = convert_weights(

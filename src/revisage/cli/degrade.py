@@ -26,7 +26,7 @@ def degrade(
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of crops.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Number of pairs in the image grid.")] = 16,
 ) -> None:
-    """Write pairs of degraded and original faces: OUTPUT/lq, OUTPUT/gt, and a grid to look at.
+    """Write pairs of degraded and original faces. OUTPUT gets lq/, gt/ and a grid to look at.
 
     With --recipe, faces are degraded as in training, but neither mirrored nor cut. Pair i depends on (seed, i) only.
     """

@@ -32,7 +32,7 @@ def detect(
     allow_damaged: opt.AllowDamaged = False,
     json: Json = False,
 ) -> None:
-    """List the faces in photos: number, box, score and landmarks, in pixels.
+    """List the faces in photos. Prints number, box, score and landmarks, in pixels.
 
     The numbers are those of `revisage restore --faces`: left to right, top to bottom, unless --order says otherwise.
     Boxes are x1,y1,x2,y2; landmarks the image-left eye, image-right eye, nose, image-left and image-right mouth corner.

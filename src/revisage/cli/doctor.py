@@ -10,7 +10,7 @@ from revisage.cli.options import Device, Dtype
 
 
 def doctor(device: Device = "auto", dtype: Dtype = "auto", json: Json = False) -> None:
-    """Say what is installed, which devices there are, and what would be used and why."""
+    """Show devices and installed packages. Says which device is used and why."""
     from revisage.doctor import examine
 
     facts, faults = examine(device, dtype)

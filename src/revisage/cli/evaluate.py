@@ -49,7 +49,7 @@ def evaluate(
     dtype: Dtype = "auto",
     json: Json = False,
 ) -> None:
-    """Measure a restorer on pairs of degraded and original faces.
+    """Evaluate a restorer on pairs of faces. A pair is a degraded face and its original.
 
     Writes scores.json, scores.csv and an image grid for each set (degraded, restored, original). A metric whose file is
     not given is left out, and pairs of another size than the model's are resized; a line says so.

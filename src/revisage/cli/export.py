@@ -24,7 +24,7 @@ def export(
     architecture: Architecture = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Export a network as ONNX or torch.export program, for other programs."""
+    """Export a network to ONNX or torch.export."""
     from revisage.export.network import export_network
     from revisage.models.fetch import weight_file
     from revisage.models.registry import MODELS

@@ -13,7 +13,7 @@ def fetch(
     names: Annotated[list[str], typer.Argument(help="Names from `revisage models`.")],
     offline: Offline = False,
 ) -> None:
-    """Download model weights for use without a network; prints the path of each file."""
+    """Download model weights. They then work offline. Prints the path of each file."""
     from revisage.models.fetch import fetch as fetch_weights
 
     for name in names:

@@ -14,7 +14,7 @@ def models(
     files: Annotated[list[Path] | None, typer.Argument(help="Model files to describe, instead of the list.")] = None,
     json: Json = False,
 ) -> None:
-    """List the named models and which are on this machine; or describe model files."""
+    """List named models, or describe model files. The list says which are on this machine."""
     for path in files or ():
         _describe(path, json)
     if not files:

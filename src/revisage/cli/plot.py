@@ -16,7 +16,7 @@ def plot(
         Path | None, typer.Option("--output", "-o", help="FILE.png, .svg or .pdf [default: RUN/curves.png].")
     ] = None,
 ) -> None:
-    """Draw the curves of a training run: validation metrics, losses, speed and memory."""
+    """Plot the curves of a training run. Validation metrics, losses, speed and memory."""
     from revisage.evaluation.plots import check_plot_name, draw_curves, read_records, write_figure
 
     output = output or run / "curves.png"

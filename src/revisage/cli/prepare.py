@@ -42,7 +42,7 @@ def prepare(
     workers: Annotated[int, typer.Option(min=0, help="Photos processed in parallel; 0: one a processor.")] = 0,
     device: Device = "auto",
 ) -> None:
-    """Make training faces from photos: aligned, filtered, without duplicates, listed.
+    """Make training faces from photos. They are aligned, filtered and listed, without duplicates.
 
     Crops go into OUTPUT/512, their measures, landmarks and boxes into manifest.csv, rejections with their reasons into
     rejected.csv. With --validation N, crops of N photos go into OUTPUT/val instead. Rerun the command to resume, or

@@ -40,7 +40,7 @@ def serve(
     offline: opt.Offline = False,
     no_page: Annotated[bool, typer.Option("--no-page", help="Serve the API only, no web page.")] = False,
 ) -> None:
-    """Serve the web page and the HTTP API on this machine.
+    """Serve the web page and the HTTP API.
 
     The page is at /, the description of the API at /docs. Ctrl-C or SIGTERM finishes what was accepted and stops; jobs
     resume at the next start.

@@ -24,7 +24,7 @@ def status(
     summary: Annotated[bool, typer.Option("--summary", help="Only the last line, or one JSON object.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object for each image or video.")] = False,
 ) -> None:
-    """Show the status of a batch run, also while it is running: how many files are done, and why others failed.
+    """Show the status of a batch run. Says how many files are done and why others failed, also during the run.
 
     The last line says how many of all files are done, failed or skipped, how many results lack something, whether the
     run is at work, how quickly, and how long the rest will take; of videos in progress how many frames are done. The

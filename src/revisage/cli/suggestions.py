@@ -67,6 +67,8 @@ class Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
+            if details := getattr(error.__cause__, "errors", None):
+                _name_value(error, details()[0]["input"])
             if hasattr(error, "possibilities"):
                 known = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
                 _suggest(error, error.option_name, known, OPTIONS)  # pyright: ignore[reportAttributeAccessIssue]
@@ -86,6 +88,12 @@ class Group(TyperGroup):
                 error.message = f"No such command '{name}'"  # pyright: ignore[reportAttributeAccessIssue]
                 _suggest(error, name, list(self.commands), COMMANDS)
             raise
+
+
+def _name_value(error: Any, given: object) -> None:
+    """Add the value that was given, which pydantic leaves out: typer 0.26 and newer check values by it."""
+    said = error.message.removeprefix("Input ").partition(", unable to parse")[0]
+    error.message = f"{said}, not {given}"
 
 
 def _suggest(error: Any, name: str, known: list[str], meant: dict[str, str]) -> None:

@@ -24,7 +24,7 @@ def train(
         bool, typer.Option("--dry-run", help="Print the full recipe and its memory, write the first batch.")
     ] = False,
 ) -> None:
-    """Train a network by a recipe; rerun the command to resume.
+    """Train a network by a recipe. Rerun the command to resume.
 
     Under torchrun (`torchrun --nproc-per-node 4 -m revisage train RECIPE`) all processes train together.
     """
