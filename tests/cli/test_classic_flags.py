@@ -100,5 +100,10 @@ def test_what_means_nothing_is_answered_with_the_present_name(line, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_present_option_without_value_is_not_told_its_own_name():
+    with pytest.raises(InputError, match=r"^--output needs a value$"):
+        modern(["restore", "photo.jpg", "--output"])
+
+
 def test_versions_and_backgrounds_are_names_of_the_catalogue():
     assert {*VERSIONS.values(), *BACKGROUNDS.values()} - {"lanczos"} <= set(MODELS)

@@ -136,5 +136,6 @@ def _values(argument: str, flag: Flag, attached: str | None, rest: Iterator[str]
         return []
     value = next(rest, None) if attached is None else attached
     if value is None:
-        raise InputError(f"{argument} needs a value" + (f"; its present name is {flag.option}" if flag.option else ""))
+        present = f"; its present name is {flag.option}" if flag.option not in ("", argument) else ""
+        raise InputError(f"{argument} needs a value{present}")
     return [flag.value(value)]
