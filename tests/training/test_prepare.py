@@ -289,6 +289,8 @@ class TestValidation:
     def test_photos_to_train_on_must_be_left(self, tmp_path, album):
         with pytest.raises(InputError, match="5 of 5 photos leaves none"):
             run(options(tmp_path, validation=5), album)
+        run(options(tmp_path, validation=2), album)  # the refused call does not bind the folder to its settings
+        run(options(tmp_path, validation=2), album)
 
 
 class TestResuming:

@@ -140,11 +140,11 @@ class JobStore:
 
     def begin(self, task: str, settings: Mapping[str, Any], *, strict: bool) -> None:
         """Add a run. Parameters and errors are those of :func:`open_store`."""
-        rows = self._ask("SELECT task, settings FROM runs ORDER BY run")
-        for name, before in rows:
+        rows = self._ask("SELECT task, settings, run IN (SELECT run FROM entries) FROM runs ORDER BY run")
+        for name, before, has_entries in rows:
             if name != task:
                 raise InputError(f"{self._output} holds results of `revisage {name}`; use another folder")
-            if strict:
+            if strict and has_entries:  # a run that ended before its first row binds nobody
                 self._refuse_changes(_settings(before), settings)
         values = [task, json.dumps(settings, default=str), time.time()]
         self._ask("INSERT INTO runs (task, settings, time) VALUES (?, ?, ?)", values)
