@@ -225,6 +225,11 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         loading.load("embeded")
 
 
+def test_a_run_folder_is_answered_with_the_name_of_its_weights(tmp_path):
+    with pytest.raises(UnknownModelError, match=r"is a folder, not a weight file; .* model\.safetensors"):
+        loading.load(tmp_path)
+
+
 def test_the_file_of_a_model_is_answered_with_its_name():
     with pytest.raises(UnknownModelError, match=r"did you mean gfpgan-1\.3\?"):
         loading.load("somewhere/GFPGANv1.3.pth")

@@ -63,6 +63,8 @@ def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
     path = Path(model)
     if path.is_file():
         return path
+    if path.is_dir():
+        raise UnknownModelError(f"{path} is a folder, not a weight file; a training writes model.safetensors into it")
     raise UnknownModelError(f"no model or file {str(model)!r}{_hint(path.name)}")
 
 
