@@ -7,6 +7,7 @@ import pytest
 
 import revisage
 from locations import ROOT
+from revisage import Face
 
 
 @pytest.fixture(scope="module")
@@ -35,5 +36,6 @@ def test_representations_are_short(restorer, image):
     assert repr(restorer) == "Restorer(name='embedded', size=512)"
     assert repr(result).startswith("Restoration(image=<(400, 400, 3) uint8>, faces=[RestoredFace(restored, box=[")
     assert repr(restorer.detect(image)[0]).startswith("Face(box=[")
+    assert repr(Face([1, 2, 3, 4], [[0, 0]] * 5, 0.5)) == "Face(box=[1, 2, 3, 4], score=0.50)"
     texts = [repr(result), repr(restorer.detect), repr(restorer.network), repr(restorer.embed)]
     assert max(map(len, texts)) < 200

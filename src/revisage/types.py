@@ -141,8 +141,9 @@ class Restoration:
         return f"Restoration(image={_shown(self.image)}, faces={self.faces!r}{left_out})"
 
 
-def _shown(array: Array | None) -> str:
-    """A short description: numbers of a box, shape and dtype of anything larger."""
-    if array is None:
+def _shown(values: Array | None) -> str:
+    """A short description: numbers of a box, shape and dtype of anything larger. Callers' boxes may be lists."""
+    if values is None:
         return "None"
+    array = np.asarray(values)
     return str(np.round(array).astype(int).tolist()) if array.shape == (4,) else f"<{array.shape} {array.dtype}>"
