@@ -44,6 +44,7 @@ def load(*model, **options):
         (call(faces=[np.zeros(4)]), "faces holds revisage.Face(box, landmarks, score), not ndarray"),
         (call(faces=[revisage.Face(np.zeros(3), FACE.landmarks, 1)]), "a box of shape (4,)"),
         (lambda: restorer()([IMAGE, IMAGE], faces=[[FACE]]), "one such list for each image"),
+        (call(faces=[FACE], aligned=True), "leave out faces, or aligned"),
         (lambda: restorer()("photo.jpg"), "not str"),
         (select([0, 1]), "face numbers are a tuple, which=(0, 1), not [0, 1]"),
         (select(2), "face numbers are a tuple, which=(2,), not 2"),

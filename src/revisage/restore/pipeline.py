@@ -124,6 +124,8 @@ class Restorer:
             WeightsError: an option needs a network that is missing.
         """
         controls = Controls(**options)
+        if controls.aligned and faces is not None:
+            raise InputError("an aligned image is one face by itself: leave out faces, or aligned")
         if progress is not None and not callable(progress):  # pyright: ignore[reportUnnecessaryComparison]
             raise InputError(f"progress is a function of two numbers, not {progress!r}")
         single = not isinstance(image, list | tuple)
