@@ -33,7 +33,7 @@ def client(serve):
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("strength=2", ["strength", "less than or equal to 1"]),
+        ("strength=2", ["strength", "less than or equal to 1, not 2"]),
         ("strength=nan", ["strength"]),
         ("strenth=1", ["strenth", "unknown field; did you mean strength"]),
         ("weight=0.5", ["did you mean strength?"]),

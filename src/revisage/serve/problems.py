@@ -22,6 +22,7 @@ from revisage.errors import (
     UnknownModelError,
     WeightsError,
     did_you_mean,
+    to_one_line,
 )
 from revisage.files import is_disk_full
 from revisage.restore.controls import MEANT
@@ -168,4 +169,7 @@ def _detail(error: dict[str, Any]) -> str:
     """The error of a field; for an unknown one also the likely meaning."""
     if error["type"] == "extra_forbidden":
         return f"unknown field{did_you_mean(str(error['loc'][-1]), RestoreFields.model_fields, MEANT)}"
-    return str(error["msg"])
+    message = str(error["msg"])
+    if isinstance(error.get("input"), str) and message.startswith("Input should"):  # it leaves out the value
+        return f"{message.removeprefix('Input ').partition(', unable to parse')[0]}, not {to_one_line(error['input'])}"
+    return message
