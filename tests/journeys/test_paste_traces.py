@@ -1,5 +1,7 @@
 """The embedded system on images made here of one portrait: nothing shows where a face was pasted, however it lies."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,10 +9,12 @@ from portrait import PORTRAIT
 
 import revisage
 from revisage.geometry import compose, invert, resizing
+from revisage.loading import load_upscaler
 from revisage.restore.align import similarity_from_landmarks
 from revisage.restore.paste import crop_mask
 from revisage.restore.upscale import lanczos
-from seam import seam
+from revisage.types import Face
+from seam import contrast_steps, seam
 
 PLACES = ((0.9, 8, 90, 0), (0.55, -12, 400, 120), (0.7, 5, 720, 240), (0.4, 0, 430, 470))
 """Scale, degrees, and x, y of the upper left corner of each portrait in the group image."""
@@ -77,6 +81,16 @@ def test_the_seams_of_crops_pasted_as_boxes_show(group, restored):
         boxed[inside > 0.5] = np.clip(warped, 0, 255)[inside > 0.5]
         ratios.append(seam(background, boxed, crop_from_image, box))
     assert np.mean(ratios) > 1.15, ratios
+
+
+def test_heads_stand_out_less_from_a_background_that_a_network_has_repaired(restorer, group, restored):
+    repairing = replace(restorer, upscale=load_upscaler("embedded-background", device="cpu"))
+    repaired = repairing(group, scale=2, faces=[Face(one.box, one.landmarks, one.score) for one in restored.faces])
+    steps = [
+        np.mean([contrast_steps(background, one.image, crop_from_result(face), crop_mask(SIZE)) for face in one.faces])
+        for background, one in ((lanczos(group, 2), restored), (repairing.upscale(group, 2), repaired))
+    ]
+    assert 1 < steps[1] < 0.95 * steps[0]
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3], ids=["left", "upside down", "right"])
