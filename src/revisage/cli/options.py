@@ -26,7 +26,7 @@ Architecture = Annotated[str | None, typer.Option(help="GFPGANBilinear, for weig
 Detector = Annotated[str, typer.Option(help="Face detector: a name from `revisage models`, or a file.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads on the CPU (default: one per core).")]
 AllowDamaged = Annotated[
-    bool, typer.Option("--allow-damaged", help="Take what is there of truncated or damaged photos.")
+    bool, typer.Option("--allow-damaged", help="Use the readable part of truncated or damaged photos.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download (as REVISAGE_OFFLINE=1).")]
 Identity = Annotated[str, typer.Option(help="Identity embedder: a name from `revisage models`, or a file.")]

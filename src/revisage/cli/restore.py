@@ -52,7 +52,7 @@ def restore(
         int | None, typer.Option(min=1, help="Faces in the network at once (default: 1 on a CPU, else 8).")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a result would lack anything.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and left out.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done, and left out.")] = False,
     json: Json = False,
     allow_damaged: opt.AllowDamaged = False,
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Keep no job store in the output folder.")] = False,
@@ -65,8 +65,8 @@ def restore(
     restored_imgs, cropped_faces, restored_faces and cmp. Originals are never touched. Rerun the command to resume:
     folders, patterns and videos continue where they were; `revisage status OUTPUT` shows the progress.
 
-    What a result lacks of its source (tracks, metadata, transparency, ...) is named at the end of its line; --strict
-    makes it an error, and --dry-run finds it, and what would fail, before anything is done.
+    The line of a result names everything that it lacks of its source (tracks, metadata, transparency, ...). With
+    --strict this is an error. --dry-run finds losses and failures before anything is done.
 
     With --json each image is an object: path, target, status, error, faces (number, box, landmarks, score, status,
     reason, strength, similarity, change of 255), left_out, warnings, seconds.
