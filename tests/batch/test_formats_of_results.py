@@ -8,8 +8,10 @@ import pytest
 
 from revisage.batch import Options, collect, restore_files
 from revisage.images import read_photo, write_image
+from revisage.jobs.json_fields import outcome_fields
 from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
+from revisage.types import Face
 
 
 def restorer():
@@ -100,6 +102,19 @@ def test_every_frame_is_restored_into_the_same_kind_of_file(tmp_path, kind):
     written = read_photo(outcome.target)
     assert [frame.shape for frame in written.frames] == [(40, 60, 3)] * 4
     assert abs(int(written.frames[3][20, 30, 0]) - 180) < 6
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF"])
+def test_faces_of_several_frames_have_their_frame_and_number(tmp_path, kind):
+    points = np.array([[8, 10], [16, 10], [12, 14], [9, 18], [15, 18]], np.float32)
+    faces = [
+        Face(np.array([4 + x, 2, 20 + x, 22], np.float32), points + np.array([x, 0], np.float32), 0.9) for x in (0, 40)
+    ]
+    frames = [PIL.Image.new("RGB", (80, 24), (60 * i, 90, 30)) for i in range(3)]
+    frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:])
+    outcome = run(tmp_path, tmp_path / "a", Restorer("test", lambda _: faces, lambda x: x, 64))
+    found = [(face["frame"], face["number"], face["box"][0]) for face in outcome_fields(outcome)["faces"]]
+    assert found == [(frame, number, 4 + 40 * number) for frame in range(3) for number in range(2)]
 
 
 def test_frames_without_room_are_named(tmp_path):

@@ -33,16 +33,26 @@ class RestoredPhoto:
         photo: what was read; its pixels are gone.
         results: one a frame or page.
         tracks: people that were restored, followed through the frames of an animation; 0 for anything else.
+        people: of an animation, the numbers of the faces of each frame.
     """
 
     photo: Photo
     results: Sequence[Restoration]
     tracks: int = 0
+    people: Sequence[Sequence[int]] = ()
 
     @property
     def faces(self) -> list[RestoredFace]:
         """Those of all frames and pages."""
         return [face for result in self.results for face in result.faces]
+
+    @property
+    def numbers(self) -> tuple[tuple[int, int], ...]:
+        """Frame or page, and number, of each of ``faces``, if there are several frames or pages; else empty."""
+        if len(self.results) < 2:
+            return ()
+        numbers = self.people or [range(len(result.faces)) for result in self.results]
+        return tuple((frame, number) for frame, these in enumerate(numbers) for number in these)
 
 
 def read_checked(path: Path, target: Path, options: Options) -> Photo:
@@ -79,12 +89,14 @@ def restore_photo(restorer: Restorer, photo: Photo, controls: Controls) -> Resto
     frames = (restorer.repair(frame, controls) for frame in photo.frames)
     moments = [Moment(*pair) for pair in zip(frames, photo.seconds, strict=True)]
     results: list[Restoration] = []
-    people: set[int] = set()
+    restored: set[int] = set()
+    people: list[list[int]] = []
     for frame in restored_frames(moments, restorer, controls, profile=photo.profile):
         numbered = zip(frame.tracked.faces, frame.restoration.faces, strict=True)
-        people |= {number for number, face in numbered if face.status is FaceStatus.RESTORED}
+        restored |= {number for number, face in numbered if face.status is FaceStatus.RESTORED}
+        people.append(list(frame.tracked.faces))
         results.append(frame.restoration)
-    return RestoredPhoto(replace(photo, frames=()), results, len(people))
+    return RestoredPhoto(replace(photo, frames=()), results, len(restored), people)
 
 
 def restore_still(restorer: Restorer, photos: Sequence[Photo], controls: Controls) -> list[RestoredPhoto]:

@@ -228,6 +228,7 @@ def outcome_of(job: Job, result: RestoredPhoto, left_out: tuple[str, ...]) -> Ou
         failed=len(failed),
         faces=tuple(replace(face, crop=None, restored=None) for face in faces),
         frames=len(result.results) if len(result.results) > 1 else 0,
+        numbers=result.numbers,
         tracks=result.tracks,
         warnings=result.photo.warnings,
         left_out=left_out,

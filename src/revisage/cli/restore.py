@@ -69,7 +69,8 @@ def restore(
     --strict this is an error. --dry-run finds losses and failures before anything is done.
 
     With --json each image is an object: path, target, status, error, faces (number, box, landmarks, score, status,
-    reason, strength, similarity with --min-identity, change of 255), left_out, warnings, seconds.
+    reason, strength, similarity with --min-identity, change of 255; of animations also frame), left_out,
+    warnings, seconds.
 
     With one photo or video, -o may name a file. With - as input (stdin) the result goes to stdout, as with -o -; the
     lines for people go to stderr then.

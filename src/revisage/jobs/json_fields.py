@@ -34,12 +34,15 @@ def status_of(outcome: Outcome) -> str:
 
 def outcome_fields(outcome: Outcome) -> dict[str, Any]:
     """The outcome of an image or video; of a video without its faces, but with the number of frames and tracks."""
+    faces = [face_fields(*numbered) for numbered in enumerate(outcome.faces)]
+    for face, (frame, number) in zip(faces, outcome.numbers, strict=False):
+        face |= {"number": number, "frame": frame}
     fields: dict[str, Any] = {
         "path": outcome.path,
         "target": outcome.target,
         "status": status_of(outcome),
         "error": outcome.error,
-        "faces": [face_fields(*numbered) for numbered in enumerate(outcome.faces)],
+        "faces": faces,
         "left_out": outcome.left_out,
         "warnings": outcome.warnings,
         "seconds": round(outcome.seconds, 3),

@@ -21,6 +21,7 @@ class Outcome:
         frames: frames of a video, 0 for an image.
         tracks: restored people of a video, 0 for an image.
         faces: those of an image, without their crops; of a video none.
+        numbers: frame (or page) and number of each of ``faces``, of an animation or a file of several pages.
         skipped: for each face of an image that was not restored, one line with the reason.
         warnings: one line for each part of an image or video that could not be read or copied.
         left_out: for each thing that the source holds and the result does not (frames, gain map, transparency, bits,
@@ -41,6 +42,7 @@ class Outcome:
     frames: int = 0
     tracks: int = 0
     faces: tuple[RestoredFace, ...] = ()
+    numbers: tuple[tuple[int, int], ...] = ()
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
