@@ -63,10 +63,10 @@ def test_a_face_cut_by_the_border(restorer, portrait, cut):
     assert result.image[2 * y, 2 * x, 1] > 250
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(("dtype", "level"), [(np.uint8, 100), (np.uint16, 25700), (np.float32, 0.4)])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3), (90, 120)])
-def test_photos_without_a_face(restorer, shape, dtype):
-    result = restorer(np.full((*shape, 3), 0.5 if dtype == np.float32 else 100, dtype), scale=2)
+def test_photos_without_a_face(restorer, shape, dtype, level):
+    result = restorer(np.full((*shape, 3), level, dtype), scale=2)
     assert not result.faces
     assert result.image.shape == (shape[0] * 2, shape[1] * 2, 3)
     assert result.image.dtype == dtype
