@@ -304,7 +304,7 @@ def test_the_average_halves_an_old_weight_in_its_half_life():
         ("training.imags=3", "unknown key 'imags'; did you mean images?"),
         ("task.network.width=[1]", "unknown key 'width'; did you mean widths?"),
         ("training.batch=0", "training.batch: should be greater than 0, not the number 0"),
-        ("task.kind=painter", "task.kind: unknown 'painter'; known: restorer"),
+        ("task.kind=chess", "task.kind: unknown 'chess'; known: restorer"),
         ("training.batch", "--set takes a.b=value"),
         ("name.first=x", "name is a value"),
     ],
