@@ -78,7 +78,7 @@ def find_damage(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def thin_parts(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What of a mask, (H, W), is thin or small, with the pixels beside it."""
+    """The thin or small parts of a mask, (H, W), with the pixels beside them."""
     # Beyond the border the mask goes on, or a wide stain that meets it would count as thin there.
     padded = np.pad(found.astype(np.uint8), MAX_WIDTH, mode="edge")
     opened: Array = cv2.morphologyEx(padded, cv2.MORPH_OPEN, _DISK)

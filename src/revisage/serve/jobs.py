@@ -184,7 +184,7 @@ def pack(job: Job) -> Path:
 
 
 def _told(job: Job, error: Exception) -> str:
-    """What clients are told of an error that ended a job: nothing of the server's folders."""
+    """The message to clients about an error that ended a job: nothing of the server's folders."""
     if is_disk_full(error):
         return "the disk of the server is full"
     if isinstance(error, RevisageError):

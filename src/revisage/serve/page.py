@@ -315,7 +315,7 @@ class Page:
         return view
 
     def _thumbnail(self, photo: Photo) -> Path:
-        """What browsers can show of a photo, else a gray tile."""
+        """The part of a photo that browsers can show, else a gray tile."""
         if photo.restored:
             return photo.restored.after
         if page_html.is_shown_by_browsers(photo):

@@ -64,7 +64,7 @@ def check_networks(training: TrainingConfig, networks: Mapping[str, nn.Module], 
 
 
 def check_sizes(network: nn.Module | None, **sizes: int) -> Iterator[str]:
-    """What is wrong with the sizes of images that a network is given; nothing if there is no network.
+    """Problems of the image sizes given to a network; none if there is no network.
 
     Args:
         network: one that takes images.

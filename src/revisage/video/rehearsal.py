@@ -38,7 +38,7 @@ _WRITTEN_ANEW = {"handler_name", "vendor_id", "filename", "mimetype", "timecode"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
-    """What a file holds besides the frames of its video.
+    """The parts of a file besides the frames of its video.
 
     Attributes:
         streams: index -> type and codec of the other streams.
@@ -185,7 +185,7 @@ class Trial:
 
 
 def contents_of(container: InputContainer) -> Contents:
-    """What a file holds besides the frames of its video.
+    """The parts of a file besides the frames of its video.
 
     Neither a track of chapter titles nor that of the video's time code counts as a stream: formats make them anew.
     """
