@@ -37,6 +37,19 @@ def post(client, *files):
     return client.post("/v1/jobs?scale=1", files=[("image", file) for file in files])
 
 
+class HeldNetwork:
+    """A network that waits in each call until ``go`` is set."""
+
+    def __init__(self):
+        self.begun, self.go, self.calls = Event(), Event(), 0
+
+    def __call__(self, crops):
+        self.calls += 1
+        self.begun.set()
+        assert self.go.wait(20)
+        return invert(crops)
+
+
 def test_a_video_and_a_photo_in_one_job(serve, clip, tmp_path):
     client = serve()
     id = post(client, ("clip.mp4", clip), ("photo.png", encoded(flat(10)))).json()["id"]
@@ -54,17 +67,11 @@ def test_a_video_and_a_photo_in_one_job(serve, clip, tmp_path):
 
 
 def test_events_count_the_frames(serve, clip):
-    begun, go = Event(), Event()
-
-    def network(crops):
-        begun.set()
-        assert go.wait(20)
-        return invert(crops)
-
+    network = HeldNetwork()
     client = serve(network=network)
     id = post(client, ("clip.mp4", clip)).json()["id"]
-    assert begun.wait(20)
-    go.set()
+    assert network.begun.wait(20)
+    network.go.set()
     with client.stream("GET", f"/v1/jobs/{id}/events") as reply:
         seen = [json.loads(line[6:]) for line in reply.iter_lines() if line.startswith("data: ")]
     assert seen[-1]["state"] == "done"
@@ -72,23 +79,16 @@ def test_events_count_the_frames(serve, clip):
 
 
 def test_a_cancelled_video_ends_before_its_next_frame_and_leaves_no_half_result(serve, clip):
-    begun, go, calls = Event(), Event(), []
-
-    def network(crops):
-        calls.append(1)
-        begun.set()
-        assert go.wait(20)
-        return invert(crops)
-
+    network = HeldNetwork()
     client = serve(network=network)
     id = post(client, ("clip.mp4", clip)).json()["id"]
-    assert begun.wait(20)
+    assert network.begun.wait(20)
     client.post(f"/v1/jobs/{id}/cancel")
-    go.set()
+    network.go.set()
     finish(client, post(client, ("photo.png", encoded(flat(10)))).json()["id"])  # then the first one has ended
     assert client.get(f"/v1/jobs/{id}").json()["files"] == []
     assert client.get(f"/v1/jobs/{id}/results/clip.mp4").status_code == 404
-    assert len(calls) < FRAMES + 1
+    assert network.calls < FRAMES + 1
 
 
 @pytest.mark.parametrize("kept", [0, 200], ids=["no video", "truncated"])

@@ -188,10 +188,8 @@ class BackgroundTask:
             self._perceptual = problems.attempt(
                 lambda: config.perceptual.build() if config.perceptual else None, "task.perceptual"
             )
-            found = problems.attempt(lambda: find_photos(config.photos), "task.photos")
-            self._kept = list(dict(found or ()).items())[::20]
-            kept = {path for path, _ in self._kept}
-            self.dataset = config.patches([photo for photo in found or () if photo[0] not in kept], seed)
+            photos, self._kept = problems.attempt(lambda: split_photos(config.photos), "task.photos") or ([], [])
+            self.dataset = config.patches(photos, seed)
             self._validation = config.patches(self._kept, seed + 1)
 
     @property
@@ -241,10 +239,11 @@ class BackgroundTask:
         return image_grid(2 * enlarge_twice(batch["lq"].cpu()) - 1, 2 * batch["gt"] - 1)
 
 
-def find_photos(sources: Sequence[PhotoSource]) -> list[Photo]:
-    """(file, limits of its shrinking), a file as often as its weight says."""
+def split_photos(sources: Sequence[PhotoSource]) -> tuple[list[Photo], list[Photo]]:
+    """Photos to train on, each as often as its weight says, and every 20th file, once, to validate on."""
     found: list[Photo] = []
     for source in sources:
         photos = list_crops(source.folder, source.name_prefixes)
         found += [(photo.path, source.shrink) for photo in photos for _ in range(source.weight)]
-    return found
+    kept = dict(list(dict(found).items())[::20])
+    return [photo for photo in found if photo[0] not in kept], list(kept.items())

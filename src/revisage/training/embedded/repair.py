@@ -19,9 +19,9 @@ from revisage.models.nets.repair_unet import RepairUNet
 from revisage.training.checks import Problems
 from revisage.training.config import Strict
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, StepSettings, choose_randomly
-from revisage.training.data.degradations.steps import Degradation, Probability, Range, Step
+from revisage.training.data.degradations.steps import Probability, Range
 from revisage.training.distributed import World
-from revisage.training.embedded.background import Photo, PhotoSource, cut_patch, find_photos, to_chw
+from revisage.training.embedded.background import Photo, PhotoSource, cut_patch, split_photos, to_chw
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.networks import NetworkConfig, initial_network
 from revisage.training.tasks.samples import image_grid
@@ -72,18 +72,6 @@ class RepairConfig(Strict):
     def metrics_of_validation(self) -> dict[str, str]:
         return {"recall": "higher", "precision": "higher", "psnr": "higher", "damaged_psnr": "higher"}
 
-    def patches(self, photos: Sequence[Photo], seed: int) -> DamagedPatches:
-        return DamagedPatches(
-            photos,
-            patch=self.patch,
-            shared_steps=self.shared_steps,
-            damage=self.damage,
-            intact=self.intact,
-            softness=self.softness,
-            degradation=choose_randomly(self.degradation),
-            seed=seed,
-        )
-
     def build(self, seed: int, missing: Collection[str] = ()) -> RepairTask:
         return RepairTask(self, seed, missing)
 
@@ -92,31 +80,16 @@ class DamagedPatches(Dataset[dict[str, Tensor]]):
     """Endless random patches of photos, ``gt``, what became of them, ``lq``, and where: ``mask``.
 
     Args:
+        config: how they are made.
         photos: (file, least and largest factor to shrink it by).
         seed: of everything random.
-        patch, shared_steps, damage, intact, softness, degradation: see :class:`RepairConfig`.
     """
 
-    def __init__(
-        self,
-        photos: Sequence[Photo],
-        *,
-        patch: int,
-        shared_steps: Sequence[Step],
-        damage: Sequence[Step],
-        intact: float,
-        softness: tuple[float, float],
-        degradation: Degradation,
-        seed: int,
-    ) -> None:
+    def __init__(self, config: RepairConfig, photos: Sequence[Photo], seed: int) -> None:
+        self.config = config
         self.photos = photos
-        self.patch = patch
-        self.shared_steps = shared_steps
-        self.damage = damage
-        self.intact = intact
-        self.softness = softness
-        self.degradation = degradation
         self.seed = seed
+        self._degradation = choose_randomly(config.degradation)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -124,16 +97,17 @@ class DamagedPatches(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """``lq`` and ``gt`` (3, P, P) RGB and ``mask`` (1, P, P), all in [0, 1]."""
         rng = np.random.default_rng((self.seed, 1, index))
-        gt = cut_patch(self.photos, index // PATCHES, self.seed, self.patch, rng)
-        for step in self.shared_steps:
+        config = self.config
+        gt = cut_patch(self.photos, index // PATCHES, self.seed, config.patch, rng)
+        for step in config.shared_steps:
             gt = step(gt, rng)
         damaged = gt
-        if rng.random() >= self.intact:
-            for step in self.damage:
+        if rng.random() >= config.intact:
+            for step in config.damage:
                 damaged = step(damaged, rng)
-        gt, damaged = _soften(gt, damaged, float(rng.uniform(*self.softness)))
+        gt, damaged = _soften(gt, damaged, float(rng.uniform(*config.softness)))
         mask = damage_mask(gt, damaged)
-        lq, _ = self.degradation(damaged, rng)
+        lq, _ = self._degradation(damaged, rng)
         return {"lq": to_chw(lq), "gt": to_chw(gt), "mask": torch.from_numpy(mask)[None]}
 
 
@@ -160,11 +134,9 @@ class RepairTask:
         self.config = config
         with Problems(missing) as problems:
             self.network = initial_network(config.network.build, None)
-            found = problems.attempt(lambda: find_photos(config.photos), "task.photos")
-            self._kept = list(dict(found or ()).items())[::20]
-            kept = {path for path, _ in self._kept}
-            self.dataset = config.patches([photo for photo in found or () if photo[0] not in kept], seed)
-            self._validation = config.patches(self._kept, seed + 1)
+            photos, self._kept = problems.attempt(lambda: split_photos(config.photos), "task.photos") or ([], [])
+            self.dataset = DamagedPatches(config, photos, seed)
+            self._validation = DamagedPatches(config, self._kept, seed + 1)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
