@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 import revisage
+from revisage.auxiliary import load_embedder
 from revisage.evaluation.metrics.faces import equal_error, roc_auc, threshold_at
 from revisage.images.pixels import to_float
-from revisage.loading import load_embedder
 
 
 def main(originals: str, others: str) -> None:

@@ -12,9 +12,9 @@ from torch import nn
 import revisage
 from locations import EXAMPLES
 from on_arrays import opened
+from revisage.auxiliary import FirstOutput
 from revisage.compat import GFPGANer
 from revisage.images.pixels import to_float
-from revisage.loading import FirstOutput
 from revisage.restore.align import TEMPLATE
 from revisage.restore.pipeline import Restorer
 from revisage.types import Face

@@ -8,8 +8,8 @@ import pytest
 
 import revisage
 from locations import PORTRAIT
+from revisage.auxiliary import load_detector, load_embedder
 from revisage.images.pixels import from_nchw, to_float, to_nchw
-from revisage.loading import load_detector, load_embedder
 from revisage.restore.align import align
 from revisage.training.data.degradations.steps import Jpeg, Noise
 from revisage.training.embedded.contrastive_views import displace_features, swap_features

@@ -9,9 +9,9 @@ import torch
 
 from locations import ROOT
 from revisage import read_image
+from revisage.auxiliary import load_detector
 from revisage.errors import CheckpointError, InputError
 from revisage.export.network import export_network
-from revisage.loading import load_detector
 from revisage.models.architectures import ARCHITECTURES, network_class
 from revisage.models.backends import open_network
 from revisage.models.backends.torch import inference_module

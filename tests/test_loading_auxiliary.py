@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from revisage import loading
+from revisage.auxiliary import Lazy, load_embedder, load_upscaler
 from revisage.errors import InputError, MissingWeightsError, UnknownModelError
-from revisage.loading import Lazy, load_embedder, load_upscaler
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.fetch import weight_file
 from revisage.models.nets.arcface import ResNetArcFace

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from revisage import loading
+from revisage.auxiliary import load_parser
 from revisage.errors import MissingWeightsError, UnknownModelError
 from revisage.models import registry as catalogue
 from revisage.models.nets.parsenet import ParseNet
@@ -61,7 +62,7 @@ def test_what_parses_no_faces_is_refused():
 
 @pytest.mark.parametrize("side", [32, 64, 100])
 def test_crops_of_any_size_get_labels_of_their_size(tmp_path, side):
-    parse = loading.load_parser(small_parser(tmp_path / "p.pth", label=7), device="cpu")
+    parse = load_parser(small_parser(tmp_path / "p.pth", label=7), device="cpu")
     labels = parse([np.random.default_rng(0).random((side, side, 3), np.float32)] * 2)
     assert labels.shape == (2, side, side)
     assert labels.dtype == np.uint8

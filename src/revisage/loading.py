@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from revisage.auxiliary import (
+    FirstOutput,
+    Lazy,
+    check_role,
+    load_detector,
+    load_embedder,
+    load_parser,
+    load_repairer,
+    load_upscaler,
+)
 from revisage.errors import CheckpointError, InputError, UnknownModelError, did_you_mean, suggest_keywords
-from revisage.images.pixels import to_nchw
 from revisage.models.architectures import ARCHITECTURES
-from revisage.models.backends import Network, Role, open_network
+from revisage.models.backends import open_network
 from revisage.models.backends.given import KeptNetwork, WeightsSource, as_file
-from revisage.models.backends.yunet import is_yunet, open_yunet
 from revisage.models.fetch import present, weight_file
 from revisage.models.registry import DEFAULT_PARSER, MODELS
 from revisage.restore.background import AutoUpscaler
-from revisage.restore.blend import Embed, Parse
-from revisage.restore.detect import Detector
-from revisage.restore.inputs import as_image
+from revisage.restore.blend import Parse
 from revisage.restore.pipeline import Restorer
-from revisage.restore.repair import Repair, Repairer
-from revisage.restore.retinaface import RetinaFaceProposals
-from revisage.restore.select import sort_faces
-from revisage.restore.upscale import MIN_TILE, STEP, TiledUpscaler, Upscale, check_tile, lanczos
-from revisage.types import Face, FloatImage, Image
+from revisage.restore.upscale import Upscale, check_tile, lanczos
 
 MEANT = {
     **dict.fromkeys(("name", "modelpath", "modelname", "weights", "checkpoint", "path", "file", "version"), "model"),
@@ -55,20 +52,6 @@ LANCZOS = "lanczos"
 """Name of the background upscaler that needs no network."""
 AUTO = "auto"
 EMBEDDED_BACKGROUND = "embedded-background"
-EMBEDDED_REPAIR = "embedded-repair"
-ROLES: dict[Role, str] = {
-    "restorer": "a restorer",
-    "detector": "a face detector",
-    "embedder": "an identity embedder",
-    "parser": "a face parser",
-    "upscaler": "a background upscaler",
-    "repairer": "a network that repairs prints",
-}
-"""Role -> how messages name it."""
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
-BATCH = 16
-"""Faces that are embedded together; bounds the memory for images of crowds."""
 
 
 @suggest_keywords(MEANT)
@@ -175,7 +158,7 @@ def load(
         upscale=upscale,
         parse=_parser(parser, device, offline=offline),
         embed=Lazy(partial(load_embedder, identity, device, offline=offline)),
-        repairer=Lazy(partial(load_repairer, EMBEDDED_REPAIR, device)),
+        repairer=Lazy(partial(load_repairer, device=device)),
     )
 
 
@@ -209,82 +192,6 @@ def _check_numbers(*, tile: Any, batch: Any, fidelity: Any, input_range: Any) ->
         raise InputError(f"input_range is (black, white), two numbers, not {input_range!r}")
 
 
-@dataclass(frozen=True)
-class FirstOutput:
-    """A network as a function of one array to one array, its first output."""
-
-    network: Network | KeptNetwork = field(repr=False)
-
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 3, H, W) -> (N, 3, H', W'), see ``backends``."""
-        return self.network(batch)[0]
-
-
-def check_role(model: str | Path, role: Role) -> None:
-    """Raise UnknownModelError if ``model`` is the name of a model of another role."""
-    spec = MODELS.get(str(model))
-    if spec and spec.role != role:
-        raise UnknownModelError(f"{model} is a {spec.architecture}, not {ROLES[role]}: it {spec.description}")
-
-
-def open_by_role(
-    model: str | Path,
-    role: Role,
-    device: str = "auto",
-    dtype: str = "float32",
-    *,
-    fast: bool = False,
-    offline: bool | None = None,
-) -> Network:
-    """Open the network of a registered name or file.
-
-    Raises:
-        UnknownModelError: it has another role; and as ``weight_file``.
-    """
-    check_role(model, role)
-    network = open_network(weight_file(model, offline=offline), device, dtype, fast=fast, role=role)
-    row = ARCHITECTURES.get(network.header.architecture)
-    if row is not None and row.role != role:
-        raise UnknownModelError(f"{model} is a {network.header.architecture}, not {ROLES[role]}")
-    return network
-
-
-@dataclass(frozen=True)
-class OrderedDetector:
-    """A face detector as users call it.
-
-    Attributes:
-        search: image -> faces in any order.
-    """
-
-    search: Callable[[Image], list[Face]] = field(repr=False)
-
-    def __call__(self, image: Image) -> list[Face]:
-        """Detect the faces of one image.
-
-        Args:
-            image: (H, W, 3) RGB, uint8, uint16 or float32 in [0, 1], or a Pillow image.
-
-        Returns:
-            Faces in pixels of the image, left to right in rows from top to bottom: the order of their numbers.
-
-        Raises:
-            InputError: no such image.
-        """
-        return sort_faces(self.search(as_image(image)))
-
-
-def load_detector(
-    model: str | Path = "embedded-detector", device: str = "auto", *, offline: bool | None = None
-) -> OrderedDetector:
-    """A face detector, by name or file, in float32: boxes and landmarks need it. A YuNet runs in OpenCV, on the CPU."""
-    check_role(model, "detector")
-    path = weight_file(model, offline=offline)
-    if is_yunet(path):
-        return OrderedDetector(open_yunet(path))
-    return OrderedDetector(Detector(RetinaFaceProposals(open_by_role(path, "detector", device))))
-
-
 def _open_background(
     background: str | Path, tile: int, device: str, dtype: str, fast: bool, offline: bool | None
 ) -> Upscale:
@@ -299,113 +206,7 @@ def _open_background(
     return AutoUpscaler(upscaler) if background == AUTO else upscaler
 
 
-def load_upscaler(
-    model: str | Path,
-    tile: int = 400,
-    device: str = "auto",
-    dtype: str = "auto",
-    *,
-    fast: bool = False,
-    offline: bool | None = None,
-) -> TiledUpscaler:
-    """A background upscaler, by name or file; see :func:`load`.
-
-    Raises:
-        UnknownModelError: it upscales no color images; and as ``weight_file``.
-        InputError: tiles too small.
-    """
-    check_tile(tile)
-    network = open_by_role(model, "upscaler", device, dtype, fast=fast, offline=offline)
-    try:
-        factor = network(np.zeros((1, 3, STEP, STEP), np.float32))[0].shape[-1] // STEP
-    except CheckpointError as error:
-        raise UnknownModelError(f"{model} upscales no color images") from error
-    overlap = MIN_TILE if network.header.architecture == "BackgroundUNet" else TiledUpscaler.overlap  # it sees far
-    return TiledUpscaler(FirstOutput(network), factor, tile, overlap)
-
-
-def load_repairer(model: str | Path = EMBEDDED_REPAIR, device: str = "auto") -> Repair:
-    """A network that fills scratches, creases and dust, by name or file, in float32; see ``repair.Repair``.
-
-    Raises:
-        UnknownModelError: another kind of model; and as ``weight_file``.
-    """
-    return Repairer(FirstOutput(open_by_role(model, "repairer", device)))
-
-
-def load_parser(model: str | Path = DEFAULT_PARSER, device: str = "auto", *, offline: bool | None = None) -> Parse:
-    """A face parser, by name or file, in float32; see ``blend.Parse``.
-
-    Raises:
-        UnknownModelError: another kind of model; and as ``weight_file``.
-    """
-    return Parser(open_by_role(model, "parser", device, offline=offline))
-
-
-@dataclass(frozen=True)
-class Parser:
-    """A parsing network as ``blend.Parse``: crops (S, S, 3) in [0, 1] -> labels (N, S, S) uint8."""
-
-    network: Network = field(repr=False)
-
-    def __call__(self, crops: Sequence[FloatImage]) -> NDArray[np.uint8]:
-        """One by one: a batch would cost more memory than it saves time."""
-        return np.stack([self._label(crop) for crop in crops])
-
-    def _label(self, crop: FloatImage) -> NDArray[np.uint8]:
-        size = int(self.network.header.arguments["in_size"])
-        shrunk = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if size < len(crop) else cv2.INTER_LINEAR)
-        labels = self.network(to_nchw([np.asarray(shrunk, np.float32)]))[0][0].argmax(axis=0).astype(np.uint8)
-        nearest = (np.arange(len(crop)) * 2 + 1) * len(labels) // (2 * len(crop))
-        return labels[nearest[:, None], nearest]
-
-
 def _parser(parser: str | Path | None, device: str, *, offline: bool | None) -> Parse | None:
     if parser == "auto":
         parser = DEFAULT_PARSER if DEFAULT_PARSER in present() else None
     return None if parser is None else load_parser(parser, device, offline=offline)
-
-
-def load_embedder(
-    model: str | Path = "embedded-identity", device: str = "auto", *, offline: bool | None = None
-) -> Embed:
-    """An identity embedder, by name or file, in float32; see ``blend.Embed``.
-
-    Raises:
-        UnknownModelError: another kind of model; and as ``weight_file``.
-    """
-    return Embedder(open_by_role(model, "embedder", device, offline=offline))
-
-
-@dataclass(frozen=True)
-class Embedder:
-    """An embedding network as ``blend.Embed``: crops (S, S, 3) in [0, 1] -> (N, D) of length 1."""
-
-    network: Network = field(repr=False)
-
-    def __call__(self, crops: Sequence[FloatImage]) -> NDArray[np.float32]:
-        """In batches of ``BATCH``."""
-        if not crops:
-            return np.zeros((0, 0), np.float32)
-        parts = [crops[start : start + BATCH] for start in range(0, len(crops), BATCH)]
-        return np.concatenate([self.network(to_nchw(part))[0] for part in parts])
-
-
-class Lazy(Generic[Arguments, Result]):
-    """A function that is made at the first call, once, however many threads call it."""
-
-    def __init__(self, make: Callable[[], Callable[Arguments, Result]]) -> None:
-        self._make = make
-        self._lock = Lock()
-        self._made: Callable[Arguments, Result] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Lazy, (self._make,)
-
-    def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        """Call it."""
-        with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            made = self._made
-        return made(*args, **kwargs)

@@ -3,8 +3,8 @@ import pytest
 from stand_ins import SIZE, Brighter
 
 from on_arrays import opened
+from revisage.auxiliary import FirstOutput
 from revisage.compat import GFPGANer
-from revisage.loading import FirstOutput
 from revisage.restore.pipeline import Restorer
 
 

@@ -8,8 +8,8 @@ import pytest
 from portrait import PORTRAIT
 
 import revisage
+from revisage.auxiliary import load_upscaler
 from revisage.geometry import compose, invert, resizing
-from revisage.loading import load_upscaler
 from revisage.restore.align import similarity_from_landmarks
 from revisage.restore.paste import crop_mask
 from revisage.restore.upscale import lanczos

@@ -121,7 +121,7 @@ def open_subject(subject: Subject) -> Callable[[Request], tuple[dict[str, float]
         return _open_plain(subject)
     tune_process()
     import revisage
-    from revisage.loading import FirstOutput
+    from revisage.auxiliary import FirstOutput
     from revisage.models.backends import open_network
     from revisage.models.fetch import weight_file
 

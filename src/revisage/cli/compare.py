@@ -126,8 +126,8 @@ def _plan_restoring(
 
 def _plan_reading(paths: Sequence[Path], detector: dict[str, Any] | None) -> tuple[list[str], list[Task]]:
     """Labels of versions that exist, and for each image a function that reads them."""
+    from revisage.auxiliary import load_detector
     from revisage.comparison.versions import match_versions, name_versions, read_versions
-    from revisage.loading import load_detector
 
     found, incomplete = match_versions(paths)
     if incomplete:

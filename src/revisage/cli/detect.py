@@ -41,10 +41,10 @@ def detect(
     from revisage.process import tune_process
 
     tune_process(threads)  # before other imports: some settings are read when libraries load
+    from revisage.auxiliary import load_detector
     from revisage.errors import fault_of
     from revisage.images import read_image
     from revisage.jobs.collector import Kind, collect
-    from revisage.loading import load_detector
     from revisage.restore.draw import draw_faces
     from revisage.restore.select import sort_faces
 

@@ -80,12 +80,13 @@ def evaluate(
     if plots is not None:
         import_module("revisage.evaluation.plots")
 
+    from revisage.auxiliary import load_detector
     from revisage.evaluation.evaluator import Evaluator
     from revisage.evaluation.metrics import Sources
     from revisage.evaluation.metrics.faces import central_landmarks
     from revisage.evaluation.report import Report, fid_measure, finite
     from revisage.images import write_image
-    from revisage.loading import load, load_detector
+    from revisage.loading import load
     from revisage.models.device import choose_device
 
     used = choose_device(device, backend="torch")

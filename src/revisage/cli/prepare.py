@@ -81,7 +81,7 @@ def prepare(
     )
     sources = list(collect(paths, leave_out=output))  # wrong paths come to light before the network is loaded
 
-    from revisage.loading import load_detector
+    from revisage.auxiliary import load_detector
     from revisage.training.prepare.photos import prepare_photos
 
     outcomes = prepare_photos(load_detector(device=device), sources, options)

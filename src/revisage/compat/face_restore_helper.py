@@ -244,7 +244,7 @@ DETECTORS = {
 
 
 def _detector(det_model: str | Path | None, device: Any) -> Callable[[Image], list[Face]]:
-    from revisage.loading import load_detector
+    from revisage.auxiliary import load_detector
 
     model = "embedded-detector" if det_model is None else DETECTORS.get(str(det_model), det_model)
     return load_detector(model, device="auto" if device is None else str(device))

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from revisage.auxiliary import FirstOutput
 from revisage.compat.bgr import BackgroundUpsampler, copy_alpha, to_bgr, to_rgb, wrap_upsampler
 from revisage.compat.face_restore_helper import FaceRestoreHelper
 from revisage.errors import InputError, UnknownModelError
-from revisage.loading import FirstOutput, load
+from revisage.loading import load
 from revisage.models.registry import MODELS
 from revisage.restore.controls import Controls, Selection
 from revisage.restore.pipeline import Restorer
