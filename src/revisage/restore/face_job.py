@@ -69,8 +69,13 @@ class FaceJob:
         """The same face with all strengths times ``factor``."""
         return replace(self, alpha=np.float32(factor) * self.alpha, strength=factor * self.strength)
 
-    def to_result(self, dtype: DTypeLike) -> RestoredFace:
-        """The face as the result reports it, with crops in the image's dtype."""
+    def to_result(self, dtype: DTypeLike, composite: FloatImage | None = None) -> RestoredFace:
+        """The face as the result reports it, with crops in the image's dtype.
+
+        Args:
+            dtype: of the image.
+            composite: that of the face, if it is at hand.
+        """
         known = self.face
         result = RestoredFace(
             known and known.box,
@@ -83,7 +88,8 @@ class FaceJob:
         if self.status is not FaceStatus.RESTORED:
             return result
         height, width = self.valid or self.crop.shape[:2]
-        before, after = self.crop[:height, :width], self.composite()[:height, :width]
+        after = (self.composite() if composite is None else composite)[:height, :width]
+        before = self.crop[:height, :width]
         change = float(np.abs(after - before).mean()) * 255
         crop, restored = from_float(before, dtype), from_float(after, dtype)
         return replace(result, crop=crop, restored=restored, strength=self.strength, change=change)

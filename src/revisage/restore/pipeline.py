@@ -27,7 +27,7 @@ from revisage.restore.regions import head_mask
 from revisage.restore.repair import Repair
 from revisage.restore.select import largest, select, sort_faces
 from revisage.restore.upscale import Upscale, lanczos, scaled_size
-from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration
+from revisage.types import AlignedFace, Array, Face, FaceStatus, FloatImage, Image, Restoration, RestoredFace
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -281,15 +281,20 @@ class Restorer:
     def _paste(self, image: Image, jobs: Sequence[FaceJob], controls: Controls) -> Restoration:
         scale = controls.scale
         background, repaired = self._background(image, controls)
-        layers = in_threads(
-            lambda job: self._layer(job, background if repaired else None, scale),
-            [job for job in jobs if job.status is FaceStatus.RESTORED],
-        )
+
+        def finish(job: FaceJob) -> tuple[RestoredFace, tuple[AlignedFace, FloatImage] | None]:
+            if job.status is not FaceStatus.RESTORED or job.aligned is None:
+                return job.to_result(image.dtype), None
+            composite = job.composite()
+            layer = self._on_background(job, background, scale) if repaired else (job.aligned, composite)
+            return job.to_result(image.dtype, composite), layer
+
+        finished = in_threads(finish, jobs)
+        layers = [layer for _, layer in finished if layer]
         masks = None
         if self.parse is not None and layers:
             masks = [head_mask(labels) for labels in self.parse([restored for _, restored in layers])]
-        results = in_threads(lambda job: job.to_result(image.dtype), jobs)
-        return Restoration(paste(background, layers, scale, masks), results)
+        return Restoration(paste(background, layers, scale, masks), [result for result, _ in finished])
 
     def _background(self, image: Image, controls: Controls) -> tuple[Image, bool]:
         """The image enlarged, and whether it differs from what Lanczos makes of it."""
@@ -302,16 +307,11 @@ class Restorer:
             repaired = without_color(repaired)
         return (repaired if strength == 1 else mix(lanczos(image, scale), repaired, strength)), True
 
-    def _layer(self, job: FaceJob, background: Image | None, scale: float) -> tuple[AlignedFace, FloatImage]:
-        """The face as the background shows it, and what to make of it; the difference is pasted.
-
-        ``background`` is None if it shows faces as the image does.
-        """
+    def _on_background(self, job: FaceJob, background: Image, scale: float) -> tuple[AlignedFace, FloatImage]:
+        """The face as a repaired background shows it, and its composite with that; the difference is pasted."""
         assert job.aligned is not None
-        shown = job.aligned
-        if background is not None:
-            crop_from_background = compose(shown.crop_from_image, invert(resizing(scale, scale)))
-            shown = replace(shown, crop=crop_face(background, crop_from_background, self.size).crop)
+        crop_from_background = compose(job.aligned.crop_from_image, invert(resizing(scale, scale)))
+        shown = replace(job.aligned, crop=crop_face(background, crop_from_background, self.size).crop)
         return shown, job.composite(shown.crop)
 
     def _whole_image(self, index: int, image: Image, space: ColorSpace | None) -> FaceJob:
