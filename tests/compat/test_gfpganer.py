@@ -7,6 +7,7 @@ import torch
 from classic_files import GFPGANS, classic_file
 from stand_ins import SIZE, Brighter, face_at
 
+import revisage
 from locations import ROOT
 from revisage.compat import FaceRestoreHelper, GFPGANer
 from revisage.errors import CheckpointError, InputError
@@ -186,6 +187,19 @@ class TestBackground:
         upsampler = self.Upsampler()
         gfpganer(bg_upsampler=upsampler).enhance(photo, **arguments)
         assert upsampler.calls == []
+
+    def test_the_embedded_network_by_its_name_gives_what_a_restorer_gives(self):
+        rng = np.random.default_rng(0)
+        image = rng.integers(0, 256, (48, 64, 3), np.uint8)
+        _, _, result = GFPGANer("embedded", upscale=2, bg_upsampler="embedded").enhance(image)
+        expected = revisage.load("embedded", background="embedded")(image[:, :, ::-1], scale=2).image
+        assert (result == expected[:, :, ::-1]).all()
+
+    def test_a_name_that_is_set_later_is_refused(self, gfpganer, photo):
+        restorer = gfpganer()
+        restorer.bg_upsampler = "embedded"
+        with pytest.raises(InputError, match="a name is given when a GFPGANer is made"):
+            restorer.enhance(photo)
 
     def test_its_errors_come_out(self, gfpganer, photo):
         class Failing:

@@ -18,6 +18,7 @@ from revisage.loading import load
 from revisage.models.registry import MODELS
 from revisage.restore.controls import Controls, Selection
 from revisage.restore.pipeline import Restorer
+from revisage.restore.upscale import lanczos
 from revisage.types import Face, FaceStatus, Image, RestoredFace
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class GFPGANer:
             what it holds. For names and addresses the registry knows.
         channel_multiplier: ignored: the width of a network is read from its file.
         bg_upsampler: enlarges the background: ``enhance(BGR image, outscale=upscale) -> (BGR image, ...)``. It is
-            called once an image; what it raises comes out. None for Lanczos.
+            called once an image; what it raises comes out. A name or file is one of ``revisage.load(background=...)``:
+            "embedded", "auto", "realesrgan-x2plus". None for Lanczos.
         device: "cuda", "cpu", a ``torch.device``, ...; None for the best there is.
 
     Attributes:
@@ -43,7 +45,7 @@ class GFPGANer:
         device: where it is.
         upscale: as given; may be set.
         arch: as given.
-        bg_upsampler: as given; may be set.
+        bg_upsampler: as given; may be set, but not to another name.
 
     Raises:
         InputError: an unknown ``arch``, or one that is not that of the model at an address.
@@ -57,16 +59,17 @@ class GFPGANer:
         upscale: float = 2,
         arch: str = "clean",
         channel_multiplier: float = 2,  # noqa: ARG002
-        bg_upsampler: BackgroundUpsampler | None = None,
+        bg_upsampler: BackgroundUpsampler | str | Path | None = None,
         device: str | torch.device | None = None,
     ) -> None:
         self.upscale, self.arch, self.bg_upsampler = upscale, arch, bg_upsampler
+        self._background = bg_upsampler if isinstance(bg_upsampler, str | Path) else None
         model, architecture = resolve_model(model_path, arch)
         self._restorer = load(
             model,
             device="auto" if device is None else str(device),
             architecture=architecture,
-            background="lanczos",  # bg_upsampler takes its place
+            background=self._background or "lanczos",
         )
         self._calls = threading.local()
 
@@ -146,9 +149,14 @@ class GFPGANer:
         return list(helper.cropped_faces), list(helper.restored_faces), restored
 
     def _restorer_for(self, paste_back: bool) -> Restorer:
-        if not paste_back or self.bg_upsampler is None:
-            return self._restorer
-        return replace(self._restorer, upscale=wrap_upsampler(self.bg_upsampler))
+        upsampler = self.bg_upsampler
+        if not paste_back or upsampler is None:
+            return replace(self._restorer, upscale=lanczos)
+        if not isinstance(upsampler, str | Path):
+            return replace(self._restorer, upscale=wrap_upsampler(upsampler))
+        if upsampler != self._background:
+            raise InputError(f"bg_upsampler={upsampler!r}: a name is given when a GFPGANer is made")
+        return self._restorer
 
     def _empty_helper(self) -> FaceRestoreHelper:
         return FaceRestoreHelper(self.upscale, self._restorer.size, detect=self._restorer.detect)
