@@ -12,7 +12,7 @@ from revisage.geometry import compose, invert, resizing, shift
 from revisage.images.pixels import from_float, to_float
 from revisage.restore.align import align
 from revisage.restore.color_match import AXES, squared_distance
-from revisage.restore.paste import crop_mask, paste
+from revisage.restore.paste import crop_mask, fade_detail, paste
 from revisage.restore.upscale import lanczos
 from revisage.types import AlignedFace
 
@@ -94,13 +94,13 @@ def test_a_dot_lands_where_it_belongs(scale, place):
     np.testing.assert_allclose(centroid, scale * in_picture + 0.5 * (scale - 1), atol=0.1)
 
 
-def test_inside_the_mask_a_crop_of_the_same_scale_is_the_result():
+def test_in_the_middle_a_crop_of_the_same_scale_is_the_result():
     picture = noise((200, 200, 3))
     face = face_at(shift(30, 40), picture[40 : 40 + SIZE, 30 : 30 + SIZE])
     restored = noise((SIZE, SIZE, 3), seed=3)
     restored[..., 1:] = restored[..., :1] - face.crop[..., :1] + face.crop[..., 1:]  # the same lightness added to all
     result = paste(picture, [(face, restored)], 1)
-    np.testing.assert_allclose(result[70:138, 60:128], np.clip(restored, 0, 1)[30:98, 30:98], atol=1e-5)
+    np.testing.assert_allclose(result[76:132, 66:122], np.clip(restored, 0, 1)[36:92, 36:92], atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [2, 3])
@@ -242,6 +242,21 @@ def test_masks_can_be_given_for_each_face():
     masks = [np.zeros((SIZE, SIZE), np.float32), np.full((SIZE, SIZE), 0.5, np.float32)]
     pairs = [brightened(face_at(shift(10, 10)), 0.4)] * 2
     np.testing.assert_allclose(paste(background, pairs, 1, masks)[70, 70], 0.2, atol=1e-6)
+
+
+def test_the_detail_of_a_correction_ends_before_its_coarse_part():
+    fine = noise((SIZE, SIZE, 3)) - np.float32(0.5)
+    middle, beside = slice(SIZE // 2 - 20, SIZE // 2 + 20), slice(0, 6)  # within 0.31, and beyond 0.9 of the crop
+    faded = fade_detail(fine + np.float32(0.2))
+    np.testing.assert_allclose(faded[middle, middle], (fine + np.float32(0.2))[middle, middle], atol=1e-6)
+    assert faded[beside].std() < 0.3 * fine[beside].std()
+    assert faded[beside].mean() == pytest.approx(0.2 + fine[beside].mean(), abs=0.02)
+
+
+def test_nothing_is_added_where_nothing_is_corrected():
+    added = noise((SIZE, SIZE, 3))
+    added[:40] = 0
+    assert (fade_detail(added)[:40] == 0).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

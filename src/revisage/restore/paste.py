@@ -38,6 +38,10 @@ Made = TypeVar("Made")
 MASK_POWER, MASK_FULL = 4.0, 0.8
 """Shape of the mask where only landmarks are known: a superellipse of this exponent that fills the crop and is 1 within
 this share of it. The alignment puts heads there; the corners, which show what is beside them, are left alone."""
+DETAIL_FULL, DETAIL_END = 0.55, 0.9
+"""Share of the crop within which the detail of a correction is taken whole, and beyond which none of it is."""
+COARSE_SIZE = 32
+"""Side of the reduced crop that holds what is no detail."""
 CONTEST = 8.0
 """How sharply overlapping faces are told apart: the power of the distance, squared, with which a claim falls."""
 CONTEST_CORE = 0.1
@@ -71,12 +75,31 @@ def crop_mask(size: int) -> FloatImage:
 
     The result is shared and read only.
     """
+    return _superellipse(size, MASK_FULL, 1)
+
+
+@cache
+def _superellipse(size: int, full: float, end: float) -> FloatImage:
+    """(size, size): 1 within the share ``full`` of a square, falling smoothly to 0 at ``end``; shared and read only."""
     across = np.abs(np.linspace(-1, 1, size, dtype=np.float32)) ** np.float32(MASK_POWER)
     radius = (across[:, None] + across[None]) ** np.float32(1 / MASK_POWER)
-    t = np.clip((1 - radius) / (1 - MASK_FULL), 0, 1)
+    t = np.clip((end - radius) / (end - full), 0, 1)
     mask = np.asarray(t * t * (3 - 2 * t), np.float32)
     mask.setflags(write=False)
     return mask
+
+
+def fade_detail(added: FloatImage) -> FloatImage:
+    """Let the detail of a correction (S, S, 3) end before its mask does, so that heads do not stand out.
+
+    A restored face is sharper than what is beside it. Fine octaves fade out around the face, coarse ones further out,
+    as in the multiresolution splines of Burt and Adelson (1983). Where nothing is corrected nothing is added.
+    """
+    size = len(added)
+    coarse = cv2.resize(added, (COARSE_SIZE, COARSE_SIZE), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+    faded = coarse + (added - coarse) * _superellipse(size, DETAIL_FULL, DETAIL_END)[..., None]
+    return np.where(added == 0, np.float32(0), faded).astype(np.float32)
 
 
 def paste(
@@ -127,7 +150,7 @@ def _layer(face: AlignedFace, restored: FloatImage, mask: FloatImage, scale: flo
     if restored.shape != face.crop.shape or mask.shape != (size, size):
         raise ValueError(f"crop {face.crop.shape}, restored {restored.shape} and mask {mask.shape} differ in size")
     output_from_layer = compose(resizing(scale, scale), invert(face.crop_from_image))
-    added = correction(face.crop, restored, mask, output_from_layer, shape)
+    added = fade_detail(correction(face.crop, restored, mask, output_from_layer, shape))
     values: Array = np.dstack([added * mask[..., None], mask]).astype(np.float32)
     factor = magnification(output_from_layer)
     if factor < AREA_BELOW:
