@@ -3,7 +3,9 @@
 Memory: glibc returns large blocks to the kernel as soon as they are free, and the kernel clears them again for the
 next layer: up to half of the time of a network in torch. Two settings keep them.
 
-Opening a model is the exception: for a moment it needs its weights several times, and all of that would be kept.
+There are two exceptions. Opening a model needs its weights several times for a moment, and all of that would be kept.
+Blocks of whole photos are too large to be cleared often, and would leave gaps that nothing else fills: they go back,
+unless torch computes on the CPU, whose layers may be as large.
 
 Waiting threads: OpenMP threads spin for milliseconds while they wait. As soon as another program wants a core, they
 hold it up, and one photo takes three times as long. A short spin costs nothing on a quiet machine.
@@ -28,7 +30,9 @@ _THREADS = "OMP_NUM_THREADS"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _MAPPED_FROM, _MAX_MAPPED = 2**18, 2**16
 """Bytes from which on blocks lie apart while a model is opened, and how many at most (glibc's own default)."""
-_settings = {"keep": False}
+_LARGE = 2**25
+"""Bytes from which on blocks go back when they are free; glibc allows no more."""
+_settings = {"keep": False, "keep_large": False}
 """The settings made for this process; the C library does not tell them."""
 is_crowded: ContextVar[bool] = ContextVar("is_crowded", default=False)
 """Whether other images are in progress: networks of onnxruntime then run in the thread that calls them alone."""
@@ -68,8 +72,22 @@ def keep_freed_memory() -> bool:
     glibc = _glibc()
     if glibc is None:
         return False
-    _settings["keep"] = bool(glibc.mallopt(_M_MMAP_MAX, 0) and glibc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    _settings["keep"] = bool(glibc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    _restore_settings(glibc)
     return _settings["keep"]
+
+
+def keep_large_blocks() -> None:
+    """Keep blocks of any size, for networks of torch on the CPU, if this process keeps what is freed at all."""
+    _settings["keep_large"] = True
+    if glibc := _glibc():
+        _restore_settings(glibc)
+
+
+def _restore_settings(glibc: Any) -> None:
+    if _settings["keep"]:
+        glibc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        glibc.mallopt(_M_MMAP_MAX, 0 if _settings["keep_large"] else _MAX_MAPPED)
 
 
 @contextmanager
@@ -85,8 +103,7 @@ def opening_model() -> Generator[None]:
     try:
         yield
     finally:
-        if _settings["keep"]:
-            glibc.mallopt(_M_MMAP_MAX, 0)
+        _restore_settings(glibc)
         glibc.malloc_trim(0)
 
 

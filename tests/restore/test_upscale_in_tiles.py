@@ -8,7 +8,7 @@ from revisage.errors import DeviceError, InputError, WeightsError
 from revisage.models.device import is_out_of_memory
 from revisage.models.nets.rrdbnet import RRDBNet
 from revisage.models.nets.srvggnet import SRVGGNetCompact
-from revisage.restore.upscale import TiledUpscaler, spans
+from revisage.restore.upscale import TiledUpscaler, choose_grid, widen
 
 
 def photo(height=150, width=210, dtype=np.float32):
@@ -52,9 +52,10 @@ def test_a_network_that_looks_further_than_the_overlap_leaves_no_seam():
     image = np.full((150, 300, 3), 0.5, np.float32)
     levels = iter(np.linspace(0.2, 0.8, 100))
     enlarged = TiledUpscaler(lambda x: np.full_like(x, next(levels)), 1, tile=64)(image, 1)
-    tiles = len(spans(150, 64)) * len(spans(300, 64))
+    rows, columns = (len(side) for side in choose_grid(150, 300, 64, 32))
     largest_step = max(np.abs(np.diff(enlarged, axis=axis)).max() for axis in (0, 1))
-    whole_step = 0.6 / 99 * (tiles / len(spans(150, 64)) + 1)  # between a tile and the one below it
+    assert rows > 1
+    whole_step = 0.6 / 99 * (columns + 1)  # between a tile and the one below it
     assert largest_step < 1.1 * whole_step / 32
 
 
@@ -85,6 +86,24 @@ def test_the_result_has_the_dtype_of_the_picture(dtype):
     assert np.allclose(enlarged[::2, ::2], image, rtol=0, atol=1e-6 if dtype == np.float32 else 0)
 
 
+@pytest.mark.parametrize("size", [(600, 800), (3000, 4000), (100, 5000), (5000, 70), (20, 20)])
+def test_tiles_cover_the_image_and_are_no_larger_than_square_ones(size):
+    rows, columns = choose_grid(*size, 400, 64)
+    for spans, length in zip((rows, columns), size, strict=True):
+        assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
+        assert spans[-1][1] == length
+    sides = [
+        max(end - start for start, end in (widen(span, 64, length) for span in spans))
+        for spans, length in zip((rows, columns), size, strict=True)
+    ]
+    assert sides[0] * sides[1] <= 528**2
+
+
+def test_a_photo_that_fits_into_two_tiles_is_not_cut_into_four():
+    rows, columns = choose_grid(600, 800, 400, 64)
+    assert (len(rows), len(columns)) == (1, 2)
+
+
 def short_of_memory_above(pixels, error):
     def network(x):
         seen.append(x.shape[-1])
@@ -111,14 +130,14 @@ def test_where_memory_is_short_tiles_are_halved(error):
     enlarged = TiledUpscaler(network, 2, tile=0)(image, 2)
     assert np.allclose(enlarged[::2, ::2], image, atol=1e-6)
     assert seen[0] == 512  # a multiple of STEP
-    assert max(seen[2:]) <= 220
+    assert [width for width in seen if width > 220] == [512, 240]  # halved twice
 
 
 def test_not_even_room_for_the_smallest_tiles_is_a_clear_error():
     network, seen = short_of_memory_above(0, MemoryError())
     with pytest.raises(DeviceError, match="not enough memory for tiles of 64 pixels"):
         TiledUpscaler(network, 2)(photo(), 2)
-    assert len(seen) == 3  # 210 (the picture is smaller than the tiles), 105, 64
+    assert len(seen) == 2  # whole, then 64
 
 
 def test_another_error_is_not_taken_for_a_shortage():

@@ -28,9 +28,10 @@ def train(
 
     Under torchrun (`torchrun --nproc-per-node 4 -m revisage train RECIPE`) all processes train together.
     """
-    from revisage.process import tune_process
+    from revisage.process import keep_large_blocks, tune_process
 
     tune_process()  # before libraries load, which read some of it then
+    keep_large_blocks()
     from revisage.models.device import choose_device
     from revisage.training.loop import train as train_recipe
     from revisage.training.recipe import read_recipe

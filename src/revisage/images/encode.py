@@ -115,13 +115,13 @@ def _is_lossless_webp(data: bytes) -> bool:
     return False
 
 
-def encode(frames: Sequence[Frame], target: formats.Format, source: ImageFile | None, how: Compression) -> bytes:
+def encode(frames: Sequence[Frame], target: formats.Format, info: Mapping[Any, Any], how: Compression) -> bytes:
     """Encode an image, the frames of an animation or the pages of a TIFF file.
 
     Args:
         frames: one, or several where the format holds them; uint16 only where it holds that.
         target: the format.
-        source: the file that they were made from, if there is one: an animation is repeated as often.
+        info: what Pillow knows of the file that they were made from: an animation is repeated as often.
         how: settings of lossy formats.
 
     Raises:
@@ -131,7 +131,7 @@ def encode(frames: Sequence[Frame], target: formats.Format, source: ImageFile | 
     if target is formats.TIFF:
         return tiff.encode([(one.pixels, one.metadata) for one in frames])
     if len(frames) > 1:
-        return _encode_animation(frames, target, {} if source is None else source.opened.info, how)
+        return _encode_animation(frames, target, info, how)
     if target is formats.HEIF:
         blocks = {"exif": metadata.exif, "xmp": metadata.xmp, "icc_profile": metadata.icc}
         return heif.encode(pixels, how.quality, how.subsampling, **blocks)

@@ -16,6 +16,8 @@ from revisage.types import Array
 _GRAY_MODES = frozenset({"1", "L", "LA", "La"})
 _DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _UNSUPPORTED_MODES = frozenset({"F", "LAB"})
+_ROWS = 256
+"""Rows that are converted at a time."""
 
 
 def from_pillow(image: PIL.Image.Image) -> Array:
@@ -64,8 +66,12 @@ def decode_mode(opened: PIL.Image.Image) -> Array | None:
         opened = _cmyk_to_rgb(opened)
     gray, alpha = opened.mode in _GRAY_MODES, opened.has_transparency_data
     mode = ("LA" if alpha else "L") if gray else ("RGBA" if alpha else "RGB")
-    pixels = np.asarray(opened.convert(mode))
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+    width, height = opened.size
+    pixels = np.empty((height, width, len(mode)), np.uint8)
+    for top in range(0, height, _ROWS):  # Pillow needs two more copies of what it converts
+        rows = opened.crop((0, top, width, min(top + _ROWS, height))).convert(mode)
+        pixels[top : top + _ROWS] = np.asarray(rows).reshape(-1, width, len(mode))
+    return pixels
 
 
 def orient(pixels: Array, orientation: int) -> Array:

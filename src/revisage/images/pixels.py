@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -14,6 +14,8 @@ from revisage.types import Array, FloatImage, Image
 
 TOLERANCE = 1e-3
 """By how much float images may leave [0, 1]: filters round."""
+ROWS = 32
+"""Rows of a large image that are worked on at a time: as floats all of it would take several times its memory."""
 
 
 def to_float(image: Image) -> FloatImage:
@@ -37,6 +39,20 @@ def from_float(image: FloatImage, dtype: DTypeLike) -> Image:
     if dtype == np.uint16:
         return np.rint(clipped * np.float32(65535)).astype(np.uint16)
     raise TypeError(f"images are uint8, uint16 or float32, not {dtype}")
+
+
+def by_rows(change: Callable[..., FloatImage], *images: Image, result: Image) -> Image:
+    """Apply a function of float images to some rows at a time.
+
+    Args:
+        change: (h, W, 3) float32 in [0, 1] of each image -> the same shape.
+        images: (H, W, 3) of any allowed dtypes.
+        result: (H, W, 3) is written to; it may be one of the images.
+    """
+    for top in range(0, len(result), ROWS):
+        rows = slice(top, top + ROWS)
+        result[rows] = from_float(change(*(to_float(image[rows]) for image in images)), result.dtype)
+    return result
 
 
 def to_nchw(crops: Sequence[FloatImage]) -> NDArray[np.float32]:

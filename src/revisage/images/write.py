@@ -20,7 +20,7 @@ from revisage.images.encode import Frame, choose_compression, encode, fit
 from revisage.images.extras import find_extras, name_frames
 from revisage.images.metadata import Metadata, find_profile, read_metadata
 from revisage.images.modes import from_pillow
-from revisage.images.pixels import check_array, from_float, to_float
+from revisage.images.pixels import by_rows, check_array
 from revisage.images.sources import ImageSource, name_of, path_of
 from revisage.types import Array, Image
 
@@ -87,7 +87,13 @@ def write_image(
         raise OutputError(f"cannot write {path}: it exists already")
     source = None if like is None else open_and_decode(like, again=True)
     chosen = _choose_format(target, format, None if source is None else source[0], moving=len(images) > 1)
-    data, left_out = _encode_like(name, images, chosen, source, quality, keep_metadata)
+    frames, left_out = _prepare(name, images, chosen, source, keep_metadata)
+    how, info = choose_compression(chosen, source and source[0], quality), source[0].opened.info if source else {}
+    del source  # encoders need much memory, and do without its pixels
+    try:
+        data = encode(frames, chosen, info, how)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise OutputError(f"cannot write {name}: {error}") from error
     if path is None:
         _write_to(target, data)
         return left_out
@@ -133,15 +139,14 @@ def _write_to(target: Any, data: bytes) -> None:
         raise OutputError(f"cannot write {name_of(target)}: {error.strerror or error}") from error
 
 
-def _encode_like(
+def _prepare(
     name: str,
     images: Sequence[Image],
     target: formats.Format,
     source: tuple[ImageFile, Array] | None,
-    quality: int | None,
     keep_metadata: bool,
-) -> tuple[bytes, tuple[str, ...]]:
-    """Encode images with the channels, metadata and quality of their source, if there is one; name what is lost."""
+) -> tuple[list[Frame], tuple[str, ...]]:
+    """Give images the channels and metadata of their source, if there is one, and the depth of the format."""
     file = source[0] if source else None
     count = len(images)
     images = images if target.frames else images[:1]
@@ -158,11 +163,7 @@ def _encode_like(
             raise OutputError(f"cannot write {name}: {target.name} holds at most {target.max_size} pixels a side")
     losses = _name_losses(file, frames[0], target, count, named=keep_metadata)
     kept = [one._replace(pixels=_convert(one.pixels, _kept_dtype(one.pixels, target, count))) for one in frames]
-    try:
-        data = encode(kept, target, file, choose_compression(target, file, quality))
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise OutputError(f"cannot write {name}: {error}") from error
-    return data, losses
+    return kept, losses
 
 
 def _frames_like(images: Sequence[Image], source: tuple[ImageFile, Array] | None) -> Sequence[Frame]:
@@ -265,4 +266,4 @@ def _match_channels(image: Image, source: Array) -> Array:
 
 def _convert(pixels: Array, dtype: type[Any]) -> Array:
     """Pixels of any allowed dtype -> uint8 or uint16, rounded."""
-    return pixels if pixels.dtype == dtype else from_float(to_float(pixels), dtype)
+    return pixels if pixels.dtype == dtype else by_rows(lambda rows: rows, pixels, result=np.empty_like(pixels, dtype))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from revisage.images.pixels import from_float, to_float
+from revisage.images.pixels import by_rows, to_float
 from revisage.restore.upscale import Upscale, lanczos
 from revisage.types import Array, FloatImage, Image
 
@@ -118,27 +117,18 @@ def _middle_luma(image: Image) -> FloatImage:
 
 
 def mix(plain: Image, repaired: Image, strength: float) -> Image:
-    """``plain`` with a share of what was repaired."""
+    """``plain`` with a share of what was repaired; written into ``repaired``."""
 
     def blend(first: FloatImage, second: FloatImage) -> FloatImage:
         return np.asarray(first + np.float32(strength) * (second - first), np.float32)
 
-    return _by_rows(blend, plain, repaired)
+    return by_rows(blend, plain, repaired, result=repaired)
 
 
 def without_color(image: Image) -> Image:
-    """A gray photo of which a network made one with traces of color, gray again."""
+    """A gray photo of which a network made one with traces of color, gray again, in place."""
 
     def average(rows: FloatImage) -> FloatImage:
         return np.repeat(rows.mean(axis=2, keepdims=True, dtype=np.float32), 3, axis=2)
 
-    return _by_rows(average, image)
-
-
-def _by_rows(change: Callable[..., FloatImage], *images: Image) -> Image:
-    """A function of float images, done to some rows at a time, so that little more memory is needed."""
-    result = np.empty_like(images[0])
-    for top in range(0, len(result), 256):
-        rows = slice(top, top + 256)
-        result[rows] = from_float(change(*(to_float(image[rows]) for image in images)), result.dtype)
-    return result
+    return by_rows(average, image, result=image)

@@ -55,7 +55,7 @@ AREA_BELOW = 0.75
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Layer:
+class Layer:
     """A masked correction and where it goes.
 
     Attributes:
@@ -128,12 +128,15 @@ def paste(
     """
     if masks is None:
         masks = [crop_mask(len(face.crop)) for face, _ in faces]
-    layers = in_threads(
-        lambda given: _layer(*given[0], given[1], scale, background.shape), list(zip(faces, masks, strict=True))
-    )
-    result = background.copy()
-    in_threads(lambda tile: _blend(background, result, tile, layers), list(_tiles([layer.box for layer in layers])))
-    return result
+    pairs = list(zip(faces, masks, strict=True))
+    layers = in_threads(lambda pair: make_layer(*pair[0], pair[1], scale, background.shape), pairs)
+    return paste_layers(background.copy(), layers)
+
+
+def paste_layers(image: Image, layers: Sequence[Layer]) -> Image:
+    """Add layers to an image, in place: of a large photo a copy would take as much memory as all the rest."""
+    in_threads(lambda tile: _blend(image, tile, layers), list(_tiles([layer.box for layer in layers])))
+    return image
 
 
 def in_threads(call: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
@@ -145,7 +148,10 @@ def in_threads(call: Callable[[Item], Made], items: Sequence[Item]) -> list[Made
         return list(pool.map(call, items))
 
 
-def _layer(face: AlignedFace, restored: FloatImage, mask: FloatImage, scale: float, shape: tuple[int, ...]) -> _Layer:
+def make_layer(
+    face: AlignedFace, restored: FloatImage, mask: FloatImage, scale: float, shape: tuple[int, ...]
+) -> Layer:
+    """The correction of a face, ready for an image of a shape; see :func:`paste`."""
     size = len(face.crop)
     if restored.shape != face.crop.shape or mask.shape != (size, size):
         raise ValueError(f"crop {face.crop.shape}, restored {restored.shape} and mask {mask.shape} differ in size")
@@ -159,7 +165,7 @@ def _layer(face: AlignedFace, restored: FloatImage, mask: FloatImage, scale: flo
         output_from_layer = compose(output_from_layer, resizing(size / reduced, size / reduced))
     margin = math.ceil(2 * max(factor, 1))  # the reach of cubic interpolation
     box = footprint(output_from_layer, len(values), shape, margin)
-    return _Layer(values, invert(output_from_layer), box)
+    return Layer(values, invert(output_from_layer), box)
 
 
 def _tiles(boxes: Sequence[Box]) -> Iterator[Box]:
@@ -174,18 +180,18 @@ def _tiles(boxes: Sequence[Box]) -> Iterator[Box]:
         yield x * TILE, y * TILE, (x + 1) * TILE, (y + 1) * TILE
 
 
-def _blend(background: Image, result: Image, tile: Box, layers: Sequence[_Layer]) -> None:
-    """Write into ``result`` what the layers make of ``background`` within ``tile``."""
+def _blend(image: Image, tile: Box, layers: Sequence[Layer]) -> None:
+    """Write into ``image`` what the layers make of it within ``tile``."""
     parts = [(layer, part) for layer in layers if (part := intersection(layer.box, tile))]
     left, top = (min(part[i] for _, part in parts) for i in (0, 1))
     right, bottom = (max(part[i] for _, part in parts) for i in (2, 3))
     added = _together(parts, (left, top, right, bottom)) if len(parts) > 1 else _warp(*parts[0])[..., :3]
-    before = background[top:bottom, left:right]
-    after = from_float(np.add(to_float(before), added, dtype=np.float32), background.dtype)
-    np.copyto(result[top:bottom, left:right], after, where=added != 0)
+    part = image[top:bottom, left:right]
+    after = from_float(np.add(to_float(part), added, dtype=np.float32), image.dtype)
+    np.copyto(part, after, where=added != 0)
 
 
-def _together(parts: Sequence[tuple[_Layer, Box]], whole: Box) -> NDArray[np.float32]:
+def _together(parts: Sequence[tuple[Layer, Box]], whole: Box) -> NDArray[np.float32]:
     """The sum of several layers over a part of the output: (height, width, 3), their mean weighted by their claims."""
     left, top, right, bottom = whole
     total = np.zeros((bottom - top, right - left, 4), np.float32)
@@ -198,7 +204,7 @@ def _together(parts: Sequence[tuple[_Layer, Box]], whole: Box) -> NDArray[np.flo
     return np.asarray(total[..., :3] / np.maximum(total[..., 3:], np.float32(1e-30)), np.float32)
 
 
-def _claim(layer: _Layer, part: Box) -> NDArray[np.float32]:
+def _claim(layer: Layer, part: Box) -> NDArray[np.float32]:
     """How much a face has to say about the pixels of a part of the output: (height, width), before its mask counts.
 
     Inverse-distance weights (Shepard 1968), with distances from the center of the face in units of its oval. Of two
@@ -211,7 +217,7 @@ def _claim(layer: _Layer, part: Box) -> NDArray[np.float32]:
     return ((squares + CONTEST_CORE) ** -CONTEST / magnification(layer.layer_from_output) ** 2).astype(np.float32)
 
 
-def _warp(layer: _Layer, part: Box) -> NDArray[np.float32]:
+def _warp(layer: Layer, part: Box) -> NDArray[np.float32]:
     """A layer on the pixels of a part of the output: (height, width, 4).
 
     Cubic, because linear interpolation would take from the correction the very detail that restoration added.

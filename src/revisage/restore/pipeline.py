@@ -22,7 +22,7 @@ from revisage.restore.controls import Controls, RestoreOptions, Selection
 from revisage.restore.enhance import RestoreNetwork, enhance
 from revisage.restore.face_job import FaceJob
 from revisage.restore.inputs import as_image, check_faces, resize_and_pad, take, warn_if_nearly_black
-from revisage.restore.paste import in_threads, paste
+from revisage.restore.paste import Layer, crop_mask, in_threads, make_layer, paste_layers
 from revisage.restore.regions import head_mask
 from revisage.restore.repair import Repair
 from revisage.restore.select import largest, select, sort_faces
@@ -282,30 +282,36 @@ class Restorer:
         scale = controls.scale
         background, repaired = self._background(image, controls)
 
-        def finish(job: FaceJob) -> tuple[RestoredFace, tuple[AlignedFace, FloatImage] | None]:
+        def finish(job: FaceJob) -> tuple[RestoredFace, Layer | None]:
             if job.status is not FaceStatus.RESTORED or job.aligned is None:
                 return job.to_result(image.dtype), None
             composite = job.composite()
-            layer = self._on_background(job, background, scale) if repaired else (job.aligned, composite)
+            face, restored = self._on_background(job, background, scale) if repaired else (job.aligned, composite)
+            mask = crop_mask(len(restored)) if self.parse is None else head_mask(self.parse([restored])[0])
+            layer = make_layer(face, restored, mask, scale, background.shape)  # at once: of crowds crops are large
             return job.to_result(image.dtype, composite), layer
 
-        finished = in_threads(finish, jobs)
-        layers = [layer for _, layer in finished if layer]
-        masks = None
-        if self.parse is not None and layers:
-            masks = [head_mask(labels) for labels in self.parse([restored for _, restored in layers])]
-        return Restoration(paste(background, layers, scale, masks), [result for result, _ in finished])
+        # A parser takes all of the processor itself.
+        finished = in_threads(finish, jobs) if self.parse is None else [finish(job) for job in jobs]
+        paste_layers(background, [layer for _, layer in finished if layer])
+        return Restoration(background, [result for result, _ in finished])
 
     def _background(self, image: Image, controls: Controls) -> tuple[Image, bool]:
-        """The image enlarged, and whether it differs from what Lanczos makes of it."""
+        """The image enlarged, in an array of its own, and whether it differs from what Lanczos makes of it."""
         scale, strength = controls.scale, controls.background_strength
+
+        def own(enlarged: Image) -> Image:
+            return enlarged.copy() if np.may_share_memory(enlarged, image) else enlarged
+
         upscale = self.upscale.choose(image) if isinstance(self.upscale, AutoUpscaler) else self.upscale
         if upscale is lanczos or strength == 0:
-            return lanczos(image, scale), False
-        repaired = upscale(image, scale)
+            return own(lanczos(image, scale)), False
+        repaired = own(upscale(image, scale))
         if is_gray(image):
-            repaired = without_color(repaired)
-        return (repaired if strength == 1 else mix(lanczos(image, scale), repaired, strength)), True
+            without_color(repaired)
+        if strength < 1:
+            mix(lanczos(image, scale), repaired, strength)
+        return repaired, True
 
     def _on_background(self, job: FaceJob, background: Image, scale: float) -> tuple[AlignedFace, FloatImage]:
         """The face as a repaired background shows it, and its composite with that; the difference is pasted."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,7 +17,8 @@ from revisage.types import Array, FloatImage, Image
 
 MAX_SCALE = 8.0
 Upscale: TypeAlias = Callable[[Image, float], Image]
-"""(image, scale) -> enlarged image of the same dtype, pixel centers at x' = scale x + (scale - 1) / 2."""
+"""(image, scale) -> enlarged image of the same dtype, pixel centers at x' = scale x + (scale - 1) / 2. The
+image itself, or an array that the caller may change."""
 
 
 def lanczos(image: Image, scale: float) -> Image:
@@ -76,8 +78,8 @@ class TiledUpscaler:
         network: (1, 3, H, W) float32 RGB in [0, 1], H and W multiples of ``STEP`` -> (1, 3, factor * H, factor * W);
             raises MemoryError where memory is short.
         factor: how much the network enlarges.
-        tile: side of the tiles in pixels of the image; 0 takes the image whole. Halved, down to ``MIN_TILE``, where
-            memory is short.
+        tile: side of square tiles in pixels of the image, without their overlap; others have about the same area. 0
+            takes the image whole. Halved, down to ``MIN_TILE``, where memory is short.
         overlap: see above; a multiple of 2 * ``STEP``, at most ``MIN_TILE``.
     """
 
@@ -105,18 +107,21 @@ class TiledUpscaler:
             WeightsError: the network gives values that are not finite.
         """
         height, width = scaled_size(image, scale)
+        reduction = int(self.factor / scale) if (self.factor / scale).is_integer() else 1
+        reduction = reduction if self.factor % reduction == 0 else 1
         # Both maps of pixel centers, one after the other, are the one that is promised.
-        resized = lanczos(self._enlarge(image), scale / self.factor)[:height, :width]
+        resized = lanczos(self._enlarge(image, reduction), scale * reduction / self.factor)[:height, :width]
         missing = height - resized.shape[0], width - resized.shape[1]  # a pixel where halves are rounded the other way
         return np.pad(resized, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else resized
 
-    def _enlarge(self, image: Image) -> Image:
-        """The image at ``factor``, with the largest tiles that find room."""
-        whole = max(image.shape[:2])
+    def _enlarge(self, image: Image, reduction: int) -> Image:
+        """The image at ``factor / reduction``, with the largest tiles that find room."""
+        height, width = image.shape[:2]
+        whole = max(math.ceil(math.sqrt(height * width)) - 2 * self.overlap, MIN_TILE)
         tile = min(self.tile or whole, whole)
         while True:
             try:
-                return upscale_in_tiles(self._network_on, image, self.factor, tile, self.overlap)
+                return upscale_in_tiles(self._network_on, image, self.factor, tile, self.overlap, reduction)
             except MemoryError as error:
                 if tile <= MIN_TILE:
                     raise DeviceError(f"not enough memory for tiles of {tile} pixels") from error
@@ -140,7 +145,7 @@ def check_tile(tile: int) -> None:
 
 
 def upscale_in_tiles(
-    enlarge: Callable[[FloatImage], FloatImage], image: Image, factor: int, tile: int, overlap: int
+    enlarge: Callable[[FloatImage], FloatImage], image: Image, factor: int, tile: int, overlap: int, reduction: int = 1
 ) -> Image:
     """A whole image, enlarged in pieces.
 
@@ -148,29 +153,54 @@ def upscale_in_tiles(
         enlarge: (h, w, 3) float32 in [0, 1] -> (factor * h, factor * w, 3) float32 in [0, 1].
         image: (H, W, 3) of any allowed dtype.
         factor: how much ``enlarge`` enlarges.
-        tile: side of the pieces without their overlap, at least ``overlap``.
+        tile: side of a square piece without its overlap, see :func:`choose_grid`.
         overlap: see :class:`TiledUpscaler`.
+        reduction: divisor of ``factor`` by which the result is reduced again, piece by piece.
 
     Returns:
-        (factor * H, factor * W, 3) of the dtype of ``image``.
+        (factor * H / reduction, factor * W / reduction, 3) of the dtype of ``image``.
     """
-    height, width = image.shape[:2]
-    shared = overlap * factor  # pixels of the result that neighbors have in common
-    result = np.empty((height * factor, width * factor, 3), image.dtype)
-    strips = (_strip(enlarge, image, rows, factor, tile, overlap) for rows in spans(height, tile))
+    height, width = (length * factor // reduction for length in image.shape[:2])
+    shared = overlap * factor  # pixels of an enlarged piece that it and its neighbor have in common
+    result = np.empty((height, width, 3), image.dtype)
+    ramp = _ramp(shared)[:, None, None]
+    tail: Array = np.empty((shared, image.shape[1] * factor, 3), np.float32)  # the last rows, not blended yet
+    all_rows, columns = choose_grid(image.shape[0], image.shape[1], tile, overlap)
     top = 0
-    for block in join_seamless(strips, shared, axis=0):
-        for start in range(0, len(block), ROWS):  # the conversion takes several times the memory of what it converts
-            rows = block[start : start + ROWS]
-            result[top : top + len(rows)] = from_float(rows, image.dtype)
-            top += len(rows)
+    for rows in all_rows:
+        left, done = 0, 0
+        for block in _row_of_tiles(enlarge, image, rows, columns, factor, overlap):
+            above = tail[:, left : left + block.shape[1]]
+            if rows[0]:
+                block[:shared] = above + ramp * (block[:shared] - above)
+            done = len(block)
+            if rows[1] < image.shape[0]:
+                done -= shared
+                above[:] = block[done:]
+            _write(block[:done], result, top, left, reduction)
+            left += block.shape[1]
+        top += done
     return result
 
 
-def _strip(
-    enlarge: Callable[[FloatImage], FloatImage], image: Image, rows: Span, factor: int, tile: int, overlap: int
-) -> FloatImage:
-    """The enlarged rows of a row of tiles, over the whole width, with half the overlap above and below."""
+def _write(block: FloatImage, result: Image, top: int, left: int, reduction: int) -> None:
+    """Round a block, reduce it and write it into the result; ``top`` and ``left`` count before the reduction."""
+    columns = slice(left // reduction, (left + block.shape[1]) // reduction)
+    for start in range(0, len(block), ROWS):  # few rows at a time stay in the processor's cache
+        rows = lanczos(from_float(block[start : start + ROWS], result.dtype), 1 / reduction)
+        first = (top + start) // reduction
+        result[first : first + len(rows), columns] = rows
+
+
+def _row_of_tiles(
+    enlarge: Callable[[FloatImage], FloatImage],
+    image: Image,
+    rows: Span,
+    columns: Sequence[Span],
+    factor: int,
+    overlap: int,
+) -> Iterator[FloatImage]:
+    """Enlarged tiles from left to right, joined, with half the overlap above and below; callers may change them."""
     height, width = image.shape[:2]
 
     def piece(columns: Span) -> FloatImage:
@@ -179,18 +209,40 @@ def _strip(
         (y1, y2), (x1, x2) = widen(rows, overlap // 2, height), widen(columns, overlap // 2, width)
         return enlarged[(y1 - top) * factor : (y2 - top) * factor, (x1 - left) * factor : (x2 - left) * factor]
 
-    (y1, y2), pieces = widen(rows, overlap // 2, height), (piece(columns) for columns in spans(width, tile))
-    strip = np.empty(((y2 - y1) * factor, width * factor, 3), np.float32)
-    left = 0
-    for block in join_seamless(pieces, overlap * factor, axis=1):
-        strip[:, left : left + block.shape[1]] = block
-        left += block.shape[1]
-    return strip
+    return join_seamless(map(piece, columns), overlap * factor)
 
 
-def spans(length: int, tile: int) -> list[Span]:
-    """Parts of about equal size, at most about ``tile``, that begin at multiples of ``STEP``."""
-    count = -(-length // tile)
+def choose_grid(height: int, width: int, tile: int, overlap: int) -> tuple[list[Span], list[Span]]:
+    """Rows and columns of the grid with the least overlap, of tiles no larger than a square one with its overlap.
+
+    Args:
+        height: of the image.
+        width: of the image.
+        tile: side of that square without its overlap.
+        overlap: on each side of a tile, but not at the image's border.
+    """
+
+    def side(length: int, count: int) -> int:
+        """Of the largest tiles if there are so many."""
+        return min(-(-length // count // STEP) * STEP + overlap * min(count - 1, 2), length)
+
+    def seen(grid: tuple[int, int]) -> int:
+        """Pixels of all tiles."""
+        return (height + 2 * overlap * (grid[0] - 1)) * (width + 2 * overlap * (grid[1] - 1))
+
+    most = -(-height // MIN_TILE), -(-width // MIN_TILE)
+    grids = [
+        (rows, columns)
+        for rows in range(1, most[0] + 1)
+        for columns in range(1, most[1] + 1)
+        if side(height, rows) * side(width, columns) <= (tile + 2 * overlap) ** 2
+    ]
+    rows, columns = min(grids, key=seen, default=most)
+    return spans(height, rows), spans(width, columns)
+
+
+def spans(length: int, count: int) -> list[Span]:
+    """So many parts of about equal size that begin at multiples of ``STEP``."""
     borders = [round(place * length / count / STEP) * STEP for place in range(count)]
     return list(zip(borders, [*borders[1:], length], strict=True))
 
@@ -200,33 +252,28 @@ def widen(span: Span, margin: int, length: int) -> Span:
     return max(span[0] - margin, 0), min(span[1] + margin, length)
 
 
-def join_seamless(parts: Iterable[FloatImage], shared: int, axis: int) -> Iterator[FloatImage]:
-    """Join overlapping parts of a image: where two overlap, one fades into the other.
+def join_seamless(parts: Iterable[FloatImage], shared: int) -> Iterator[FloatImage]:
+    """Join overlapping parts of an image from left to right: where two overlap, one fades into the other.
 
     Args:
-        parts: one after the other along ``axis``; each begins ``shared`` pixels before the one before it ends.
+        parts: each begins ``shared`` pixels before the one before it ends. They are changed.
         shared: pixels in common.
-        axis: 0 down, 1 across.
 
     Yields:
-        Blocks that make the whole when they are put one after the other.
+        Blocks that make the whole when they are put one beside the other.
     """
-    ramp = ((np.arange(shared, dtype=np.float32) + np.float32(0.5)) / np.float32(max(shared, 1)))[:, None, None]
-    if axis == 1:
-        ramp = ramp.transpose(1, 0, 2)
+    ramp = _ramp(shared)[None, :, None]
     tail: Array | None = None
     for part in parts:
-        body: Array = part
         if tail is not None:
-            head, rest = np.split(part, [shared], axis)
-            blended = tail + ramp * (head - tail)
-            if rest.shape[axis] >= shared:  # so that large parts are not copied
-                yield blended
-                body = rest
-            else:
-                body = np.concatenate([blended, rest], axis)
-        block, tail = np.split(body, [body.shape[axis] - shared], axis)
-        tail = tail.copy()  # without it all of the part would stay in memory
-        yield block
+            part[:, :shared] = tail + ramp * (part[:, :shared] - tail)
+        tail = part[:, part.shape[1] - shared :].copy()  # without it all of the part would stay in memory
+        if (body := part[:, : part.shape[1] - shared]).size:
+            yield body
     if tail is not None:
         yield tail
+
+
+def _ramp(shared: int) -> NDArray[np.float32]:
+    """(shared,) shares of the second of two parts where they overlap."""
+    return (np.arange(shared, dtype=np.float32) + np.float32(0.5)) / np.float32(max(shared, 1))

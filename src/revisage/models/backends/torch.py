@@ -20,6 +20,7 @@ from revisage.models.nets import retinaface
 from revisage.models.nets.arcface import ResNetArcFace, gray_faces
 from revisage.models.nets.bisenet import BiSeNet
 from revisage.models.nets.retinaface import RetinaFace
+from revisage.process import keep_large_blocks
 from revisage.types import Array
 
 
@@ -87,6 +88,8 @@ def open_weights(
         MissingWeightsError: there is no such file.
         CheckpointError: damaged, unsafe, of no known network, or of another than asked for.
     """
+    if device.kind == "cpu":
+        keep_large_blocks()
     network, header = build(path, architecture)
     network = retinaface.fuse_batch_norms(network) if isinstance(network, RetinaFace) else network
     module = inference_module(network).to(device.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
