@@ -301,7 +301,7 @@ class Restorer:
         scale, strength = controls.scale, controls.background_strength
 
         def own(enlarged: Image) -> Image:
-            return enlarged.copy() if np.may_share_memory(enlarged, image) else enlarged
+            return enlarged.copy() if np.may_share_memory(enlarged, image) else np.ascontiguousarray(enlarged)
 
         upscale = self.upscale.choose(image) if isinstance(self.upscale, AutoUpscaler) else self.upscale
         if upscale is lanczos or strength == 0:
