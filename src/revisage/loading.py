@@ -21,7 +21,7 @@ from revisage.auxiliary import (
 )
 from revisage.errors import CheckpointError, InputError, UnknownModelError, did_you_mean, suggest_keywords
 from revisage.models.architectures import ARCHITECTURES
-from revisage.models.backends import open_network
+from revisage.models.backends import open_network, release_memory
 from revisage.models.backends.given import KeptNetwork, WeightsSource, as_file
 from revisage.models.fetch import present, weight_file
 from revisage.models.registry import DEFAULT_PARSER, MODELS
@@ -159,6 +159,7 @@ def load(
         parse=_parser(parser, device, offline=offline),
         embed=Lazy(partial(load_embedder, identity, device, offline=offline)),
         repairer=Lazy(partial(load_repairer, device=device)),
+        release_memory=release_memory,
     )
 
 

@@ -107,6 +107,12 @@ def opening_model() -> Generator[None]:
         glibc.malloc_trim(0)
 
 
+def release_free_memory() -> None:
+    """Give all memory that is free back to the system."""
+    if glibc := _glibc():
+        glibc.malloc_trim(0)
+
+
 def _glibc() -> Any:
     """The C library if it is glibc, else None."""
     if not sys.platform.startswith("linux"):

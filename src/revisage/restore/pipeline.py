@@ -39,7 +39,13 @@ Progress = Callable[[int, int], None]
 """Called with the number of images that are done, and of all."""
 GROUP_BATCHES = 4
 """Batches of faces after which the images that they come from are finished, on a CPU; 1 on an accelerator."""
+LARGE = 2**25
+"""Bytes of a result from which on it matters that networks hold no memory meanwhile."""
 Item = TypeVar("Item")
+
+
+def _keep_memory() -> None:
+    """Nothing is released: networks of others may have no working memory here."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Restorer:
         parse: face parser, see ``blend.Parse``; None if there is none.
         embed: identity embedder, see ``blend.Embed``; None if there is none. It may load its weights at the first call,
             and raise WeightsError then.
+        release_memory: gives working memory of networks back, before and after the background of a large photo.
         repairer: fills scratches, creases and dust, see ``repair.Repair``; None if there is none. It, too, may load its
             weights at the first call.
     """
@@ -72,6 +79,7 @@ class Restorer:
     parse: Parse | None = field(default=None, repr=False)
     embed: Embed | None = field(default=None, repr=False)
     repairer: Repair | None = field(default=None, repr=False)
+    release_memory: Callable[[], None] = field(default=_keep_memory, repr=False)
 
     @overload
     def __call__(
@@ -280,7 +288,12 @@ class Restorer:
 
     def _paste(self, image: Image, jobs: Sequence[FaceJob], controls: Controls) -> Restoration:
         scale = controls.scale
+        is_large = image.nbytes * scale**2 >= LARGE
+        if is_large:
+            self.release_memory()
         background, repaired = self._background(image, controls)
+        if is_large and repaired:
+            self.release_memory()
 
         def finish(job: FaceJob) -> tuple[RestoredFace, Layer | None]:
             if job.status is not FaceStatus.RESTORED or job.aligned is None:

@@ -21,6 +21,7 @@ repairer      (N, 3, H, W) RGB in [0, 1]                       (N, 4, H, W): RGB
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from revisage.errors import CheckpointError, DeviceError, InputError, UnknownNetworkError
 from revisage.models.checkpoint import METADATA_KEY, Header, stored_dtype
 from revisage.models.device import Backend, DeviceConfig, choose_device, devices, import_torch
+from revisage.process import release_free_memory
 from revisage.types import Array
 
 Role = Literal["restorer", "detector", "embedder", "parser", "upscaler", "repairer"]
@@ -135,6 +137,13 @@ def open_network(
 
     conventions = by_onnxruntime.Conventions(role, input_range, channels, fidelity)
     return by_onnxruntime.open_onnx(path, config, conventions, threads)
+
+
+def release_memory() -> None:
+    """Give the working memory of networks on the CPU, and all that is free, back to the system."""
+    if by_onnxruntime := sys.modules.get("revisage.models.backends.onnxruntime"):
+        by_onnxruntime.shrink_shared_memory()
+    release_free_memory()
 
 
 def _for_onnx(path: Path, device: str, dtype: str, fast: bool) -> DeviceConfig:

@@ -27,6 +27,11 @@ SIZES = (256, 512, 1024, 2048)
 _FORMATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 _MAX_COPIED = 100_000_000
 """Bytes of the largest file that is opened a second time, for one thread."""
+_IDENTITY = bytes.fromhex(
+    "08081200 3a36 0a10 0a0178 120179 22084964656e74697479 1200 5a0f 0a0178 120a0a0808 0112040a020801"
+    "620f 0a0179 120a0a0808 0112040a020801 42040a001012"
+)
+"""An ONNX model: y = Identity(x), one float32 each."""
 _MAX_FOLDED = 2**30
 """Bytes of the largest tensor that is computed in advance: a small file must not fill the memory."""
 
@@ -314,6 +319,27 @@ def _share_memory() -> None:
     onnxruntime.create_and_register_allocator(
         memory, onnxruntime.OrtArenaCfg(unlimited, as_requested, default, default)
     )
+
+
+def shrink_shared_memory() -> None:
+    """Free what the networks on the CPU share and do not use just now; the next call of each takes it anew."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    _identity().run(None, {"x": np.zeros(1, np.float32)}, options)
+
+
+@cache
+def _identity() -> Any:
+    """A session of the shared memory that computes nothing: memory is freed at the end of some call."""
+    import onnxruntime
+
+    _share_memory()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    return onnxruntime.InferenceSession(_IDENTITY, options, [PROVIDERS["cpu"]])
 
 
 def _message(error: Exception) -> str:
