@@ -24,8 +24,9 @@ from revisage.jobs.collector import Kind
 from revisage.jobs.ordered_prefetch import MAX_BYTES, ordered_prefetch
 from revisage.jobs.outcome import Outcome
 from revisage.jobs.store import NO_FILE, Entry, Stamp, stamp_of
+from revisage.process import release_free_memory
 from revisage.restore.controls import Controls
-from revisage.restore.pipeline import GROUP_BATCHES, Restorer
+from revisage.restore.pipeline import GROUP_BATCHES, LARGE, Restorer
 from revisage.types import FaceStatus, RestoredFace
 
 Done = TypeVar("Done")
@@ -166,6 +167,8 @@ class Steps:
 
     def _write(self, item: InProgress, result: RestoredPhoto) -> tuple[str, ...]:
         job, options = item.job, self._options
+        if _result_bytes((item, result)) >= LARGE:
+            release_free_memory()  # encoders need more than the image itself, in large pieces
         lost: tuple[str, ...] = ()
         if options.save_faces:
             write_faces(result.results[0].faces, job.output_stem, options)

@@ -292,7 +292,7 @@ class Restorer:
         if is_large:
             self.release_memory()
         background, repaired = self._background(image, controls)
-        if is_large and repaired:
+        if is_large:
             self.release_memory()
 
         def finish(job: FaceJob) -> tuple[RestoredFace, Layer | None]:
