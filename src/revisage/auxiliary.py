@@ -29,9 +29,12 @@ from revisage.restore.inputs import as_image
 from revisage.restore.repair import Repairer
 from revisage.restore.retinaface import RetinaFaceProposals
 from revisage.restore.select import sort_faces
-from revisage.restore.upscale import MIN_TILE, STEP, TiledUpscaler, check_tile
+from revisage.restore.upscale import STEP, TiledUpscaler, check_tile
 from revisage.types import Face, FloatImage, Image
 
+BACKGROUND_OVERLAP = 56, 8
+"""Overlap and fade of the tiles of a BackgroundUNet. At 48 pixels from a cut its result differs from that of
+the whole photo by 3.4 levels at most, at 56 by 1.3, at 64 by 0.5: docs/notes/background.md."""
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 ROLES: dict[Role, str] = {
@@ -141,7 +144,7 @@ class OrderedDetector:
 
 def load_upscaler(
     model: str | Path,
-    tile: int = 400,
+    tile: int = TiledUpscaler.tile,
     device: str = "auto",
     dtype: str = "auto",
     *,
@@ -160,8 +163,9 @@ def load_upscaler(
         factor = network(np.zeros((1, 3, STEP, STEP), np.float32))[0].shape[-1] // STEP
     except CheckpointError as error:
         raise UnknownModelError(f"{model} upscales no color images") from error
-    overlap = MIN_TILE if network.header.architecture == "BackgroundUNet" else TiledUpscaler.overlap  # it sees far
-    return TiledUpscaler(FirstOutput(network), factor, tile, overlap)
+    if network.header.architecture == "BackgroundUNet":
+        return TiledUpscaler(FirstOutput(network), factor, tile, *BACKGROUND_OVERLAP)
+    return TiledUpscaler(FirstOutput(network), factor, tile)
 
 
 def load_repairer(model: str | Path = "embedded-repair", device: str = "auto") -> Repairer:

@@ -65,7 +65,7 @@ def load(
     architecture: str | None = None,
     detector: str | Path = "embedded-detector",
     background: str | Path = AUTO,
-    tile: int = 400,
+    tile: int = 432,
     identity: str | Path = "embedded-identity",
     parser: str | Path | None = "auto",
     batch: int | None = None,

@@ -38,7 +38,7 @@ def nearest_twice(x):
 def restore(scale, **options):
     landmarks = (TEMPLATE * 100 / 512 + 300).astype(np.float32)
     face = Face(np.array([300, 300, 400, 400], np.float32), landmarks, 0.9)
-    upscale = TiledUpscaler(nearest_twice, 2, tile=200)
+    upscale = TiledUpscaler(nearest_twice, 2, tile=100)
     restorer = Restorer("test", lambda _: [face], lambda x: -x, 64, upscale=upscale)
     return restorer(photo(), scale=scale, **options)
 

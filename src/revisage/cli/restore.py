@@ -30,7 +30,7 @@ def restore(
     architecture: opt.Architecture = None,
     detector: opt.Detector = "embedded-detector",
     background: opt.Background = "auto",
-    tile: opt.Tile = 400,
+    tile: opt.Tile = 432,
     identity: opt.Identity = "embedded-identity",
     parser: opt.Parser = "auto",
     offline: opt.Offline = False,

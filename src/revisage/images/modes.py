@@ -69,8 +69,9 @@ def decode_mode(opened: PIL.Image.Image) -> Array | None:
     width, height = opened.size
     pixels = np.empty((height, width, len(mode)), np.uint8)
     for top in range(0, height, _ROWS):  # Pillow needs two more copies of what it converts
-        rows = opened.crop((0, top, width, min(top + _ROWS, height))).convert(mode)
-        pixels[top : top + _ROWS] = np.asarray(rows).reshape(-1, width, len(mode))
+        box = 0, top, width, min(top + _ROWS, height)
+        rows = opened.resize((width, box[3] - top), PIL.Image.Resampling.NEAREST, box)  # crop() has a limit on pixels
+        pixels[top : top + _ROWS] = np.asarray(rows.convert(mode)).reshape(-1, width, len(mode))
     return pixels
 
 

@@ -22,7 +22,7 @@ from revisage.images.metadata import Metadata, find_profile, read_metadata
 from revisage.images.modes import from_pillow
 from revisage.images.pixels import by_rows, check_array
 from revisage.images.sources import ImageSource, name_of, path_of
-from revisage.types import Array, Image
+from revisage.types import Array, FloatImage, Image
 
 ImageTarget: TypeAlias = str | Path | BinaryIO
 """A path, or a file object that is open for writing bytes."""
@@ -266,4 +266,8 @@ def _match_channels(image: Image, source: Array) -> Array:
 
 def _convert(pixels: Array, dtype: type[Any]) -> Array:
     """Pixels of any allowed dtype -> uint8 or uint16, rounded."""
-    return pixels if pixels.dtype == dtype else by_rows(lambda rows: rows, pixels, result=np.empty_like(pixels, dtype))
+    return pixels if pixels.dtype == dtype else by_rows(_unchanged, pixels, result=np.empty_like(pixels, dtype))
+
+
+def _unchanged(rows: FloatImage) -> FloatImage:
+    return rows

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import cv2
@@ -63,16 +64,32 @@ STEP = 16
 """Tiles begin at multiples of this, as networks need that work on smaller images of more channels."""
 ROWS = 64
 """Rows of a result that are rounded at a time."""
-Span: TypeAlias = tuple[int, int]
-"""First pixel and the one after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A row or column of tiles.
+
+    Attributes:
+        start: first pixel that the network sees.
+        stop: the one after the last.
+        own_start: first pixel that the result takes from these tiles; there they fade in.
+        own_stop: the one after the last.
+    """
+
+    start: int
+    stop: int
+    own_start: int
+    own_stop: int
 
 
 @dataclass(frozen=True)
 class TiledUpscaler:
     """Background upscaler by a network. Stateless; any number of threads may share one.
 
-    Tiles overlap by ``overlap`` pixels on each side. The outer half is context only; over the inner half one tile fades
-    into the next. A network whose receptive field is within ``overlap / 2`` pixels returns the same as without tiles.
+    Tiles see at least ``overlap`` pixels around what the result takes from them. Within ``fade`` pixels of their common
+    border one tile fades into the next. A network whose receptive field is within ``overlap - fade`` pixels returns the
+    same as without tiles.
 
     Attributes:
         network: (1, 3, H, W) float32 RGB in [0, 1], H and W multiples of ``STEP`` -> (1, 3, factor * H, factor * W);
@@ -80,13 +97,15 @@ class TiledUpscaler:
         factor: how much the network enlarges.
         tile: side of square tiles in pixels of the image, without their overlap; others have about the same area. 0
             takes the image whole. Halved, down to ``MIN_TILE``, where memory is short.
-        overlap: see above; a multiple of 2 * ``STEP``, at most ``MIN_TILE``.
+        overlap: see above; at most ``MIN_TILE``.
+        fade: see above; at most ``overlap``.
     """
 
     network: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     factor: int
-    tile: int = 400
+    tile: int = 432
     overlap: int = 32
+    fade: int = 16
 
     def __post_init__(self) -> None:
         check_tile(self.tile)
@@ -116,16 +135,50 @@ class TiledUpscaler:
 
     def _enlarge(self, image: Image, reduction: int) -> Image:
         """The image at ``factor / reduction``, with the largest tiles that find room."""
-        height, width = image.shape[:2]
+        height, width = (side_of_tiles(length, 1, 0) for length in image.shape[:2])
         whole = max(math.ceil(math.sqrt(height * width)) - 2 * self.overlap, MIN_TILE)
         tile = min(self.tile or whole, whole)
         while True:
             try:
-                return upscale_in_tiles(self._network_on, image, self.factor, tile, self.overlap, reduction)
+                return self._in_tiles(image, tile, reduction)
             except MemoryError as error:
                 if tile <= MIN_TILE:
                     raise DeviceError(f"not enough memory for tiles of {tile} pixels") from error
             tile = max(tile // 2, MIN_TILE)
+
+    def _in_tiles(self, image: Image, tile: int, reduction: int) -> Image:
+        """The image at ``factor``, reduced piece by piece by a divisor of it, with tiles of one size."""
+        height, width = image.shape[:2]
+        result = np.empty((height * self.factor // reduction, width * self.factor // reduction, 3), image.dtype)
+        shared = 2 * self.fade * self.factor  # pixels of an enlarged tile that it and its neighbor have in common
+        ramp = _ramp(shared)[:, None, None]
+        tail: Array = np.empty((shared, width * self.factor, 3), np.float32)  # the last rows, not blended yet
+        all_rows, columns = choose_grid(height, width, tile, self.overlap)
+        top = 0
+        for rows in all_rows:
+            left, done = 0, 0
+            for block in join_seamless((self._piece(image, rows, part) for part in columns), shared):
+                above = tail[:, left : left + block.shape[1]]
+                if rows.own_start:
+                    block[:shared] = above + ramp * (block[:shared] - above)
+                done = len(block)
+                if rows.own_stop < height:
+                    done -= shared
+                    above[:] = block[done:]
+                _write(block[:done], result, top, left, reduction)
+                left += block.shape[1]
+            top += done
+        return result
+
+    def _piece(self, image: Image, rows: Window, columns: Window) -> FloatImage:
+        """An enlarged tile without its context, (h, w, 3) in [0, 1]; the caller may change it."""
+        enlarged = self._network_on(to_float(image[rows.start : rows.stop, columns.start : columns.stop]))
+        (y1, y2), (x1, x2) = (
+            (max(part.own_start - self.fade, 0), min(part.own_stop + self.fade, length))
+            for part, length in zip((rows, columns), image.shape, strict=False)
+        )
+        y1, y2, x1, x2 = y1 - rows.start, y2 - rows.start, x1 - columns.start, x2 - columns.start
+        return enlarged[y1 * self.factor : y2 * self.factor, x1 * self.factor : x2 * self.factor]
 
     def _network_on(self, window: FloatImage) -> FloatImage:
         """(H, W, 3) in [0, 1] -> (factor * H, factor * W, 3) in [0, 1]."""
@@ -144,45 +197,6 @@ def check_tile(tile: int) -> None:
         raise InputError(f"tiles have at least {MIN_TILE} pixels, or 0 for the whole image, not {tile}")
 
 
-def upscale_in_tiles(
-    enlarge: Callable[[FloatImage], FloatImage], image: Image, factor: int, tile: int, overlap: int, reduction: int = 1
-) -> Image:
-    """A whole image, enlarged in pieces.
-
-    Args:
-        enlarge: (h, w, 3) float32 in [0, 1] -> (factor * h, factor * w, 3) float32 in [0, 1].
-        image: (H, W, 3) of any allowed dtype.
-        factor: how much ``enlarge`` enlarges.
-        tile: side of a square piece without its overlap, see :func:`choose_grid`.
-        overlap: see :class:`TiledUpscaler`.
-        reduction: divisor of ``factor`` by which the result is reduced again, piece by piece.
-
-    Returns:
-        (factor * H / reduction, factor * W / reduction, 3) of the dtype of ``image``.
-    """
-    height, width = (length * factor // reduction for length in image.shape[:2])
-    shared = overlap * factor  # pixels of an enlarged piece that it and its neighbor have in common
-    result = np.empty((height, width, 3), image.dtype)
-    ramp = _ramp(shared)[:, None, None]
-    tail: Array = np.empty((shared, image.shape[1] * factor, 3), np.float32)  # the last rows, not blended yet
-    all_rows, columns = choose_grid(image.shape[0], image.shape[1], tile, overlap)
-    top = 0
-    for rows in all_rows:
-        left, done = 0, 0
-        for block in _row_of_tiles(enlarge, image, rows, columns, factor, overlap):
-            above = tail[:, left : left + block.shape[1]]
-            if rows[0]:
-                block[:shared] = above + ramp * (block[:shared] - above)
-            done = len(block)
-            if rows[1] < image.shape[0]:
-                done -= shared
-                above[:] = block[done:]
-            _write(block[:done], result, top, left, reduction)
-            left += block.shape[1]
-        top += done
-    return result
-
-
 def _write(block: FloatImage, result: Image, top: int, left: int, reduction: int) -> None:
     """Round a block, reduce it and write it into the result; ``top`` and ``left`` count before the reduction."""
     columns = slice(left // reduction, (left + block.shape[1]) // reduction)
@@ -192,64 +206,43 @@ def _write(block: FloatImage, result: Image, top: int, left: int, reduction: int
         result[first : first + len(rows), columns] = rows
 
 
-def _row_of_tiles(
-    enlarge: Callable[[FloatImage], FloatImage],
-    image: Image,
-    rows: Span,
-    columns: Sequence[Span],
-    factor: int,
-    overlap: int,
-) -> Iterator[FloatImage]:
-    """Enlarged tiles from left to right, joined, with half the overlap above and below; callers may change them."""
-    height, width = image.shape[:2]
-
-    def piece(columns: Span) -> FloatImage:
-        (top, bottom), (left, right) = widen(rows, overlap, height), widen(columns, overlap, width)
-        enlarged = enlarge(to_float(image[top:bottom, left:right]))
-        (y1, y2), (x1, x2) = widen(rows, overlap // 2, height), widen(columns, overlap // 2, width)
-        return enlarged[(y1 - top) * factor : (y2 - top) * factor, (x1 - left) * factor : (x2 - left) * factor]
-
-    return join_seamless(map(piece, columns), overlap * factor)
-
-
-def choose_grid(height: int, width: int, tile: int, overlap: int) -> tuple[list[Span], list[Span]]:
+def choose_grid(height: int, width: int, tile: int, overlap: int) -> tuple[list[Window], list[Window]]:
     """Rows and columns of the grid with the least overlap, of tiles no larger than a square one with its overlap.
 
     Args:
         height: of the image.
         width: of the image.
         tile: side of that square without its overlap.
-        overlap: on each side of a tile, but not at the image's border.
+        overlap: pixels that a tile sees around its own.
     """
-
-    def side(length: int, count: int) -> int:
-        """Of the largest tiles if there are so many."""
-        return min(-(-length // count // STEP) * STEP + overlap * min(count - 1, 2), length)
-
-    def seen(grid: tuple[int, int]) -> int:
-        """Pixels of all tiles."""
-        return (height + 2 * overlap * (grid[0] - 1)) * (width + 2 * overlap * (grid[1] - 1))
-
-    most = -(-height // MIN_TILE), -(-width // MIN_TILE)
-    grids = [
-        (rows, columns)
-        for rows in range(1, most[0] + 1)
-        for columns in range(1, most[1] + 1)
-        if side(height, rows) * side(width, columns) <= (tile + 2 * overlap) ** 2
+    limit = (tile + 2 * overlap) ** 2
+    sides = [
+        [side_of_tiles(length, count, overlap) for count in range(1, -(-length // MIN_TILE) + 1)]
+        for length in (height, width)
     ]
-    rows, columns = min(grids, key=seen, default=most)
-    return spans(height, rows), spans(width, columns)
+    grids = [
+        (high * len_rows * wide * len_columns, len_rows, len_columns)
+        for len_rows, high in enumerate(sides[0], 1)
+        for len_columns, wide in enumerate(sides[1], 1)
+        if high * wide <= limit
+    ]
+    _, rows, columns = min(grids, default=(0, len(sides[0]), len(sides[1])))
+    return windows(height, rows, overlap), windows(width, columns, overlap)
 
 
-def spans(length: int, count: int) -> list[Span]:
-    """So many parts of about equal size that begin at multiples of ``STEP``."""
-    borders = [round(place * length / count / STEP) * STEP for place in range(count)]
-    return list(zip(borders, [*borders[1:], length], strict=True))
+def side_of_tiles(length: int, count: int, overlap: int) -> int:
+    """Side of so many tiles of one size, a multiple of ``STEP``: others would scatter the memory of networks."""
+    return -(-(length + 2 * overlap * (count - 1)) // count // STEP) * STEP
 
 
-def widen(span: Span, margin: int, length: int) -> Span:
-    """``span`` with a margin on both sides, within 0 .. length."""
-    return max(span[0] - margin, 0), min(span[1] + margin, length)
+def windows(length: int, count: int, overlap: int) -> list[Window]:
+    """So many tiles along a side of an image. They begin at multiples of ``STEP``; the last one may end early."""
+    side = side_of_tiles(length, count, overlap)
+    room = -(-length // STEP) * STEP - side
+    starts = [round(room * index / max(count - 1, 1) / STEP) * STEP for index in range(count)]
+    borders = [0, *((start + before + side) // 2 for before, start in pairwise(starts)), length]
+    spans = zip(starts, pairwise(borders), strict=True)
+    return [Window(start, min(start + side, length), *own) for start, own in spans]
 
 
 def join_seamless(parts: Iterable[FloatImage], shared: int) -> Iterator[FloatImage]:
