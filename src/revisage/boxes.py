@@ -19,15 +19,9 @@ def iou(boxes: Array, others: Array) -> Array:
 
 
 def nms(boxes: Array, scores: Array, overlap: float) -> NDArray[np.int64]:
-    """Non-maximum suppression.
+    """Non-maximum suppression: places of the boxes (M, 4) to keep, best of the scores (M,), all above 0, first.
 
-    Args:
-        boxes: (M, 4).
-        scores: (M,) above 0.
-        overlap: IoU above which only the better of two is kept.
-
-    Returns:
-        Places of the boxes to keep, best score first.
+    Of two boxes with an IoU above ``overlap`` only the better is kept.
     """
     sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxes(sizes.tolist(), scores.tolist(), 0.0, overlap) if len(boxes) else ()

@@ -12,14 +12,9 @@ PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "torch",
 
 
 def examine(device: str = "auto", dtype: str = "auto") -> tuple[list[tuple[str, str]], list[str]]:
-    """Examine the installation.
+    """Examine the installation, for a device and a number format as for ``revisage.load``.
 
-    Args:
-        device: as for ``revisage.load``.
-        dtype: as for ``revisage.load``.
-
-    Returns:
-        (facts as pairs of label and value; faults that keep revisage from working, one line each)
+    Returns (facts as pairs of label and value; faults that keep revisage from working, one line each).
     """
     from revisage import __version__
 
@@ -79,11 +74,7 @@ def _model_facts() -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def _verify(name: str) -> str:
-    """Description of a model's file.
-
-    Raises:
-        WeightsError: it is damaged, or not the published one.
-    """
+    """Description of a model's file (WeightsError: it is damaged, or not the published one)."""
     from revisage.models.architectures import ARCHITECTURES
     from revisage.models.backends import open_network
     from revisage.models.download import sha256_of

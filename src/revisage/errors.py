@@ -135,12 +135,7 @@ def did_you_mean(name: str, known: Iterable[str], meant: Mapping[str, str] | Non
     """``; did you mean this or that?``, or nothing if no known name is near.
 
     Names that mean the same come first, then those that are spelt alike but for case, punctuation and a "v" before a
-    number, then those of nearly the same spelling.
-
-    Args:
-        name: as the caller wrote it.
-        known: the names there are.
-        meant: words of other tools, without case and punctuation -> what to write here.
+    number, then those of nearly the same spelling. ``meant`` has words of other tools, without case and punctuation.
     """
     spelt = {_plain(one): one for one in known}
     wanted = _plain(name)
@@ -153,14 +148,9 @@ def did_you_mean(name: str, known: Iterable[str], meant: Mapping[str, str] | Non
 def near_or_known(
     name: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0.5, all_are: str = "known:"
 ) -> str:
-    """``did you mean this or that?``, or all names there are if none is nearly spelt so.
+    """``did you mean this or that?``, or all names there are, after ``all_are``, if none is nearly spelt so.
 
-    Args:
-        name: as it was written.
-        known: the names there are.
-        most: number of suggestions.
-        cutoff: least likeness of a suggestion, 0 to 1 (``difflib.get_close_matches``).
-        all_are: what precedes the names there are.
+    Suggestions are at most so many, and at least so like the name, as ``difflib.get_close_matches`` measures it.
     """
     names = list(known)
     near = get_close_matches(name, names, n=most, cutoff=cutoff)
@@ -174,8 +164,7 @@ def _plain(name: str) -> str:
 def suggest_keywords(meant: Mapping[str, str]) -> Callable[[Made], Made]:
     """Make a function or class refuse unknown keywords with an InputError that suggests the right one.
 
-    Args:
-        meant: as for :func:`did_you_mean`.
+    For ``meant`` see :func:`did_you_mean`.
     """
 
     def decorate(made: Made) -> Made:

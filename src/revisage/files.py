@@ -78,10 +78,6 @@ def describe_write_error(code: int | None, fallback: str) -> str:
 def safe_read(path: Path, max_bytes: int | None = None) -> bytes:
     """Read all bytes of a regular file.
 
-    Args:
-        path: a file, or a link to one.
-        max_bytes: a larger file is refused.
-
     Raises:
         OSError: it cannot be read, is no regular file, or is too large; ``strerror`` says which.
     """

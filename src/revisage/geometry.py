@@ -13,11 +13,7 @@ Box = tuple[int, int, int, int]
 
 
 def invert(b_from_a: Affine) -> Affine:
-    """-> (2, 3) a_from_b.
-
-    Raises:
-        InputError: the map is not finite or squeezes the plane to a line or a point.
-    """
+    """-> (2, 3) a_from_b (InputError: the map is not finite or squeezes the plane to a line or a point)."""
     linear = b_from_a[:, :2]
     if not np.isfinite(b_from_a).all() or abs(np.linalg.det(linear)) < 1e-18:
         raise InputError(f"the affine map {b_from_a.tolist()} has no inverse")

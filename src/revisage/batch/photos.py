@@ -58,11 +58,6 @@ class RestoredPhoto:
 def read_checked(path: Path, target: Path, options: Options) -> Photo:
     """Read a photo, and find out before it is restored whether its result can be written.
 
-    Args:
-        path: the photo.
-        target: its result.
-        options: how it will be restored.
-
     Raises:
         ImageError: it cannot be read.
         OutputError: the format of the result cannot hold it; or it would lack something, and that must not be.
@@ -77,13 +72,7 @@ def read_checked(path: Path, target: Path, options: Options) -> Photo:
 
 
 def restore_photo(restorer: Restorer, photo: Photo, controls: Controls) -> RestoredPhoto:
-    """Restore a photo; the faces of an animation are tracked and averaged over time, as those of videos are.
-
-    Args:
-        restorer: restores.
-        photo: as ``images.read_photo`` returns it.
-        controls: resolved.
-    """
+    """Restore a photo; the faces of an animation are tracked and averaged over time, as those of videos are."""
     if not photo.seconds or controls.aligned:
         return restore_still(restorer, [photo], controls)[0]
     frames = (restorer.repair(frame, controls) for frame in photo.frames)
@@ -100,13 +89,7 @@ def restore_photo(restorer: Restorer, photo: Photo, controls: Controls) -> Resto
 
 
 def restore_still(restorer: Restorer, photos: Sequence[Photo], controls: Controls) -> list[RestoredPhoto]:
-    """Restore photos together, frame by frame: the faces of all of them share the batches of the network.
-
-    Args:
-        restorer: restores.
-        photos: as ``images.read_photo`` returns them.
-        controls: resolved.
-    """
+    """Restore photos together, frame by frame: the faces of all of them share the batches of the network."""
     frames = [frame for photo in photos for frame in photo.frames]
     profiles = [photo.profile for photo in photos for _ in photo.frames]
     results = iter(restorer.restore(frames, controls, profiles=profiles))

@@ -77,14 +77,9 @@ def run_engine(
     options: Options,
     progress: Progress | None = None,
 ) -> Generator[Outcome]:
-    """Restore images and videos by an engine; see :func:`restore_files`.
+    """Restore images and videos by an engine; other arguments as for :func:`restore_files`.
 
-    Args:
-        engine: does the work.
-        model: name or file of the model; with the options it decides whether results are up to date.
-        sources: what is restored.
-        options: how, and where to.
-        progress: called after each source.
+    Name or file of the ``model``, and the options, decide whether results are up to date.
     """
     if not isinstance(sources, Sources):
         sources = tuple(sources)
@@ -249,14 +244,10 @@ def _left_out(entry: Entry) -> tuple[str, ...]:
 
 
 def remove_leftovers(folders: Iterable[Path], options: Options) -> None:
-    """Remove half files of killed processes from folders of results.
+    """Remove half files of killed processes from folders of results, where nothing is in progress now.
 
     The store that names them may be somebody else's, and links lead anywhere: outside of the output folder nothing is
     removed.
-
-    Args:
-        folders: where something was in progress, and nothing is now.
-        options: of the run.
     """
     output, restored = os.path.realpath(options.output), Path(os.path.abspath(options.output), FOLDERS[0])  # noqa: PTH100
     for folder in folders:

@@ -72,8 +72,6 @@ class Steps:
     """The steps of a source. Each takes what the one before returned; an outcome is final and passes through.
 
     Args:
-        restorer: what ``revisage.load`` returns.
-        options: how, and where to.
         settle: takes note of outcomes.
         restore_video: restores a video; None if no source is one.
     """
@@ -248,15 +246,8 @@ def outcome_of(job: Job, result: RestoredPhoto, left_out: tuple[str, ...]) -> Ou
 def write_faces(faces: Sequence[RestoredFace], stem: str, options: Options) -> None:
     """Write each restored face as it was, as it is, and both side by side, where the classic tool puts them.
 
-    They are numbered from 00 by their index among all faces of the image, as for ``--faces``.
-
-    Args:
-        faces: of one image; those that were not restored are left out.
-        stem: their name, relative to the folders of faces.
-        options: the output folder and the suffix.
-
-    Raises:
-        OutputError: one cannot be written.
+    They are numbered from 00 by their index among all faces of the image, as for ``--faces``. ``stem`` is their name,
+    relative to the folders of faces.
     """
     for index, face in enumerate(faces):
         if face.crop is None or face.restored is None:

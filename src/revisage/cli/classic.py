@@ -80,9 +80,6 @@ def modern(arguments: Sequence[str]) -> list[str]:
     Only ``restore`` had a classic form. There all long options may be written with underscores, and the classic ones
     with a single dash, as the classic README did. Photos given by ``-i`` ask for the classic folders, too.
 
-    Args:
-        arguments: what follows the name of the program.
-
     Raises:
         InputError: a classic flag has no value, or one that means nothing; says the present name.
     """

@@ -25,16 +25,7 @@ _library = logging.getLogger("revisage")
 
 
 def set_up_output(quiet: bool = False, verbose: bool = False, log_file: Path | None = None) -> None:
-    """Choose how much a command says.
-
-    Args:
-        quiet: only warnings and errors.
-        verbose: more lines, and what the library logs, on stderr.
-        log_file: to append everything to, with times.
-
-    Raises:
-        OutputError: the log file cannot be written.
-    """
+    """Choose how much a command says (OutputError: the log file cannot be written)."""
     _log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     if verbose:
         handler = logging.StreamHandler()

@@ -93,10 +93,7 @@ def refuse_several_on_stdout(sources: Sources, save_faces: bool) -> None:
 def file_of(output: Path, sources: Sources, **options: str | bool) -> Path | None:
     """The one file that a run writes, if ``-o`` names one: it has the extension of an image or video.
 
-    Args:
-        output: where the results go to.
-        sources: what is restored.
-        **options: those that name results in folders: ``suffix``, ``format``, ``save_faces``.
+    ``options`` are those that name results in folders: ``suffix``, ``format``, ``save_faces``.
 
     Raises:
         InputError: there is more than one input, or one of another kind; or an option contradicts.

@@ -46,11 +46,7 @@ class GivenControls:
     values: dict[str, Any]
 
     def to_controls(self) -> Controls:
-        """Controls with these values.
-
-        Raises:
-            InputError: a value makes no sense, or a reference image cannot be read.
-        """
+        """Controls with these values (InputError: a value makes no sense, or a reference image cannot be read)."""
         from revisage.images import read_image
         from revisage.restore.controls import declared, make_controls
 

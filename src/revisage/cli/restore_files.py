@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 
 
 def require_pyav(sources: Sources) -> None:
-    """Check that videos can be read if one was named.
-
-    Raises:
-        InputError: PyAV is not installed.
-    """
+    """Check that videos can be read if one was named (InputError: PyAV is not installed)."""
     from revisage.jobs.collector import Kind, kind_by_name
 
     for path in sources.inputs:
@@ -48,18 +44,9 @@ def restore_files(
     as_json: bool = False,
     run: Run | None = None,
 ) -> int:
-    """Restore images and videos with a line for each.
+    """Restore images and videos with a line, or a JSON object, for each; return how many failed.
 
-    Args:
-        restorer: restores.
-        sources: the files.
-        options: how, and where to.
-        resume: whether videos go on where an interrupted run stopped.
-        as_json: print an object for each instead of the lines.
-        run: restores the files elsewhere; None: here.
-
-    Returns:
-        how many failed.
+    With ``resume``, videos go on where an interrupted run stopped. ``run`` restores the files elsewhere.
     """
     from revisage import batch
     from revisage.jobs.collector import Kind, kind_by_content, kind_by_name
@@ -111,11 +98,7 @@ def restore_files(
 
 
 def check_space(sources: Sources, options: Options) -> None:
-    """Check that the disk has room for all results together.
-
-    Raises:
-        OutputError: it has not.
-    """
+    """Check that the disk has room for all results together (OutputError: it has not)."""
     from revisage import batch
 
     def video_bytes(path: Path, scale: float) -> int:
@@ -131,8 +114,7 @@ def check_space(sources: Sources, options: Options) -> None:
 def check_files(restorer: Restorer, sources: Sources, options: Options, *, as_json: bool = False) -> bool:
     """Print a line for each image and video that says where its result would go, and what that would lack.
 
-    Returns:
-        whether anything would fail, for want of room on the disk, too.
+    Returns whether anything would fail, for want of room on the disk, too.
     """
     from revisage import batch
     from revisage.batch.photos import read_checked

@@ -38,11 +38,7 @@ def run_on_ray(
 ) -> Callable[..., Generator[Outcome]]:
     """A function that restores sources on Ray; with a CUDA device each actor has a GPU.
 
-    Args:
-        model: as for ``revisage.load``.
-        networks: further arguments of ``revisage.load``.
-        actors: their number; None: as many as fit.
-        resume: whether videos go on where an interrupted run stopped.
+    ``networks`` are further arguments of ``revisage.load``. Without ``actors`` there are as many as fit.
     """
     from revisage.loading import load
     from revisage.scale import Pool, ray_restore_files

@@ -19,13 +19,7 @@ QUALITY = 90
 
 
 def render_page(title: str, labels: Sequence[str], rows: Sequence[Row]) -> str:
-    """Render the page.
-
-    Args:
-        title: its heading.
-        labels: of the versions.
-        rows: images of one size each, as many as there are labels.
-    """
+    """Render the page of a title, the labels of versions, and rows of as many images of one size each."""
     template = Template((files("revisage.comparison") / "page.html").read_text(encoding="utf-8"))
     figures = "\n".join(_figure(index, labels, row) for index, row in enumerate(rows))
     page = template.substitute(title=escape(title), figures=figures)

@@ -33,8 +33,6 @@ class Version:
     """A way to restore.
 
     Attributes:
-        label: how it is called in the comparison.
-        restorer: restores.
         controls: resolved.
     """
 
@@ -59,11 +57,7 @@ class Row:
 
 
 def restore_versions(name: str, photo: Photo, versions: Sequence[Version]) -> Row:
-    """Restore a photo in several ways; of an animation, its first frame.
-
-    Raises:
-        RevisageError: it cannot be restored.
-    """
+    """Restore a photo in several ways; of an animation, its first frame (RevisageError: it cannot be restored)."""
     frame = photo.frames[0]
     images = [_to_srgb(frame, photo.profile)]
     boxes: tuple[Array, ...] = ()
@@ -77,11 +71,6 @@ def restore_versions(name: str, photo: Photo, versions: Sequence[Version]) -> Ro
 
 def read_versions(name: str, paths: Sequence[Path], find: Callable[[Image], list[Face]] | None = None) -> Row:
     """Read an image that exists in several versions.
-
-    Args:
-        name: of the row.
-        paths: one for each version.
-        find: finds faces in the first version, for close-ups.
 
     Raises:
         ImageError: a file cannot be read.

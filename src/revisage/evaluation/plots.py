@@ -81,11 +81,7 @@ def draw_curves(records: Sequence[Record], title: str) -> Figure:
 
 
 def read_records(run: Path) -> list[Record]:
-    """Read the metrics of a run.
-
-    Raises:
-        InputError: it has none, or a line is damaged; an unfinished last one is left out.
-    """
+    """Read the metrics of a run (InputError: it has none, or a line is damaged; an unfinished last one is left out)."""
     path = run / "metrics.jsonl" if run.is_dir() else run
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -40,20 +40,10 @@ def write_onnx(
     stored: Mapping[str, Tensor],
     dtype: Dtype,
 ) -> None:
-    """Write a network as it is used, see ``backends``, with its header.
+    """Write a network in evaluation mode as it is used, see ``backends``, with its header (CheckpointError: it fails).
 
-    Args:
-        path: an ``.onnx`` file.
-        network: in evaluation mode.
-        header: of the network.
-        example: (2, 3, H, W) to trace with.
-        axes: of the images, which may have any length.
-        weights: format of the stored weights.
-        stored: the weights in that format, see :func:`stored_state`; empty for float32.
-        dtype: that the network computes in.
-
-    Raises:
-        CheckpointError: torch cannot export it.
+    ``example`` (2, 3, H, W) is traced; the ``axes`` of images may have any length. ``stored`` holds the weights in the
+    format ``weights``, see :func:`stored_state`; empty for float32.
     """
     model = _to_ir(network, header, example, axes, dtype)
     _optimize(model, stored, dtype)
@@ -84,11 +74,7 @@ class _HalfPrecision(nn.Module):
 def _to_ir(
     network: nn.Module, header: Header, images: NDArray[np.float32], axes: tuple[int, ...], dtype: Dtype
 ) -> ir.Model:
-    """Trace the network; what it computes is not simplified yet.
-
-    Raises:
-        CheckpointError: torch cannot export it.
-    """
+    """Trace the network; what it computes is not simplified yet (CheckpointError: torch cannot export it)."""
     dynamic = torch.export.Dim.DYNAMIC
     names = ["boxes", "scores", "landmarks"] if isinstance(network, RetinaFace) else ["output"]
     module = inference_module(network)

@@ -19,17 +19,10 @@ from revisage.models.pt2_file import HEADER_FILE
 def write_program(
     path: Path, network: nn.Module, header: Header, example: NDArray[np.float32], axes: tuple[int, ...]
 ) -> None:
-    """Write a network as it is used, see ``backends``; its header lies beside it as an extra file.
+    """Write a network in evaluation mode as it is used, see ``backends``; its header lies beside it as an extra file.
 
-    Args:
-        path: a ``.pt2`` file.
-        network: in evaluation mode.
-        header: of the network.
-        example: (2, 3, H, W) to trace with.
-        axes: of the images, which may have any length.
-
-    Raises:
-        CheckpointError: torch cannot export it.
+    ``example`` (2, 3, H, W) is traced; the ``axes`` of images may have any length (CheckpointError: torch cannot export
+    it).
     """
     shapes = (dict.fromkeys(axes, torch.export.Dim.DYNAMIC),)
     for value in (*network.parameters(), *network.buffers()):

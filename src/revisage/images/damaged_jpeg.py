@@ -29,10 +29,6 @@ def is_cut(data: bytes, decoded: PIL.Image.Image) -> bool:
 
     Decoders warn on a channel of their own, and make middle gray of what they lack. Only where an image ends in that it
     is decoded again, at an eighth of its size; files of several scans show no gray, and are decoded at their own size.
-
-    Args:
-        data: the file.
-        decoded: what it holds according to Pillow, whose pixels are loaded.
     """
     segments = read_segments(data)
     if data[segments.end - 2 : segments.end] != END:

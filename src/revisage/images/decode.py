@@ -62,16 +62,9 @@ def open_image(source: ImageSource, max_pixels: int | None = None, *, allow_dama
 def open_and_decode(
     source: ImageSource, max_pixels: int | None = None, *, allow_damaged: bool = False, again: bool = False
 ) -> tuple[ImageFile, Array]:
-    """Read a file, and decode its pixels, see :func:`decode`.
+    """Read a file, and decode its pixels, see :func:`decode`; other arguments and errors are those of ``read_image``.
 
-    Args:
-        source: as for ``read_image``.
-        max_pixels: larger images are refused; None: ``MAX_PIXELS``.
-        allow_damaged: read what is there of a damaged file.
-        again: it has been read before: whether decoders took it for whole, though pixels are missing, is not asked.
-
-    Raises:
-        ImageError: no image, damaged, too large, or of a kind that cannot be restored.
+    ``again``: it has been read before; whether decoders took it for whole, though pixels are missing, is not asked.
     """
     return _read(source, max_pixels, allow_damaged or again, decode, check=None if again else repair.lacks_pixels)
 

@@ -60,13 +60,7 @@ class Compression:
 
 
 def choose_compression(target: formats.Format, source: ImageFile | None, quality: int | None) -> Compression:
-    """Choose how to write, after the source where it is of the same format.
-
-    Args:
-        target: format of the result.
-        source: the file that the image was made from, if there is one.
-        quality: the user's choice, 1..100; None for none.
-    """
+    """Choose how to write: by the user's ``quality``, 1..100, else after ``source`` where it is of the same format."""
     default = Compression(target.quality or 100 if quality is None else quality)
     if target is formats.HEIF:
         full = source is not None and source.opened.info.get("chroma") == 444

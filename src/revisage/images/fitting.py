@@ -16,10 +16,6 @@ from revisage.images.read import Photo
 def choose_extension(path: Path, scale: float) -> tuple[str, str]:
     """Choose the extension of a photo's result.
 
-    Args:
-        path: the photo.
-        scale: sides of the result over sides of the photo.
-
     Returns:
         The extension with its dot: that of the photo if it says what the photo is, else that of its format, or
         ``.png`` where its format cannot hold the result. And why it is not that of the photo, in a few words, or "".
@@ -43,13 +39,7 @@ def choose_extension(path: Path, scale: float) -> tuple[str, str]:
 
 
 def find_misfit(photo: Photo, extension: str, scale: float) -> str:
-    """Say why a format cannot hold the result of a photo; empty if it can.
-
-    Args:
-        photo: as ``read_photo`` returns it.
-        extension: of the result, with its dot.
-        scale: sides of the result over sides of the photo.
-    """
+    """Say why the format of an extension (with its dot) cannot hold the result of a photo; empty if it can."""
     target = formats.FORMATS[extension.lower()]
     frames = photo.frames if target.frames else photo.frames[:1]
     if missing := _find_missing_encoder(target):

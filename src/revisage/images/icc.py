@@ -223,11 +223,7 @@ def _read_parametric_curve(content: bytes) -> ParametricCurve:
 
 
 def _read_tags(icc: bytes) -> dict[bytes, bytes]:
-    """Read signature -> content of every tag.
-
-    Raises:
-        ValueError, struct.error: no profile, or a damaged one.
-    """
+    """Read signature -> content of every tag (ValueError, struct.error: no profile, or a damaged one)."""
     if icc[36:40] != b"acsp":
         raise ValueError("not an ICC profile")
     (count,) = struct.unpack_from(">L", icc, _HEADER)

@@ -36,12 +36,7 @@ def decode16(data: bytes, transparent: int | None = None) -> Array | None:
 
 
 def encode16(pixels: Array, carrier: bytes) -> bytes:
-    """(H, W, 1..4) uint16 -> PNG bytes (ISO 15948).
-
-    Args:
-        pixels: gray, gray and alpha, RGB or RGBA.
-        carrier: a PNG file of any image; its metadata is taken over.
-    """
+    """(H, W, 1..4) uint16 -> PNG bytes (ISO 15948), with the metadata of ``carrier``, a PNG file of any image."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)

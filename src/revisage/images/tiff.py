@@ -139,11 +139,7 @@ def make_byte_view(directory: Directory, plane: int = 0) -> bytes:
 
 
 def encode(pages: Sequence[tuple[Array, Metadata]]) -> bytes:
-    """Encode pages, each as one deflated strip with horizontal prediction.
-
-    Args:
-        pages: (H, W, 1..4) uint8 or uint16 pixels (gray, gray and alpha, RGB or RGBA), and the metadata beside them.
-    """
+    """Encode pages, each as one deflated strip with horizontal prediction: (H, W, 1..4) uint8 or uint16."""
     file = io.BytesIO()
     link = 0
     for pixels, metadata in pages:

@@ -93,11 +93,7 @@ class Directory:
 
 
 def detect_form(data: bytes) -> Form:
-    """Find the layout of the numbers of a TIFF file.
-
-    Raises:
-        ValueError: not a TIFF file.
-    """
+    """Find the layout of the numbers of a TIFF file (ValueError: not a TIFF file)."""
     if data[:4] not in MARKS:
         raise ValueError("not a TIFF file")
     order = "<" if data[:1] == b"I" else ">"
@@ -132,11 +128,7 @@ def iterate_directories(data: bytes) -> Iterator[Directory]:
 
 
 def read_directory(data: bytes, form: Form, offset: int) -> Directory:
-    """Read the directory at an offset.
-
-    Raises:
-        ValueError, struct.error: the file is damaged or truncated.
-    """
+    """Read the directory at an offset (ValueError, struct.error: the file is damaged or truncated)."""
     (count,) = struct.unpack_from(form.length, data, offset)
     start = offset + struct.calcsize(form.length)
     end = start + count * struct.calcsize(form.entry)
@@ -150,13 +142,7 @@ def read_directory(data: bytes, form: Form, offset: int) -> Directory:
 def prepend_directory(
     directory: Directory, replaced: Mapping[int, Sequence[int]], dropped: frozenset[int] = frozenset()
 ) -> bytes:
-    """Build the file with one more directory, which comes first: ``directory`` with some tags changed or left out.
-
-    Args:
-        directory: the one to copy.
-        replaced: tag -> its new integers.
-        dropped: tags to leave out.
-    """
+    """Build the file with one more directory, which comes first: ``directory`` with some tags changed or left out."""
     form = directory.form
     start = len(directory.data) + len(directory.data) % 2
     entries = {tag: entry for tag, entry in directory.entries.items() if tag not in dropped}

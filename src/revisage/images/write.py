@@ -193,10 +193,6 @@ def _frame_like(image: Image, file: ImageFile, stored: Array) -> Frame:
 def find_left_out(source: ImageSource, extension: str) -> tuple[str, ...]:
     """Name what the result of a photo will lack: what ``write_image`` returns, known beforehand.
 
-    Args:
-        source: the photo.
-        extension: of the result, with its dot.
-
     Raises:
         ImageError: the photo cannot be read.
     """

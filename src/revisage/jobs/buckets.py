@@ -65,11 +65,7 @@ class Address(_PlainPath):
             return False
 
     def filesystem(self) -> Any:
-        """The ``fsspec.AbstractFileSystem`` of this URL.
-
-        Raises:
-            InputError: the package for its scheme is missing.
-        """
+        """The ``fsspec.AbstractFileSystem`` of this URL (InputError: the package for its scheme is missing)."""
         try:
             from fsspec.core import url_to_fs
         except ImportError as error:

@@ -65,16 +65,10 @@ class _Candidate:
 def read_checkpoint(
     path: Path, architecture: str | None = None, parameter_set: ParameterSet | None = None
 ) -> tuple[dict[str, torch.Tensor], Header]:
-    """Read a weights file and identify its network.
+    """Read a weights file and identify its network -> (state dict on the CPU; header, inferred if the file has none).
 
-    Args:
-        path: safetensors, ONNX with weights by name, ``.pt2`` of ``revisage export``, or written by ``torch.save``.
-        architecture: decides between networks with the same keys, see ``detect_architecture``, and between several in
-            one file.
-        parameter_set: which of two sets of weights, see ``read_state``.
-
-    Returns:
-        state dict on the CPU; header of the file if it has one, otherwise inferred from keys and shapes.
+    Arguments as for :func:`read_state`; ``architecture`` decides between networks with the same keys, see
+    ``detect_architecture``, and between several in one file.
 
     Raises:
         MissingWeightsError: there is no such file.

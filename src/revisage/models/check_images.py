@@ -21,16 +21,10 @@ MIN_PSNR = 45.0
 
 
 def check_images(role: str, height: int, width: int, count: int = 2) -> NDArray[np.float32]:
-    """Images as a network of this role takes them, the same ones every time.
+    """(count, 3, height, width) RGB in the range of the role of a network, the same images every time.
 
-    Args:
-        role: of the network; restorers, parsers and embedders get the aligned face, the others the photo.
-        height: in pixels.
-        width: in pixels.
-        count: of images; every second one is mirrored, all but the first are noisy.
-
-    Returns:
-        (count, 3, height, width) RGB in the range of the role.
+    Restorers, parsers and embedders get the aligned face, the others the photo. Every second image is mirrored, all but
+    the first are noisy.
     """
     photo = _read_photo()
     if role in INPUT_RANGES:

@@ -62,10 +62,6 @@ class Header:
     def from_json(cls, text: str, source: str) -> Header | None:
         """Inverse of :meth:`to_json`; None for an object that names no architecture.
 
-        Args:
-            text: of a file's metadata.
-            source: what to call the origin in an error, a file name say.
-
         Raises:
             CheckpointError: not a JSON object, or entries of the wrong type or range.
         """
@@ -96,16 +92,10 @@ def stored_dtype(header: Header | None) -> str:
 def save_weights(
     path: Path, state: Mapping[str, torch.Tensor], header: Header | None = None, dtype: torch.dtype | None = None
 ) -> None:
-    """Write a state dict and its header as safetensors, atomically.
+    """Write a state dict and its header as safetensors, atomically (OutputError: it fails; an earlier file is intact).
 
-    Args:
-        path: a ``.safetensors`` file.
-        state: official key -> tensor; tensors may live on any device.
-        header: None: readers infer it from keys and shapes.
-        dtype: floating-point tensors are stored in this format, int8 as ``quantize_int8`` says; None keeps theirs.
-
-    Raises:
-        OutputError: the file cannot be written; an earlier one is intact.
+    Without a header readers infer it from keys and shapes. Floating-point tensors are stored as ``dtype``, int8 as
+    ``quantize_int8`` says; None keeps theirs.
     """
     import torch
     from safetensors.torch import save_file
@@ -187,10 +177,6 @@ def quantize_int8(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def dequantize_int8(state: Mapping[str, torch.Tensor], source: str) -> dict[str, torch.Tensor]:
     """Inverse of :func:`quantize_int8`, as float32; tensors without scales are handed on.
 
-    Args:
-        state: tensors by key.
-        source: what to call the origin in an error, a file name say.
-
     Raises:
         CheckpointError: scales that do not fit their tensor.
     """
@@ -215,11 +201,6 @@ def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], source:
 
 def check_fit(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
     """Make sure that a network has the keys and shapes of a state dict, all of them and no others.
-
-    Args:
-        network: any module, on any device ("meta" will do).
-        state: tensors by key.
-        source: what to call the origin in an error, a file name say.
 
     Raises:
         CheckpointError: says which keys are missing, left over, of another shape, or integers for fractions.
@@ -253,10 +234,6 @@ def check_fit(network: nn.Module, state: Mapping[str, torch.Tensor], source: str
 
 def check_finite(state: Mapping[str, torch.Tensor], source: str) -> None:
     """Make sure that all weights are finite: a single NaN spoils whole images.
-
-    Args:
-        state: tensors by key, on the CPU.
-        source: what to call the origin in an error, a file name say.
 
     Raises:
         CheckpointError: names the tensor that holds NaN or an infinity.

@@ -51,15 +51,11 @@ class DeviceConfig:
 
 
 def choose_device(device: str = "auto", dtype: str = "auto", backend: Backend = "onnxruntime") -> DeviceConfig:
-    """Choose a device and a number format.
+    """Choose a device and a number format: "auto", or names as in :class:`DeviceConfig` and ``DTYPES``.
 
     "auto" takes the first device of :func:`devices`. On a CPU it takes float32, because then every machine gives the
-    same image; on an accelerator of torch float16, where images that overflow run again in float32.
-
-    Args:
-        device: "auto" or a name, see :class:`DeviceConfig`.
-        dtype: "auto" or one of ``DTYPES``; onnxruntime runs a network in the format of its file.
-        backend: which runtime.
+    same image; on an accelerator of torch float16, where images that overflow run again in float32. onnxruntime runs a
+    network in the format of its file.
 
     Raises:
         DeviceError: this machine or this installation does not have it.

@@ -74,10 +74,6 @@ def fetch(name: str, *, offline: bool | None = None) -> Path:
     A download shows a bar on a terminal. It is checked before it is used: size and SHA-256 where they are known,
     otherwise whether it holds weights of the architecture.
 
-    Args:
-        name: of the model.
-        offline: True never downloads; None asks the environment variable ``REVISAGE_OFFLINE``.
-
     Raises:
         UnknownModelError: there is no such name.
         CheckpointError: a file of that name is there, but has not the size of the published one.

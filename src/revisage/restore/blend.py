@@ -94,11 +94,7 @@ def _reduce(job: FaceJob, embedding: NDArray[np.float32], threshold: float, embe
 
 
 def require_embedder(embed: Embed | None) -> Embed:
-    """``embed`` itself.
-
-    Raises:
-        MissingWeightsError: it is None.
-    """
+    """``embed`` itself (MissingWeightsError: it is None)."""
     if embed is None:
         raise MissingWeightsError("comparing identities needs an identity embedder: revisage.load(identity=...)")
     return embed
@@ -120,16 +116,10 @@ GRAIN_LIMIT = 3.0
 
 
 def noise_level(residual: FloatImage) -> NDArray[np.float32]:
-    """Standard deviation of noise in a high-pass residual, robust against edges.
+    """Standard deviation (C,) of noise in a high-pass residual (H, W, C) float32, robust against edges.
 
     The median absolute deviation (Donoho and Johnstone 1994) of its middle: the corners of a crop may lie outside of
     the photo.
-
-    Args:
-        residual: (H, W, C) float32 around 0.
-
-    Returns:
-        (C,) float32.
     """
     height, width = residual.shape[:2]
     middle = residual[height // 6 : height - height // 6, width // 6 : width - width // 6]
@@ -140,13 +130,9 @@ def noise_level(residual: FloatImage) -> NDArray[np.float32]:
 def lost_grain(before: FloatImage, after: FloatImage, magnification: float) -> FloatImage:
     """The fine grain that ``before`` has and ``after`` lacks, without the edges in which they differ too.
 
-    Args:
-        before: (H, W, 3) float32 in [0, 1], the crop from the photo.
-        after: (H, W, 3) float32 in [0, 1], the restored crop.
-        magnification: pixels of the crop that a pixel of the photo fills; grain is as much coarser in the crop.
-
-    Returns:
-        (H, W, 3) float32 around 0; ``after`` plus this has the grain of ``before``.
+    Both are crops (H, W, 3) float32 in [0, 1]. ``magnification``: pixels of the crop that a pixel of the photo fills;
+    grain is as much coarser in the crop. Returns (H, W, 3) float32 around 0; ``after`` plus this has the grain of
+    ``before``.
     """
     sigma = GRAIN_SIGMA * max(magnification, 1.0)
     removed = before - after

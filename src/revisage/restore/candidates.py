@@ -94,13 +94,7 @@ def has_valid_landmarks(faces: Candidates) -> NDArray[np.bool_]:
 
 
 def unrotate(faces: Candidates, quarter_turns: int, shape: tuple[int, ...]) -> Candidates:
-    """Map faces of an image rotated to the left (``np.rot90``) back to the image itself.
-
-    Args:
-        faces: in pixels of the rotated image.
-        quarter_turns: number of quarter turns to the left.
-        shape: (height, width, ...) of the image itself.
-    """
+    """Map faces of an image that was rotated to the left (``np.rot90``) back to the image itself, of this ``shape``."""
     height, width = shape[:2]
     ends = faces.boxes.reshape(-1, 2, 2)
     points = np.concatenate([ends, faces.landmarks], axis=1)

@@ -85,13 +85,5 @@ CENTER, AXES = (256 / 512, 290 / 512), (120 / 512, 170 / 512)
 
 
 def squared_distance(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """How far points lie from the center of the face: 0 there, 1 on its oval.
-
-    Args:
-        points: (..., 2) in pixels of an aligned crop.
-        size: side of the crop.
-
-    Returns:
-        (...) squares of the distances.
-    """
+    """How far points (..., 2) of an aligned crop lie from the center of the face: squares, 0 there, 1 on its oval."""
     return ((((points + 0.5) / size - CENTER) / AXES) ** 2).sum(axis=-1)

@@ -365,11 +365,7 @@ def declared(kind: type[Any] | Any = Controls) -> Iterator[tuple[str, Field[Any]
 
 
 def make_controls(values: Mapping[str, Any]) -> Controls:
-    """Controls of values by name, those of the selection among them.
-
-    Raises:
-        InputError: a value makes no sense.
-    """
+    """Controls of values by name, those of the selection among them (InputError: a value makes no sense)."""
     own = {entry.name for entry in fields(Selection)}
     selection = Selection(**{name: value for name, value in values.items() if name in own})
     return Controls(**{name: value for name, value in values.items() if name not in own}, selection=selection)

@@ -20,11 +20,6 @@ def enhance(jobs: Sequence[FaceJob], network: RestoreNetwork, batch: int) -> lis
     """Set the ``output`` of all active faces; those for which the network returns no finite image fail.
 
     Networks are trained on sRGB. Crops of other color spaces are converted, and the correction is brought back.
-
-    Args:
-        jobs: faces of any number of images; inactive ones pass unchanged.
-        network: see ``RestoreNetwork``.
-        batch: faces that go through the network together.
     """
 
     def update(active: list[FaceJob]) -> list[FaceJob]:
@@ -45,12 +40,9 @@ def run_in_batches(crops: Sequence[FloatImage], network: RestoreNetwork, batch: 
 
 
 def with_output(job: FaceJob, seen: FloatImage, output: FloatImage | None) -> FaceJob:
-    """The face with the network's output, brought back to its color space; failed if there is none.
+    """An active face with the network's output, brought back to its color space; failed if there is none.
 
-    Args:
-        job: an active, aligned face.
-        seen: its crop in sRGB.
-        output: the restored crop in sRGB; None if the network failed.
+    ``seen``, its crop, and ``output`` are in sRGB.
     """
     if output is None:
         return job.stop(FaceStatus.FAILED, "the network's output is not finite")

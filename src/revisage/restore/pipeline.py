@@ -230,11 +230,7 @@ class Restorer:
         return replace(controls, selection=replace(controls.selection, reference=known))
 
     def repair(self, image: Image, controls: Controls) -> Image:
-        """Fill scratches, creases and dust if that is wanted.
-
-        Raises:
-            WeightsError: there is no network for it.
-        """
+        """Fill scratches, creases and dust if that is wanted (WeightsError: there is no network for it)."""
         if not controls.repair:
             return image
         if self.repairer is None:

@@ -37,16 +37,10 @@ def resize_to_uint8(image: Array, scale: float) -> Pixels:
 
 
 def refine_detections(propose: Propose, image: Image, faces: Candidates, sizes: Sequence[float]) -> Candidates:
-    """Detect each face again in upright crops of several sizes and in their mirror images.
+    """Detect each face again in upright crops, at several widths in pixels, and in their mirror images.
 
     New landmarks and boxes are the means over all views. The new score is the geometric mean of the old one and all
     views' scores: a face is found every time, a false positive is not.
-
-    Args:
-        propose: see the head of :mod:`revisage.restore.detect`.
-        image: (H, W, 3) of any allowed dtype.
-        faces: candidates in pixels of ``image``.
-        sizes: face widths in pixels.
     """
     views = [view for size in sizes for view in detect_upright(propose, image, faces, size)]
     scores = np.stack([faces.scores, *(view.scores for view in views)])

@@ -52,11 +52,7 @@ def strength_map(
 ) -> FloatImage:
     """(size, size, 1) float32: the strength of every pixel of an aligned face, without visible edges.
 
-    Args:
-        size: side of the crop.
-        strength: where no region is named.
-        regions: strengths by the name of the region.
-        labels: see ``region_masks``.
+    ``strength`` counts where none of ``regions`` is; for ``labels`` see :func:`region_masks`.
     """
     strengths = np.full((size, size), strength, np.float32)
     if regions:
@@ -107,15 +103,9 @@ FRAME = 10 / 512
 
 
 def head_mask(labels: NDArray[np.uint8]) -> FloatImage:
-    """How much of the correction of an aligned face is taken, by what its pixels show.
+    """Labels (S, S) -> (S, S) float32 in [0, 1]: how much of the correction is taken, by what pixels show.
 
     Where the head reaches the edge of the crop the mask falls to 0 as softly as everywhere else.
-
-    Args:
-        labels: (S, S) indices in ``nets.parsenet.CLASSES``.
-
-    Returns:
-        (S, S) float32 in [0, 1].
     """
     size = len(labels)
     table = np.zeros(256, np.float32)

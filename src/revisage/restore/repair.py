@@ -95,11 +95,9 @@ def fill(channel: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.fl
 
 
 def outstanding(mask: NDArray[np.bool_], added: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The places of a mask around which it is clearly brighter, or clearly darker, than what would fill it.
+    """The places of a mask (H, W) around which it is clearly brighter, or clearly darker, than what would fill it.
 
-    Args:
-        mask: (H, W).
-        added: (H, W) luma of the photo less that of the filling.
+    ``added`` is the luma (H, W) of the photo less that of the filling.
     """
     covered = mask.astype(np.float32)
     total, size, power, cover = (

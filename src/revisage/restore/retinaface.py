@@ -52,15 +52,10 @@ def anchors(height: int, width: int) -> NDArray[np.float32]:
 
 
 def decode(boxes: Array, landmarks: Array, priors: Array) -> tuple[Array, Array]:
-    """Offsets -> positions in the units of ``priors``.
+    """Offsets (..., A, 4), (..., A, 10) -> (..., A, 4) x1, y1, x2, y2 and (..., A, 5, 2) x, y of five points, float32.
 
-    Args:
-        boxes: (..., A, 4) offsets of center and logarithm of size.
-        landmarks: (..., A, 10) offsets of five points.
-        priors: (A, 4) anchors, center and size.
-
-    Returns:
-        (..., A, 4) x1, y1, x2, y2 and (..., A, 5, 2) x, y of five points, float32.
+    Offsets of boxes are of the center and the logarithm of the size. The units are those of ``priors``, (A, 4) anchors,
+    center and size.
     """
     centers = priors[:, :2] + boxes[..., :2] * np.float32(VARIANCE[0]) * priors[:, 2:]
     half = priors[:, 2:] * np.exp(boxes[..., 2:] * np.float32(VARIANCE[1])) / 2

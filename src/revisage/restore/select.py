@@ -47,13 +47,9 @@ def _lower_edge(row: Sequence[Face]) -> float:
 def select(
     jobs: Sequence[FaceJob], shape: tuple[int, ...], selection: Selection, similarity: Similarity | None = None
 ) -> list[FaceJob]:
-    """Stop the faces of one image that are not selected, or too small to restore.
+    """Stop the faces of one image that are not selected, or too small to restore; ``jobs`` are in the order of results.
 
-    Args:
-        jobs: detected faces of one image, in the order in which results list them.
-        shape: (height, width, ...) of the image.
-        selection: conditions.
-        similarity: compares with ``selection.reference``; None skips this condition.
+    Without ``similarity`` there is no comparison with ``selection.reference``.
     """
     faces = [job.face for job in jobs if job.face is not None]
     reasons = unselected_reasons(faces, shape, selection, similarity)

@@ -53,7 +53,6 @@ class TrackedFrame(Generic[FrameT]):
     """A frame and the faces in it.
 
     Attributes:
-        frame: the frame.
         before: state of tracking before it.
         faces: by the numbers of their tracks.
     """
@@ -68,7 +67,6 @@ class EnhancedFrame(Generic[FrameT]):
     """A frame whose faces have been through the network.
 
     Attributes:
-        tracked: frame and faces.
         crops: their restorations, by track; a face with which the network failed is not among them.
     """
 
@@ -81,7 +79,6 @@ class RestoredFrame(Generic[FrameT]):
     """A restored frame.
 
     Attributes:
-        tracked: frame and faces.
         restoration: the result; its faces are in the order of ``tracked.faces``.
     """
 

@@ -88,12 +88,7 @@ def sliding_windows(
 def smooth_face(detections: Sequence[Detection], frames: int) -> Face | None:
     """The smoothed face at distance 0, filled in if it was missed there; None if it was not there.
 
-    Args:
-        detections: of one face in the window, in order.
-        frames: number of frames in the window.
-
-    Returns:
-        Box, landmarks and score.
+    ``detections`` are of one face, in order, in a window of so many frames.
     """
     distances = [distance for distance, _, _ in detections]
     if len(detections) < min(MIN_DETECTIONS, frames) or not distances[0] <= 0 <= distances[-1]:
@@ -121,13 +116,9 @@ def _fit(distances: NDArray[np.int64], times: Array, values: Array) -> Array:
 
 
 def regression(distances: Array, times: Array, values: Array, radius: int) -> Array:
-    """Fit a weighted parabola to ``values`` (n, m) over ``times`` (n,) and evaluate it at distance 0 -> (m,).
+    """Fit a weighted parabola to ``values`` (n, m) over increasing ``times`` (n,); evaluate it at distance 0 -> (m,).
 
-    Args:
-        distances: (n,) in frames; weights fall with them, to 0 beyond ``radius``.
-        times: (n,) in seconds, increasing.
-        values: (n, m).
-        radius: of the window.
+    Weights fall with the ``distances`` (n,) in frames, to 0 beyond ``radius``.
     """
     weights = np.clip(1 - (np.abs(distances) / (radius + 1)) ** 3, 0, 1) ** 1.5  # the root: rows are squared below
     within = weights > 0
@@ -160,14 +151,9 @@ def reduce_crop(before: FloatImage, after: FloatImage) -> RestoredCrop:
 
 
 def temporal_average(center: RestoredCrop, neighbors: Sequence[tuple[int, RestoredCrop]]) -> FloatImage:
-    """Average the restoration of a face with those of the frames around.
+    """Average the restoration of a face with those around it -> (S, S, 3) float32 in [0, 1].
 
-    Args:
-        center: the face in the current frame.
-        neighbors: distance in frames and the same face there, without ``center`` itself.
-
-    Returns:
-        (S, S, 3) float32 in [0, 1].
+    ``neighbors`` are the same face at a distance in frames, without ``center`` itself.
     """
     size = len(center.crop)
     total = to_float(center.crop)

@@ -52,15 +52,7 @@ class Tracker:
     thumbnail: tuple[int, ...] = ()
 
     def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Tracker, dict[int, Face]]:
-        """Take in the next frame.
-
-        Args:
-            image: the frame.
-            faces: the detections in it.
-
-        Returns:
-            the tracker after this frame, and each face under the number of its track.
-        """
+        """Take in the next frame and its detections -> (tracker after it, each face under the number of its track)."""
         thumbnail = thumbnail_of(image)
         tracks = () if is_cut(self.thumbnail, thumbnail) else self.tracks
         partner = match([track.box for track in tracks], faces)

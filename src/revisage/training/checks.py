@@ -21,13 +21,7 @@ OPTIMIZER_STATES = 2
 
 
 def check_settings(training: TrainingConfig, metrics: Mapping[str, str], processes: int) -> Iterator[str]:
-    """Problems of ``training``.
-
-    Args:
-        training: the settings.
-        metrics: names of the metrics of a validation.
-        processes: that train together.
-    """
+    """Problems of ``training``."""
     if training.batch % (processes * training.accumulate):
         yield (
             f"training.batch: {training.batch} images do not divide into {processes} processes "

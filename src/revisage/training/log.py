@@ -26,8 +26,6 @@ class Log:
     """The log of one run. Losses are means since the last line.
 
     Args:
-        run: folder of the run.
-        images: length of the run.
         tensorboard: also write events for TensorBoard into ``run/tensorboard``.
         quiet: print and write nothing, in all processes of a run but the first.
     """

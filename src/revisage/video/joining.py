@@ -69,20 +69,9 @@ class Copied:
 
 
 def join(source: Path, parts: Sequence[Path], target: Path, video: Properties, kept: Kept) -> list[str]:
-    """Write the result: packets are copied, nothing is encoded again.
+    """Write the result of encoded ``parts``, at least one: packets are copied, nothing is encoded again.
 
-    Args:
-        source: the video.
-        parts: its restored frames, encoded, in order; at least one.
-        target: the result; replaced if it is there.
-        video: properties of the source.
-        kept: what else comes from the source.
-
-    Returns:
-        a line for each stream of which packets could not be copied.
-
-    Raises:
-        OutputError: the result cannot be written.
+    Returns a line for each stream of which packets could not be copied (OutputError: the result cannot be written).
     """
     with atomic_write(target) as temporary, writing(target):
         copied = mux(source, parts, temporary, container_of(target), video, kept)

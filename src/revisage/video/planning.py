@@ -24,8 +24,6 @@ class Plan:
     """Decisions made before the first frame.
 
     Attributes:
-        video: properties of the source.
-        encoding: of the result.
         kept: what the result takes over besides the frames.
         left_out: a few words for each thing of the source that the result will lack.
         bytes: that the result and its parts will still need at least, while they are joined.
@@ -80,12 +78,7 @@ def bytes_needed(video: Properties, encoding: Encoding, source_size: int) -> int
 
 
 def estimate_bytes(source: Path, scale: float) -> int:
-    """A low estimate of what a result takes, without decoding a frame; 0 for what is no video.
-
-    Args:
-        source: the video.
-        scale: sides of the result over sides of the video.
-    """
+    """A low estimate of what the result of a video takes, without decoding a frame; 0 for what is no video."""
     try:
         stream = read_header(source)
     except InputError:

@@ -128,10 +128,6 @@ class Damage:
 def open_video(path: Path, options: Mapping[str, str] | None = None) -> InputContainer:
     """Open a video for reading. Metadata may be in any encoding: bytes that are no text come as surrogates.
 
-    Args:
-        path: the video.
-        options: of FFmpeg's demuxer.
-
     Raises:
         FFmpegError, OSError: it is not there, or no video.
     """
@@ -140,11 +136,7 @@ def open_video(path: Path, options: Mapping[str, str] | None = None) -> InputCon
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The first video stream that is not a cover.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The first video stream that is not a cover (InputError: there is none)."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
@@ -180,11 +172,7 @@ def probe(path: Path) -> Properties:
 
 
 def read_header(path: Path) -> Header:
-    """Read what a video says of itself, without decoding.
-
-    Raises:
-        InputError: it is not there, or is no video.
-    """
+    """Read what a video says of itself, without decoding (InputError: it is not there, or is no video)."""
     with reading(path), open_video(path) as container:
         stream = video_stream(container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
@@ -217,12 +205,6 @@ def frames(path: Path, properties: Properties, damage: Damage, start: int = 0) -
 
     Frames that cannot be decoded are left out and counted. Those before ``start`` are decoded as well, but not
     converted: seeking does not find the same frame in every file.
-
-    Args:
-        path: the video.
-        properties: as returned by ``probe``.
-        damage: counters to increase.
-        start: index of the first frame to yield.
 
     Raises:
         InputError: the file cannot be opened any more.

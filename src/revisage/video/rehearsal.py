@@ -106,10 +106,6 @@ class Trial:
     """Small results in memory.
 
     Attributes:
-        source: the video.
-        there: what it holds.
-        container: format of the results.
-        video: properties of the source.
         part: one encoded frame.
     """
 

@@ -53,10 +53,7 @@ class Counts:
     """Results of a number of frames.
 
     Attributes:
-        frames: their number.
         found: faces in them, each frame counted anew.
-        restored: faces restored.
-        failed: faces whose restoration failed.
         people: tracks of which at least one face was restored.
     """
 
@@ -104,11 +101,7 @@ class Part:
 
     @classmethod
     def from_json(cls, text: str) -> Part:
-        """From text.
-
-        Raises:
-            ValueError, KeyError, TypeError: it is not what ``as_json`` writes.
-        """
+        """From text (ValueError, KeyError, TypeError: it is not what ``as_json`` writes)."""
         content: dict[str, Any] = json.loads(text)
         counts: dict[str, Any] = content["counts"]
         tracker: dict[str, Any] = content["tracker"]
@@ -220,11 +213,7 @@ class Job:
     """Source, result and settings of a restoration.
 
     Attributes:
-        source: the video.
-        video: its properties.
-        restorer: restores the faces.
         controls: resolved.
-        encoding: of the result.
         segment_frames: frames of a part.
         folder: of the store and the parts.
     """
@@ -269,11 +258,7 @@ class Job:
         return parts
 
     def remaining(self, store: JobStore, parts: Sequence[Part], progress: Progress | None) -> Iterator[Part]:
-        """Restore the video part by part, from where ``parts`` end.
-
-        Yields:
-            each part as soon as it is whole.
-        """
+        """Restore the video part by part, from where ``parts`` end; yield each as soon as it is whole."""
         number, done = len(parts), _total(parts).frames
         start = max(done - CONTEXT_FRAMES, 0)  # the first frame that influences the next one
         damage = Damage()

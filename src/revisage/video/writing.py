@@ -68,10 +68,8 @@ class Encoding:
         pixel_format: layout of the samples; of the depth and chroma of the source where an encoder takes it.
         width: even.
         height: even.
-        crf: quality.
         time_base: seconds of a tick.
         rate: mean frames a second.
-        colors: meaning of the samples.
         aspect: width over height of a pixel.
         hdr10: HDR10 mastering data, where the encoder writes them, see ``pixels.hdr10_of``.
     """

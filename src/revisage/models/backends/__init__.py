@@ -80,27 +80,15 @@ def open_network(
     channels: Literal["rgb", "bgr"] | None = None,
     fidelity: float = 0.5,
 ) -> Network:
-    """Open a network.
+    """Open a network; arguments as for ``revisage.load``, but for those named here.
 
     ``.onnx`` files run in onnxruntime; those that this project exported with their weights by name also in torch, where
     that alone has the requested device or number format. Other weights files need torch; spandrel, if it is installed,
-    opens networks that this project does not have.
+    opens networks that this project does not have. ``backend`` decides otherwise.
 
-    Args:
-        path: ``.onnx``, ``.safetensors``, ``.pth``, ``.pt``, ``.ckpt``, or a ``.pt2`` of ``revisage export``.
-        device: "auto" or a device, see ``device.DeviceConfig``.
-        dtype: "auto", "float32", "bfloat16" or "float16".
-        fast: with dtype "auto", take the fastest format of torch that keeps 45 dB, see ``formats``. Files that
-            onnxruntime runs stay as they are, unless torch alone has an accelerator for them.
-        compile: have torch compile the network at its first call, see ``torch.TorchNetwork``.
-        backend: "auto": see above.
-        role: of the network; ``.onnx`` files of other projects are checked and adapted accordingly.
-        architecture: decides between networks with the same keys, see ``build``.
-        threads: on a CPU, of onnxruntime; None: see ``process.thread_count``.
-        input_range: values that stand for black and white in a restorer exported by others; None: what the file's
-            header says, else (-1, 1).
-        channels: their order in a restorer exported by others; None: what the header says, else "rgb".
-        fidelity: second input of restorers that have one (``weight`` of CodeFormer): 0 best looking, 1 truest.
+    ``.onnx`` files of other projects are checked and adapted according to ``role``. With ``fast``, files that
+    onnxruntime runs stay as they are, unless torch alone has an accelerator for them. ``threads`` are those of
+    onnxruntime on a CPU; None: see ``process.thread_count``.
 
     Raises:
         MissingWeightsError: there is no such file.

@@ -40,12 +40,6 @@ _log = logging.getLogger(__name__)
 def open_by_spandrel(path: Path, device: DeviceConfig, role: str, fidelity: float = 0.5) -> TorchNetwork:
     """Open a weights file of a network that spandrel knows.
 
-    Args:
-        path: ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
-        device: of torch.
-        role: "restorer" or "upscaler"; others are not to be had from spandrel.
-        fidelity: second input of restorers that have one (``weight`` of CodeFormer): 0 best looking, 1 truest.
-
     Raises:
         CheckpointError: damaged, of no network that it knows, or of one for another role.
         DeviceError: spandrel is not installed.

@@ -99,17 +99,7 @@ class ResNetArcFace(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed faces.
-
-        Args:
-            x: (N, 1, 128, 128) gray in [-1, 1].
-
-        Returns:
-            (N, 512), not normalised.
-
-        Raises:
-            ValueError: x has another size.
-        """
+        """Gray faces (N, 1, 128, 128) in [-1, 1] -> (N, 512), not normalised (ValueError: x has another size)."""
         if x.ndim != 4 or tuple(x.shape[1:]) != (1, SIZE, SIZE):
             raise ValueError(f"expected (N, 1, {SIZE}, {SIZE}), got {tuple(x.shape)}")
         x = F.max_pool2d(self.prelu(self.bn1(self.conv1(x))), 2)
@@ -125,13 +115,9 @@ def _initialise(module: nn.Module) -> None:
 
 
 def gray_faces(images: Tensor) -> Tensor:
-    """Aligned faces as GFP-GAN prepares them for :class:`ResNetArcFace`.
+    """Aligned faces (N, 3, H, W), RGB in [-1, 1], as GFP-GAN prepares them for :class:`ResNetArcFace`.
 
-    Args:
-        images: (N, 3, H, W) RGB in [-1, 1].
-
-    Returns:
-        (N, 1, 128, 128) luma 0.2989 R + 0.587 G + 0.114 B, resized bilinearly without anti-aliasing.
+    Returns (N, 1, 128, 128) luma 0.2989 R + 0.587 G + 0.114 B, resized bilinearly without anti-aliasing.
     """
     red, green, blue = images.split(1, dim=1)
     luma = 0.2989 * red + 0.587 * green + 0.114 * blue

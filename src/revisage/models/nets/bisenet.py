@@ -92,11 +92,7 @@ class FeatureFusionModule(nn.Module):
 
 
 class BiSeNet(nn.Module):
-    """The parser.
-
-    Args:
-        num_class: classes.
-    """
+    """The parser."""
 
     def __init__(self, num_class: int = 19) -> None:
         super().__init__()

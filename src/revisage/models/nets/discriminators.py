@@ -52,11 +52,7 @@ class StyleGAN2Discriminator(nn.Module):
     """Discriminator of whole images.
 
     Args:
-        out_size: size of the image, a power of two from 8 to 1024.
-        channel_multiplier: multiplies the channels from 64x64 on.
-        resample_kernel: taps of the filter, one axis.
         stddev_group: number of images that are compared with one another.
-        narrow: multiplies all channels.
     """
 
     def __init__(
@@ -84,16 +80,9 @@ class StyleGAN2Discriminator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute logits, high for real images.
+        """Images (N, 3, out_size, out_size), RGB in [-1, 1] -> logits (N, 1), high for real ones.
 
-        Args:
-            x: (N, 3, out_size, out_size) RGB in [-1, 1]; N a multiple of ``stddev_group`` or less than it.
-
-        Returns:
-            (N, 1).
-
-        Raises:
-            ValueError: x has another size, or N leaves images without a group.
+        N is a multiple of ``stddev_group``, or less than it (ValueError: it is not, or x has another size).
         """
         if x.ndim != 4 or tuple(x.shape[1:]) != (3, self.out_size, self.out_size):
             raise ValueError(f"expected (N, 3, {self.out_size}, {self.out_size}), got {tuple(x.shape)}")
@@ -105,15 +94,8 @@ class StyleGAN2Discriminator(nn.Module):
 def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     """Standard deviation over a batch (Karras et al. 2017, arXiv 1710.10196, section 3): one number a group.
 
-    Args:
-        x: (N, C, H, W).
-        group: images of a group, at most N; image i belongs to the group i modulo N / group.
-
-    Returns:
-        (N, 1, H, W), constant in each image.
-
-    Raises:
-        ValueError: N is no multiple of the group.
+    (N, C, H, W) -> (N, 1, H, W), constant in each image. Image i belongs to the group i modulo N / ``group``, the
+    number of images of a group, at most N (ValueError: N is no multiple of it).
     """
     batch, _, height, width = x.shape
     size = min(batch, group)

@@ -18,17 +18,7 @@ from revisage.models.nets.resampling import TAPS, ResampleKernel, Resampling, re
 def fused_leaky_relu(
     x: Tensor, bias: Tensor | None = None, negative_slope: float = 0.2, scale: float = 2**0.5
 ) -> Tensor:
-    """Add a bias over dimension 1, leaky ReLU, and a gain that keeps the variance.
-
-    Args:
-        x: (N, C, ...).
-        bias: (C) or None.
-        negative_slope: of the leaky ReLU.
-        scale: the gain.
-
-    Returns:
-        the shape and dtype of x.
-    """
+    """Add a bias (C) over dimension 1 of (N, C, ...), leaky ReLU, and a gain that keeps the variance."""
     if bias is not None:
         x = x + bias.to(x.dtype).view(1, -1, *[1] * (x.ndim - 2))
     return F.leaky_relu(x, negative_slope).mul_(scale)
@@ -67,9 +57,6 @@ class EqualLinear(nn.Module):
     """Linear layer.
 
     Args:
-        in_channels: length of the input.
-        out_channels: length of the output.
-        bias: add a learned bias.
         bias_init_val: the bias at the start.
         lr_mul: learning rate relative to the others.
         activation: "fused_lrelu" adds ``fused_leaky_relu``.

@@ -78,16 +78,9 @@ class FaceEmbedder(nn.Module):
         self.head = nn.Linear(last, size)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Embed faces.
+        """Whole aligned crops (N, 3, S, S), RGB in [-1, 1], of any size S -> embeddings (N, ``size``) of length 1.
 
-        Args:
-            crops: (N, 3, S, S) whole aligned crops, RGB in [-1, 1], of any size S.
-
-        Returns:
-            (N, ``size``) of length 1: the product of two is their cosine similarity.
-
-        Raises:
-            ValueError: crops are not square RGB images.
+        The product of two is their cosine similarity (ValueError: crops are not square RGB images).
         """
         x = inner_faces(crops) * face_window().to(crops)
         for level in self.levels:

@@ -206,15 +206,9 @@ class GFPGANv1Clean(GFPGANCore):
     Weights come in by ``load_state_dict`` under the official keys; those of a face prior alone by
     ``network.stylegan_decoder.load_state_dict``.
 
-    Args:
-        out_size: size of the images, a power of two from 8 to 1024.
+    Args, besides those of ``GFPGANCore``:
         num_style_feat: length of a style.
-        channel_multiplier: multiplies the channels from 64x64 on.
-        fix_decoder: the decoder is not trained.
         num_mlp: layers of the decoder's mapping network.
-        input_is_latent: styles bypass the mapping network.
-        different_w: one style a layer instead of one for all.
-        narrow: multiplies all channels.
         sft_half: conditions act on half of the decoder's channels only.
     """
 

@@ -54,14 +54,9 @@ class ModulatedConv(nn.Module):
         self.weight_gain = weight_gain
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Modulate, convolve, demodulate.
+        """Modulate, convolve, demodulate: (N, in, H, W), (N, num_style_feat) -> (N, out, H', W').
 
-        Args:
-            x: (N, in, H, W).
-            style: (N, num_style_feat).
-
-        Returns:
-            (N, out, H', W'), of x's dtype if demodulated, else at least float32: nothing bounds it then.
+        The result is of x's dtype if demodulated, else at least float32: nothing bounds it then.
         """
         scale, gain = self._factors(style)
         y = self.convolve(x * scale.to(x.dtype)[:, :, None, None], self.weight[0])

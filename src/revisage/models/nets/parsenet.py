@@ -133,16 +133,9 @@ class ParseNet(nn.Module):
         self.out_mask_conv = ConvLayer(channels(down - up), parsing_ch)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Parse aligned faces.
+        """Aligned faces (N, 3, H, W), RGB in [-1, 1], H and W multiples of ``self.multiple`` (else ValueError).
 
-        Args:
-            x: (N, 3, H, W) RGB in [-1, 1], H and W multiples of ``self.multiple``.
-
-        Returns:
-            logits (N, parsing_ch, H, W) in the order of ``CLASSES``; the reconstructed image (N, 3, H, W).
-
-        Raises:
-            ValueError: x has another size.
+        Returns logits (N, parsing_ch, H, W) in the order of ``CLASSES``; the reconstructed image (N, 3, H, W).
         """
         if x.ndim != 4 or x.shape[2] % self.multiple or x.shape[3] % self.multiple:
             raise ValueError(f"expected (N, 3, H, W), H and W multiples of {self.multiple}, got {tuple(x.shape)}")

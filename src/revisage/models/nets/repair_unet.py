@@ -25,14 +25,10 @@ class RepairUNet(nn.Module):
         self.multiple = self.finder.multiple
 
     def forward(self, x: Tensor) -> Tensor:
-        """Find and fill.
+        """Find and fill: (N, 3, H, W) RGB in [0, 1], H and W multiples of ``self.multiple`` -> (N, 4, H, W).
 
-        Args:
-            x: (N, 3, H, W) RGB in [0, 1], H and W multiples of ``self.multiple``.
-
-        Returns:
-            (N, 4, H, W): three channels of the photo with corrections everywhere, of use where there is damage, not
-            clamped; and the probability of damage, in training its logit.
+        Three channels of the photo with corrections everywhere, of use where there is damage, not clamped; and the
+        probability of damage, in training its logit.
         """
         corrections, logits = self.finder.correction(x).split((3, 1), dim=1)
         return torch.cat([x + corrections, logits if self.training else torch.sigmoid(logits)], dim=1)

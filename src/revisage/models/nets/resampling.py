@@ -115,11 +115,7 @@ class Interpolation:
 
 
 def resampling(kernel: ResampleKernel) -> Resampling:
-    """The resampling that ``kernel`` names.
-
-    Raises:
-        ValueError: an unknown name.
-    """
+    """The resampling that ``kernel`` names (ValueError: an unknown name)."""
     if not isinstance(kernel, str):
         return FIR(tuple(kernel))
     if kernel not in ("bilinear", "nearest"):

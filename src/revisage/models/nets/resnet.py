@@ -60,13 +60,8 @@ def residual_layer(
 ) -> nn.Sequential:
     """``count`` blocks; the first changes size and channels, with a 1x1 convolution in its shortcut if it does.
 
-    Args:
-        block: builds one from (inplanes, planes, stride, downsample).
-        inplanes: channels of the input.
-        planes: width of the blocks.
-        count: how many.
-        stride: of the first.
-        expansion: channels of the output relative to ``planes``.
+    ``block`` builds one from (inplanes, planes, stride, downsample), ``expansion`` is the channels of its output
+    relative to ``planes``. ``stride`` is that of the first.
     """
     outplanes = planes * expansion
     downsample = None

@@ -119,23 +119,14 @@ def _unchanged(tensor: Tensor) -> Tensor:
 class RestoreFormer(_DictionaryAutoencoder):
     """RestoreFormer (``head_size`` 8) and RestoreFormer++ (``head_size`` 4, ``ex_multi_scale_num`` 1).
 
-    Args:
+    Args, besides those of ``Shape``:
         n_embed: entries of the dictionary.
         embed_dim: length of an entry.
-        ch: channels of the finest level.
         out_ch: channels of the result.
-        ch_mult: channels of each level relative to ``ch``, finest first; each level halves the resolution.
-        num_res_blocks: residual blocks a level.
-        attn_resolutions: levels with attention, by the size of their features.
-        dropout: probability, in training.
-        resolution: size of the image for which ``attn_resolutions`` are meant; other sizes are taken too.
-        z_channels: channels of the code.
         double_z: the encoder gives twice as many.
-        enable_mid: residual blocks and attention at the bottom.
         fix_decoder: decoder and dictionary are not trained.
         fix_codebook: the dictionary is not trained.
         fix_encoder: the encoder is not trained.
-        head_size: the number of heads of attention.
         ex_multi_scale_num: how often the decoder's levels with attention are replaced by their first and a level
             twice as fine as their last.
     """

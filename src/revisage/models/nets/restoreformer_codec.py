@@ -100,8 +100,6 @@ class MultiHeadEncoder(nn.Module):
     """Image to code.
 
     Args:
-        shape: the layout.
-        in_channels: of the image.
         double_z: give twice as many channels as ``shape.z_channels``.
     """
 
@@ -114,14 +112,10 @@ class MultiHeadEncoder(nn.Module):
         self.conv_out = nn.Conv2d(shape.widths[-1], (1 + double_z) * shape.z_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Encode.
+        """Encode (N, in_channels, H, W).
 
-        Args:
-            x: (N, in_channels, H, W).
-
-        Returns:
-            the code (N, z_channels, H / 2^levels, W / 2^levels) as "out", and the features on the way: "in",
-            "block_0", "block_1", ..., and from the bottom "block_{last}_atten" and "mid_atten".
+        Returns the code (N, z_channels, H / 2^levels, W / 2^levels) as "out", and the features on the way: "in",
+        "block_0", "block_1", ..., and from the bottom "block_{last}_atten" and "mid_atten".
         """
         x = self.conv_in(x)
         features = {"in": x}
@@ -135,12 +129,7 @@ class MultiHeadEncoder(nn.Module):
 
 
 class MultiHeadDecoder(nn.Module):
-    """Code to image.
-
-    Args:
-        shape: the layout.
-        out_ch: channels of the image.
-    """
+    """Code to image."""
 
     def __init__(self, shape: Shape, out_ch: int = 3) -> None:
         super().__init__()
@@ -151,14 +140,9 @@ class MultiHeadDecoder(nn.Module):
         self.conv_out = nn.Conv2d(shape.widths[0], out_ch, 3, padding=1)
 
     def forward(self, z: Tensor, hs: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Decode.
+        """Decode: (N, z_channels, h, w) -> (N, out_ch, H, W), about [-1, 1], not clamped.
 
-        Args:
-            z: (N, z_channels, h, w).
-            hs: the encoder's features, from which attention takes its queries; None: from the decoded features.
-
-        Returns:
-            (N, out_ch, H, W), about [-1, 1], not clamped.
+        Attention takes its queries from ``hs``, the encoder's features; None: from the decoded features.
         """
         hs = hs or {}
         x = self.conv_in(z)

@@ -89,14 +89,9 @@ class MultiHeadAttnBlock(nn.Module):
         self.proj_out = nn.Conv2d(in_channels, in_channels, 1)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Attend, and add the result to x.
+        """Attend, and add the result to x, (N, C, H, W), which gives keys and values.
 
-        Args:
-            x: (N, C, H, W), gives keys and values.
-            y: (N, C, H, W) of any float dtype, gives the queries; None: x does.
-
-        Returns:
-            (N, C, H, W).
+        ``y``, (N, C, H, W) of any float dtype, gives the queries; None: x does.
         """
         h = self.norm1(x)
         queries = h if y is None else self.norm2(y.to(x.dtype))
@@ -128,13 +123,9 @@ class VectorQuantizer(nn.Module):
         nn.init.uniform_(self.embedding.weight, -1 / n_e, 1 / n_e)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors -> entries; gradients pass straight through to the vectors.
+        """Vectors (N, e_dim, H, W) -> entries of the same shape, and their indices (N, H, W).
 
-        Args:
-            z: (N, e_dim, H, W).
-
-        Returns:
-            (N, e_dim, H, W); indices of the entries (N, H, W).
+        Gradients pass straight through to the vectors.
         """
         indices = self.nearest(z)
         return z + (self.get_codebook_entry(indices) - z).detach(), indices

@@ -198,15 +198,10 @@ def anchors(height: int, width: int, *, dtype: torch.dtype = torch.float32) -> T
 
 
 def decode(boxes: Tensor, landmarks: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:
-    """Offsets -> positions, in the units of ``priors``.
+    """Offsets (..., A, 4), (..., A, 10) -> (..., A, 4) x1, y1, x2, y2 and (..., A, 10) x, y of five points.
 
-    Args:
-        boxes: (..., A, 4) offsets of center and logarithm of size.
-        landmarks: (..., A, 10) offsets of five points.
-        priors: (A, 4) anchors, center and size.
-
-    Returns:
-        (..., A, 4) x1, y1, x2, y2 and (..., A, 10) x, y of five points.
+    Offsets of boxes are of the center and the logarithm of the size. The units are those of ``priors``, (A, 4) anchors,
+    center and size.
     """
     center = priors[:, :2] + boxes[..., :2] * VARIANCE[0] * priors[:, 2:]
     half = priors[:, 2:] * torch.exp(boxes[..., 2:] * VARIANCE[1]) / 2
@@ -248,14 +243,9 @@ def preprocess(images: Tensor) -> Tensor:
 
 
 def propose(network: RetinaFace, images: Tensor) -> Proposals:
-    """Run the network, whatever its phase, on equally large images.
+    """Run a network in evaluation mode, whatever its phase, on images (N, 3, H, W) float, R, G, B in 0..255.
 
-    Args:
-        network: in evaluation mode.
-        images: (N, 3, H, W) float, R, G, B in 0..255.
-
-    Returns:
-        Boxes, scores and landmarks of all anchors, in pixels (the center of the first pixel is 0, 0).
+    Returns boxes, scores and landmarks of all anchors, in pixels (the center of the first pixel is 0, 0).
     """
     height, width = images.shape[-2:]
     boxes, scores, landmarks = network(preprocess(images))

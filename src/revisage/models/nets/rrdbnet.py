@@ -54,7 +54,6 @@ class RRDBNet(nn.Module):
     """Upscaler; ``scale`` below 4 is by pixel unshuffling.
 
     Args:
-        scale: 1, 2 or 4; below 4 the input is pixel-unshuffled.
         num_feat: channels in between.
         num_block: blocks.
         num_grow_ch: channels that each convolution of a block adds.
@@ -82,16 +81,9 @@ class RRDBNet(nn.Module):
         self.conv_last = nn.Conv2d(num_feat, num_out_ch, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarge.
+        """(N, num_in_ch, H, W) in [0, 1] -> (N, num_out_ch, scale * H, scale * W), about [0, 1], not clamped.
 
-        Args:
-            x: (N, num_in_ch, H, W) in [0, 1]; H and W multiples of 4 / scale.
-
-        Returns:
-            (N, num_out_ch, scale * H, scale * W), about [0, 1], not clamped.
-
-        Raises:
-            ValueError: x has another size.
+        H and W are multiples of 4 / scale (ValueError: they are not).
         """
         if x.shape[-2] % self.unshuffle or x.shape[-1] % self.unshuffle:
             raise ValueError(f"height and width must be multiples of {self.unshuffle}, got {tuple(x.shape[-2:])}")

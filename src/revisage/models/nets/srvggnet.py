@@ -17,8 +17,6 @@ class SRVGGNetCompact(nn.Module):
         num_out_ch: channels of the output; those of the input.
         num_feat: channels in between.
         num_conv: convolutions between the first and the last.
-        upscale: the scale factor.
-        act_type: the activation.
     """
 
     def __init__(

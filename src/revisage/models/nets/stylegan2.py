@@ -97,12 +97,8 @@ class ToRGB(ModulatedToRGB):
 class StyleGAN2GeneratorClean(StyleGAN2Core):
     """StyleGAN2 with bilinear resizing and plain leaky ReLUs. Weights: ``load_state_dict``, official keys.
 
-    Args:
-        out_size: size of the image, a power of two from 8 to 1024.
-        num_style_feat: length of a style.
+    Args, besides those of ``StyleGAN2Core``:
         num_mlp: layers of the mapping network.
-        channel_multiplier: multiplies the channels from 64x64 on.
-        narrow: multiplies all channels.
     """
 
     def __init__(

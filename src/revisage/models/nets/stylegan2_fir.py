@@ -21,15 +21,9 @@ from revisage.models.nets.stylegan2_core import NormStyleCode, StyleGAN2Core
 
 
 class ModulatedConv2d(ModulatedConv):
-    """Modulated convolution.
+    """Modulated convolution; arguments as for the clean one.
 
-    Args:
-        kernel_size: odd; padding keeps the size.
-        num_style_feat: length of a style.
-        demodulate: give each output channel unit variance, for inputs of unit variance.
-        sample_mode: double or halve the size on the way.
-        resample_kernel: how.
-        eps: floor of the variance.
+    ``resample_kernel`` is how the size is doubled or halved on the way, not before.
     """
 
     def __init__(
@@ -102,13 +96,7 @@ class StyleConv(nn.Module):
 
 
 class ToRGB(ModulatedToRGB):
-    """Features to colors, added to the colors of the level below.
-
-    Args:
-        num_style_feat: length of a style.
-        upsample: double the size of the colors below before adding.
-        resample_kernel: how.
-    """
+    """Features to colors, added to the colors of the level below; ``resample_kernel`` doubles their size."""
 
     def __init__(
         self, in_channels: int, num_style_feat: int, upsample: bool = True, resample_kernel: ResampleKernel = TAPS
