@@ -18,7 +18,7 @@ from revisage import loading
 from revisage.errors import CheckpointError, DeviceError, DownloadError, MissingWeightsError, UnknownModelError
 from revisage.models.architectures import ARCHITECTURES
 from revisage.models.build import build
-from revisage.models.checkpoint import SUFFIXES, Header, save_weights
+from revisage.models.checkpoint import ONNX, PROGRAM, TORCH_SUFFIXES, Header, save_weights
 from revisage.models.detect_architecture import detect_architecture
 from revisage.models.fetch import fetch, weight_file
 from revisage.models.nets.gfpgan import GFPGANv1Clean
@@ -105,7 +105,7 @@ def test_a_published_file_is_recognised_as_the_table_says(name, published):
 @pytest.mark.parametrize("name", loading.MODELS)
 def test_a_row_of_the_table_is_complete(name):
     spec = loading.MODELS[name]
-    assert Path(spec.file).suffix in SUFFIXES
+    assert Path(spec.file).suffix in (".safetensors", *TORCH_SUFFIXES, PROGRAM, ONNX)
     assert all(vars(spec.license).values())
     assert all(url.startswith("https://") and quote(unquote(url), ":/") == url for url in spec.urls)
     assert spec.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", spec.sha256)

@@ -31,7 +31,6 @@ class RestoredPhoto:
 
     Attributes:
         photo: what was read; its pixels are gone.
-        results: one a frame or page.
         tracks: people that were restored, followed through the frames of an animation; 0 for anything else.
         people: of an animation, the numbers of the faces of each frame.
     """
@@ -56,11 +55,9 @@ class RestoredPhoto:
 
 
 def read_checked(path: Path, target: Path, options: Options) -> Photo:
-    """Read a photo, and find out before it is restored whether its result can be written.
+    """Read a photo (ImageError), and find out before it is restored whether its result can be written.
 
-    Raises:
-        ImageError: it cannot be read.
-        OutputError: the format of the result cannot hold it; or it would lack something, and that must not be.
+    OutputError: its format cannot hold it; or it would lack something, and that must not be.
     """
     photo = read_photo(path, allow_damaged=options.allow_damaged)
     scale = 0 if options.controls.aligned else options.controls.scale

@@ -122,14 +122,8 @@ def check_files(
 ) -> Generator[Outcome]:
     """Say what ``restore_files`` would do with each source, and which would fail; restore and write nothing.
 
-    Args:
-        restorer: what ``revisage.load`` returns.
-        sources: as for ``restore_files``.
-        options: as for ``restore_files``.
-        check: raises if a source cannot be restored; returns what its result would lack.
-
-    Yields:
-        one outcome a source, in their order, with a target unless it would fail.
+    Arguments as there; ``check`` raises if a source cannot be restored, and returns what its result would lack. Yields
+    one outcome a source, in their order, with a target unless it would fail.
     """
     with open_store(
         options.output, "restore", settings_of(restorer.name, options), folder=options.store, keep=False, copy=True

@@ -24,13 +24,7 @@ PHOTO_SHARE = 0.5
 def check_space(sources: Iterable[Source], options: Options, video_bytes: VideoBytes) -> None:
     """Make sure that there is room for the results that are not there yet, photos and videos together.
 
-    Args:
-        sources: what ``collect`` returns.
-        options: how they will be restored.
-        video_bytes: estimates the result of a video.
-
-    Raises:
-        OutputError: there is not; names the folder, and both sizes.
+    OutputError: there is not; names the folder, and both sizes.
     """
     needed = files = videos = largest = 0
     for source in islice(sources, MAX_FILES):

@@ -39,9 +39,7 @@ class Case:
     """One line of a table.
 
     Attributes:
-        name: of the line.
         subject: what is timed; None for a command.
-        request: what it does.
         cost: expected time relative to the first case of its group; cases for which there is no time are left out, but
             not those of cost 0.
         per: the times are divided by this many faces.
@@ -59,8 +57,6 @@ class Group:
     """Cases that are timed in turns, so that whatever slows the machine down meets all of them.
 
     Attributes:
-        title: of the table.
-        cases: its lines.
         weight: share of the time.
         least: turns that are taken even if there is no time for them.
     """
@@ -76,8 +72,6 @@ class Row:
     """Times of a case.
 
     Attributes:
-        group: title of its table.
-        name: of the case.
         per: the times are divided by this many faces.
         first: steps of the first call, which warms up -> seconds.
         samples: the same for each later call; the first alone if there was no time for others.
@@ -107,8 +101,6 @@ class Measured:
     """All that was measured.
 
     Attributes:
-        rows: times.
-        left_out: what was not measured, and why.
         busy: share of the processors that other programs took, 0..1; None where the system does not say.
     """
 
@@ -176,13 +168,7 @@ def run_command(command: Command) -> Answer:
 
 
 def measure(groups: Sequence[Group], seconds: float, progress: Callable[[str, float], None]) -> Measured:
-    """Time all groups.
-
-    Args:
-        groups: see :class:`Group`.
-        seconds: for all of them together; kept about, not exactly.
-        progress: called with what comes next and the share of the time that is gone.
-    """
+    """Time all groups, in about so many seconds; ``progress`` is told what comes next, and the share that is gone."""
     start, used = time.monotonic(), _processor_seconds()
     measured = Measured()
 

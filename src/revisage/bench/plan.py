@@ -27,7 +27,6 @@ class Ratio:
 
     Attributes:
         name: in the report and in stored files.
-        group: title of the group.
         slow: name of the case that is compared with.
         fast: name of the case.
         steps: of a photo that count; none: all.
@@ -42,13 +41,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Plan:
-    """Groups and what to make of them.
-
-    Attributes:
-        groups: in the order in which they are timed.
-        ratios: computed from them.
-        left_out: what cannot be timed here, and why.
-    """
+    """Groups and what to make of them."""
 
     groups: tuple[Group, ...]
     ratios: tuple[Ratio, ...]
@@ -63,12 +56,9 @@ FULL_SIZE: dict[str, dict[str, Any]] = {
 
 
 def make_plan(folder: Path, quick: bool, models: Sequence[Path] = ()) -> Plan:
-    """Plan a run, and write the files that it needs: weights of random numbers, always the same ones.
+    """Plan a run, and write the files that it needs: weights of random numbers, always the same ones, up to a gigabyte.
 
-    Args:
-        folder: for the files, with room for a gigabyte.
-        quick: only ratios, of smaller networks.
-        models: files of restorers to time as well, in groups of their own; not if ``quick``.
+    ``quick``: only ratios, of smaller networks. Otherwise ``models`` are timed as well, in groups of their own.
     """
     own = tuple(_own_group(path) for path in models)
     has_torch = find_spec("torch") is not None

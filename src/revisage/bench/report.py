@@ -142,16 +142,10 @@ def show(seconds: float) -> str:
 
 
 def compare(report: Mapping[str, Any], earlier: Mapping[str, Any], bound: float = BOUND) -> tuple[list[str], list[str]]:
-    """Compare with an earlier run.
+    """Compare with an earlier report, or its ``ratios`` alone: lines that tell each change; those that are regressions.
 
-    Args:
-        report: of now.
-        earlier: report of an earlier run, or the part of one: ``ratios`` alone are enough.
-        bound: loss of a ratio that counts as a regression. Times count only on the same processor, where neither run
-            was disturbed.
-
-    Returns:
-        lines that tell each change; those of them that are regressions.
+    A ratio that loses more than ``bound`` is one. Times count only on the same processor, where neither run was
+    disturbed.
     """
     lines: list[str] = []
     regressions: list[str] = []

@@ -100,11 +100,8 @@ def with_progress(
 ) -> Iterator[Item]:
     """The same items; on a terminal with a progress bar below the lines that are printed meanwhile.
 
-    Args:
-        items: as they come.
-        total: how many there will be, or something of that length to be counted meanwhile, in a thread.
-        doing: verb beside the bar.
-        bar: to add a line to; None for a bar of its own.
+    ``total`` is how many there will be, or something of that length to be counted meanwhile, in a thread; ``doing`` a
+    verb beside the bar, ``bar`` one to add a line to, instead of a bar of its own.
     """
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar()) if bar is None else bar

@@ -34,14 +34,10 @@ class _WithoutFolder:
 
 @contextmanager
 def pipes(paths: Sequence[str], output: Path | None) -> Generator[tuple[list[str], Path, Callable[[], None]]]:
-    """Put files in the place of stdin and stdout; lines for people go to stderr then.
+    """Put files in the place of stdin and stdout, ``-``; lines for people go to stderr then.
 
-    Args:
-        paths: inputs; ``-`` alone is stdin.
-        output: where the results go to; ``-`` is stdout; None: stdout for stdin, else the default folder.
-
-    Yields:
-        inputs and output that are files and folders, and a function that writes the result to stdout, where it goes.
+    Without ``output`` results go to stdout if ``paths`` is stdin, else to the default folder. Yields inputs and output
+    that are files and folders, and a function that writes the result to stdout, where it goes.
 
     Raises:
         InputError: ``-`` beside other inputs.

@@ -82,11 +82,7 @@ def with_output(command: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def with_controls(*names: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Give a command the options of controls; it takes them as one argument, ``controls: GivenControls``.
-
-    Args:
-        names: of the controls; none: all of them.
-    """
+    """Give a command the options of these controls, or of all; it takes them as ``controls: GivenControls``."""
     from revisage.restore.controls import declared
 
     made = [_parameter(name, entry.default, option) for name, entry, option in declared() if name in names or not names]

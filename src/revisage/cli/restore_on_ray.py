@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 def collect_for_ray(paths: Sequence[str], output: str | None) -> tuple[Sources, Path]:
     """The sources, and the folder of the results, which may be URLs.
 
-    Raises:
-        InputError: Ray is missing; stdin or stdout; nothing to restore.
+    InputError: Ray is missing; stdin or stdout; nothing to restore.
     """
     from revisage.jobs.buckets import parse_location
     from revisage.jobs.collector import Kind

@@ -17,14 +17,9 @@ GAP = 8
 
 
 def draw_grid(labels: Sequence[str], rows: Sequence[Row]) -> RGB8:
-    """Draw a grid.
+    """Draw a grid (H, W, 3) uint8 of rows, each of images of one size, as many as there are columns.
 
-    Args:
-        labels: of the columns; none: no text at all.
-        rows: images of one size each, as many as there are columns. Their names are drawn if there are several.
-
-    Returns:
-        (H, W, 3) uint8.
+    Without ``labels`` of the columns there is no text at all; names of rows are drawn if there are several.
     """
     columns = len(rows[0].images)
     cell = max(row.images[0].shape[1] for row in rows)

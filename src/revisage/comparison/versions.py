@@ -70,11 +70,9 @@ def restore_versions(name: str, photo: Photo, versions: Sequence[Version]) -> Ro
 
 
 def read_versions(name: str, paths: Sequence[Path], find: Callable[[Image], list[Face]] | None = None) -> Row:
-    """Read an image that exists in several versions.
+    """Read an image that exists in several versions; ``find`` finds faces in the first, for close-ups.
 
-    Raises:
-        ImageError: a file cannot be read.
-        InputError: they are not versions of the same image: their aspect ratios differ.
+    ImageError: a file cannot be read. InputError: they are not of the same image: their aspect ratios differ.
     """
     images: list[RGB8] = []
     boxes: tuple[Array, ...] = ()
@@ -93,11 +91,8 @@ def read_versions(name: str, paths: Sequence[Path], find: Callable[[Image], list
 def match_versions(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], list[str]]:
     """Find the images that have all versions: files, or folders with images of equal names.
 
-    Returns:
-        (name -> its files, in the order of ``paths``; names that are not in every folder)
-
-    Raises:
-        InputError: files and folders are mixed, a file is missing, or no image has all versions.
+    Returns (name -> its files, in the order of ``paths``; names that are not in every folder). InputError: files and
+    folders are mixed, a file is missing, or no image has all versions.
     """
     if all(path.is_file() for path in paths):
         return {paths[0].name: list(paths)}, []

@@ -21,7 +21,6 @@ class Row:
     """The metrics of one face, and the images (H, W, 3) uint8 that they were taken from.
 
     Attributes:
-        pair: the files.
         restored, input: metrics of the restoration and of the degraded image, resized to the original's size (or None).
         images: degraded (or None), restored, original.
     """

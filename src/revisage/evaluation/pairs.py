@@ -28,7 +28,6 @@ class Pair:
     Attributes:
         set: name of the degradation that it belongs to.
         name: of the face: path of the original below its folder, without extension.
-        gt: the original.
         lq: the degraded image, None if only a restoration is evaluated.
         restored: the restoration, None if it is still to be made.
     """
@@ -45,7 +44,6 @@ class Sample:
     """A pair, read.
 
     Attributes:
-        pair: its files.
         gt: (H, W, 3) uint8, resized if asked for.
         gt_size: (height, width) of the original in its file.
         lq: the degraded image in its own size and dtype, or None.

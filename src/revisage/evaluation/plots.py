@@ -40,9 +40,7 @@ BETTER = {spec.name: spec.better for spec in SPECS}
 def draw_distributions(rows: Mapping[str, Mapping[str, Metrics]], title: str) -> Figure:
     """Draw how the metrics of a set are spread: a panel for each, with a box and all images as dots.
 
-    Args:
-        rows: version ("input", "restored") -> name of the image -> metrics.
-        title: name of the set.
+    ``rows``: version ("input", "restored") -> name of the image -> metrics.
     """
     names = list(dict.fromkeys(name for images in rows.values() for row in images.values() for name in row))
     counts = max(len(images) for images in rows.values())
@@ -58,12 +56,7 @@ def draw_distributions(rows: Mapping[str, Mapping[str, Metrics]], title: str) ->
 def draw_curves(records: Sequence[Record], title: str) -> Figure:
     """Draw a training run over the images seen: validation metrics, losses, speed and memory, a panel for each.
 
-    Args:
-        records: of ``metrics.jsonl``. Where a resumed run repeats images, the later record counts.
-        title: name of the run.
-
-    Raises:
-        InputError: there is nothing to draw.
+    Where a resumed run repeats images in ``metrics.jsonl``, the later record counts (InputError: there is none).
     """
     panels = {**_validation_curves(records), **_loss_curves(records)}
     if not panels:

@@ -139,12 +139,10 @@ def metric_names(means: Means) -> list[str]:
 def fid_measure(
     inception: Path | None, reference: Path | None, device: Any = "cpu"
 ) -> tuple[Embed | None, Statistics | None]:
-    """The first arguments of a :class:`Report` for the FID, from files.
+    """The first arguments of a :class:`Report` for the FID, from weights of InceptionV3 (None: no FID).
 
-    Args:
-        inception: weights of InceptionV3; None: no FID.
-        reference: statistics (``.npz``, ``.pth``) or a folder of images, two at least; None: the originals.
-        device: where the network runs.
+    The reference is a file of statistics (``.npz``, ``.pth``), or a folder of images, two at least; None: the
+    originals.
     """
     if inception is None:
         return None, None

@@ -24,13 +24,10 @@ def is_transparent(pixels: Array) -> bool:
 
 
 def extend_colors(pixels: Array) -> Array:
-    """Continue the visible colors under the transparency.
+    """Continue the visible colors under the transparency: (H, W, 2 or 4), not premultiplied -> (H, W, 1 or 3).
 
-    Args:
-        pixels: (H, W, 2 or 4) gray or RGB with alpha, uint8, uint16 or float32 in [0, 1], not premultiplied.
-
-    Returns:
-        (H, W, 1 or 3) of the same dtype; only pixels of alpha 0 differ. Unchanged if nothing or everything is visible.
+    The dtype stays, uint8, uint16 or float32 in [0, 1]. Only pixels of alpha 0 differ; none if nothing or everything is
+    visible.
     """
     colors = np.ascontiguousarray(pixels[:, :, :-1])
     hidden = pixels[:, :, -1] == 0
@@ -46,14 +43,10 @@ def extend_colors(pixels: Array) -> Array:
 
 
 def with_alpha(image: Array, source: Array) -> Array:
-    """Give an image the transparency of the one that it was made from.
+    """Give an image (H, W, 1 or 3), made from ``extend_colors(source)``, the transparency of ``source`` (h, w, 2 or 4).
 
-    Args:
-        image: (H, W, 1 or 3) uint8, uint16 or float32 in [0, 1], made from ``extend_colors(source)``.
-        source: (h, w, 2 or 4) with alpha, of any size and dtype.
-
-    Returns:
-        (H, W, 2 or 4) of the dtype of ``image``. Without resampling, hidden colors are those of the source.
+    Dtypes and sizes may differ -> (H, W, 2 or 4) of the image's dtype. Without resampling, hidden colors are the
+    source's.
     """
     dtype, size = image.dtype, image.shape[:2]
     if size == source.shape[:2]:

@@ -22,8 +22,6 @@ class Repair:
     """A file that decoders take.
 
     Attributes:
-        data: its bytes.
-        warning: what was wrong with it.
         lost: whether pixels are missing.
     """
 

@@ -51,11 +51,7 @@ class ImageFile:
 
 
 def open_image(source: ImageSource, max_pixels: int | None = None, *, allow_damaged: bool = True) -> ImageFile:
-    """Read a file and the header of its image.
-
-    Raises:
-        ImageError: no image, damaged, or of more pixels than ``max_pixels`` (None: ``MAX_PIXELS``).
-    """
+    """Read a file and the header of its image (ImageError: no image, damaged, or more pixels than are allowed)."""
     return _read(source, max_pixels, allow_damaged, lambda _: None)[0]
 
 

@@ -83,10 +83,9 @@ def estimate_quality(opened: PIL.Image.Image) -> int | None:
 
 
 def find_nearest_quality(table: Sequence[int]) -> int:
-    """Find the quality 1..100 whose luminance table comes nearest; exact for encoders that use these tables.
+    """Find the quality 1..100 whose luminance table, 64 steps row by row, comes nearest.
 
-    Args:
-        table: 64 steps, row by row.
+    It is exact for encoders that use these tables.
     """
     distances = [np.abs(luminance_table(quality) - np.asarray(table)).sum() for quality in range(1, 101)]
     return int(np.argmin(distances)) + 1
@@ -110,16 +109,10 @@ def _is_lossless_webp(data: bytes) -> bool:
 
 
 def encode(frames: Sequence[Frame], target: formats.Format, info: Mapping[Any, Any], how: Compression) -> bytes:
-    """Encode an image, the frames of an animation or the pages of a TIFF file.
+    """Encode an image, the frames of an animation or the pages of a TIFF file, as ``target`` holds them.
 
-    Args:
-        frames: one, or several where the format holds them; uint16 only where it holds that.
-        target: the format.
-        info: what Pillow knows of the file that they were made from: an animation is repeated as often.
-        how: settings of lossy formats.
-
-    Raises:
-        OSError, ValueError, KeyError, RuntimeError, ImportError: the encoder cannot write them.
+    An animation is repeated as often as Pillow's ``info`` of its source says. Encoders that cannot write the frames
+    raise OSError, ValueError, KeyError, RuntimeError or ImportError.
     """
     pixels, metadata, _ = frames[0]
     if target is formats.TIFF:

@@ -26,14 +26,9 @@ _COLOR_SPACE, _UNCALIBRATED, _INTEROPERABILITY_INDEX = 40961, 65535, 1
 
 
 def set_upright(block: bytes, size: tuple[int, int]) -> bytes:
-    """Set a block to orientation 1 and the new size, and take out the preview of the old image.
+    """Set a block to orientation 1 and the new size (width, height), and take out the preview of the old image.
 
-    Args:
-        block: with or without the ``Exif`` mark.
-        size: width and height of the new image.
-
-    Returns:
-        The block without mark; everything else in it stays where it was. Empty if it is malformed.
+    Returns the block without its ``Exif`` mark; everything else in it stays where it was. Empty if it is malformed.
     """
     block = block.removeprefix(MARK)
     try:
@@ -54,10 +49,9 @@ def set_upright(block: bytes, size: tuple[int, int]) -> bytes:
 
 
 def drop_bulk(block: bytes) -> bytes:
-    """Write a block anew without its longest values, the maker's note among them, for formats that hold little.
+    """Write a block, with its ``Exif`` mark, anew without its longest values: for formats that hold little.
 
-    Args:
-        block: with the ``Exif`` mark.
+    The maker's note is among these.
     """
     tags = PIL.Image.Exif()
     tags.load(block)

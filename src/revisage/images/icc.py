@@ -60,17 +60,11 @@ class ColorSpace:
     from_srgb: Transform
 
     def apply_correction(self, before: FloatImage, srgb_before: FloatImage, srgb_after: FloatImage) -> FloatImage:
-        """Bring a network's correction into the photo's space.
+        """Bring a network's correction into the photo's space; all are (H, W, 3) float32 in [0, 1].
 
-        Colors that sRGB does not have stay what they are where nothing was corrected.
-
-        Args:
-            before: (H, W, 3) float32 in [0, 1], in the photo's space.
-            srgb_before: ``to_srgb(before)``, the network's input.
-            srgb_after: the network's output.
-
-        Returns:
-            ``before`` with the correction, in [0, 1]; ``before`` to the last bit where input and output are equal.
+        Returns ``before`` with the difference of ``srgb_after``, the network's output, and ``srgb_before``, its input:
+        to the last bit where these are equal. Colors that sRGB does not have stay what they are where nothing was
+        corrected.
         """
         correction = self.from_srgb(srgb_after) - self.from_srgb(srgb_before)
         return np.where(correction != 0, np.clip(before + correction, 0, 1), before).astype(np.float32)
@@ -78,14 +72,10 @@ class ColorSpace:
 
 @lru_cache(maxsize=32)
 def parse_color_space(icc: bytes) -> ColorSpace | None:
-    """Parse the color space that an ICC profile describes.
+    """Parse the color space that an ICC profile, in color or gray, describes.
 
-    Args:
-        icc: a profile in color or gray, or nothing.
-
-    Returns:
-        None for sRGB: no profile, one within 1/255 of sRGB everywhere, or one that nothing can be made of (damaged, of
-        inks, or without a way back).
+    None for sRGB: no profile, one within 1/255 of sRGB everywhere, or one that nothing can be made of (damaged, of
+    inks, or without a way back).
     """
     try:
         primaries = read_primaries(icc) if icc else None
@@ -271,12 +261,7 @@ def sample_transforms(icc: bytes) -> tuple[Transform, Transform] | None:
 
 
 def interpolate(image: FloatImage, grid: Array) -> FloatImage:
-    """Interpolate trilinearly in a grid of colors.
-
-    Args:
-        image: (H, W, 3) float32 in [0, 1].
-        grid: (n, n, n, 3) float32, by red, green and blue.
-    """
+    """Interpolate an image (H, W, 3) in [0, 1] trilinearly in a grid of colors, (n, n, n, 3) by red, green and blue."""
     last = len(grid) - 1
     positions = np.clip(image, 0, 1) * np.float32(last)
     lower = np.minimum(positions.astype(np.intp), last - 1)
@@ -305,16 +290,9 @@ def _fill_grid(source: Any, target: Any) -> Array:
 def make_rgb_profile(
     name: str, gamma: float, white: Point = D65, primaries: tuple[Point, ...] = SRGB_PRIMARIES
 ) -> bytes:
-    """Make an ICC profile, version 2.1, of a space with a plain gamma.
+    """Make an ICC profile, version 2.1, of a space with a plain gamma; ``name`` (ASCII) is shown by programs.
 
-    Args:
-        name: shown by programs, ASCII.
-        gamma: exponent from stored values to light, 1/256 to 255.
-        white: chromaticity of the white point.
-        primaries: chromaticities of red, green and blue.
-
-    Raises:
-        ValueError: no space has these numbers.
+    ``gamma`` is the exponent from stored values to light, 1/256 to 255 (ValueError: no space has these numbers).
     """
     if not 1 / 256 <= gamma < 256:
         raise ValueError(f"no gamma: {gamma}")

@@ -61,14 +61,9 @@ class Metadata:
 
 
 def read_metadata(opened: PIL.Image.Image, size: tuple[int, int], gray: bool) -> Metadata:
-    """Read the metadata of an open image and make them fit the image that will be written.
+    """Read the metadata of an open, decoded image and make them fit the image of this size that will be written.
 
-    Malformed EXIF is left out: there is nothing in it to keep.
-
-    Args:
-        opened: as Pillow opened it, decoded.
-        size: width and height of the image to be written, in pixels.
-        gray: whether it will be written in gray; a color profile must be of the same kind.
+    Malformed EXIF is left out: there is nothing in it to keep. A color profile must be of ``gray`` if that will be.
     """
     info: dict[Any, Any] = opened.info
     packet = info.get("xmp") or _raw_profile(info, "xmp")

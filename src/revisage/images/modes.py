@@ -50,13 +50,9 @@ def find_lost_by_pillow(image: PIL.Image.Image) -> tuple[str, ...]:
 
 
 def decode_mode(opened: PIL.Image.Image) -> Array | None:
-    """Decode (H, W, 1..4) pixels as they are stored; uint16 for deep modes, else uint8.
+    """Decode (H, W, 1..4) pixels as they are stored, uint16 for deep modes, else uint8; None for an unsupported mode.
 
-    Returns:
-        None for a mode that cannot be restored.
-
-    Raises:
-        ImageError: mode ``I`` with values that are no 16-bit ones.
+    ImageError: mode ``I`` with values that are no 16-bit ones.
     """
     if opened.mode in _UNSUPPORTED_MODES:
         return None

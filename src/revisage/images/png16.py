@@ -15,14 +15,9 @@ _COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def decode16(data: bytes, transparent: int | None = None) -> Array | None:
-    """PNG bytes -> (H, W, 1..4) uint16 as stored: gray, gray and alpha, RGB or RGBA.
+    """PNG bytes of 16 bits -> (H, W, 1..4) uint16 as stored: gray, gray and alpha, RGB or RGBA; None if OpenCV fails.
 
-    Args:
-        data: a file of 16 bits a channel.
-        transparent: the gray value that stands for transparency, if there is one; OpenCV leaves it out.
-
-    Returns:
-        None if OpenCV cannot read it.
+    ``transparent`` is the gray value that stands for transparency, which OpenCV leaves out.
     """
     pixels: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:

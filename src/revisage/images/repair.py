@@ -24,15 +24,9 @@ _FAULTS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EO
 
 
 def repair(kind: str, data: bytes, *, allow_damaged: bool) -> Repair | None:
-    """Repair a file.
+    """Repair a file of a format by Pillow's name; None if nothing can be read of it.
 
-    Args:
-        kind: Pillow's name of the format.
-        data: the file.
-        allow_damaged: also where pixels are missing; otherwise ``data`` of the result may be empty then.
-
-    Returns:
-        None if nothing can be read of it.
+    With ``allow_damaged`` also where pixels are missing; otherwise the result may have no data then.
     """
     match kind:
         case "JPEG":

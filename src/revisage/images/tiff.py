@@ -111,11 +111,9 @@ def decode16(directory: Directory) -> Array:
 
 
 def make_byte_view(directory: Directory, plane: int = 0) -> bytes:
-    """Build the file as a gray 8-bit image of the bytes of its samples, metadata included.
+    """Build the file as a gray 8-bit image of the bytes of its 16-bit samples, metadata included.
 
-    Args:
-        directory: of 16 bits a channel.
-        plane: index among its planes, where the channels lie apart.
+    Where the channels lie apart, it is that of one plane.
     """
     samples = directory.number(_SAMPLES, 1)
     apart = directory.number(_PLANAR, 1) == 2

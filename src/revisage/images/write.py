@@ -239,14 +239,9 @@ def _name_metadata(file: ImageFile, metadata: Metadata, target: formats.Format) 
 
 
 def _match_channels(image: Image, source: Array) -> Array:
-    """Give a restored image the channels of its source: gray if that was gray, and its transparency.
+    """Give a restored image (H, W, 3 or 4) the channels of its source: gray if that was gray, and its transparency.
 
-    Args:
-        image: (H, W, 3 or 4) of any allowed dtype; float32 becomes that of the source. Its own transparency prevails.
-        source: (h, w, 1..4) uint8 or uint16.
-
-    Returns:
-        (H, W, 1..4) pixels.
+    A float32 image takes the dtype of the source, uint8 or uint16. Its own transparency prevails.
     """
     if image.dtype == np.float32:
         image = _convert(image, source.dtype.type)

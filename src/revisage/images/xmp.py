@@ -21,12 +21,7 @@ _MAX_UNCLOSED = 20
 
 
 def set_upright(packet: bytes, size: tuple[int, int]) -> bytes:
-    """Set a packet to orientation 1 and the new size; take out what describes previews and other companions.
-
-    Args:
-        packet: UTF-8 XML.
-        size: width and height of the new image.
-    """
+    """Set an XML packet to orientation 1 and the new size; take out what describes previews and other companions."""
     width, height = (str(pixels).encode() for pixels in size)
     packet = _ORIENTATION.sub(rb"\g<1>1", packet)
     packet = _WIDTH.sub(rb"\g<1>" + width, packet)

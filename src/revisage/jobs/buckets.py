@@ -43,9 +43,7 @@ class Address(_PlainPath):
     def stat(self, *, follow_symlinks: bool = True) -> Any:  # noqa: ARG002
         """Size, kind and, in place of the modification time, a number that changes with the content.
 
-        Raises:
-            FileNotFoundError: there is no such object or folder.
-            InputError: the bucket cannot be reached.
+        FileNotFoundError: there is no such object or folder. InputError: the bucket cannot be reached.
         """
         with reaching(self):
             info = self.filesystem().info(str(self))

@@ -33,18 +33,13 @@ def ordered_prefetch(
 ) -> Generator[Result | Passed]:
     """Apply ``function`` to items in threads; yield results in the order of the items.
 
-    Items are taken in the caller's thread. When the generator is closed, items in progress are finished and the rest
-    is dropped.
+    Items are taken in the caller's thread, one at a time and only while there is room: ``per_thread`` items a thread,
+    in progress or waiting, and ``max_bytes``, unless a single item exceeds it. ``bytes_of`` tells what an item or its
+    result holds until it is yielded; 0 if limiting their number is enough. When the generator is closed, items in
+    progress are finished and the rest is dropped. Errors of ``function`` are raised when the item's turn comes.
 
-    Args:
-        function: safe to call from several threads; its errors are raised when the item's turn comes.
-        items: taken one at a time, only while there is room.
-        passed: items of this type need no work and are yielded unchanged, in order.
-        bytes_of: memory that an item or its result holds until it is yielded; 0 if limiting their number is enough.
-        prompt: yield finished results before taking the next item. For items that are slow to come.
-        threads: number of threads.
-        per_thread: items a thread, in progress or waiting.
-        max_bytes: limit on the sum of ``bytes_of``, unless a single item exceeds it.
+    Items of the type ``passed`` need no work and are yielded unchanged, in order. With ``prompt`` finished results are
+    yielded before the next item is taken: for items that are slow to come.
     """
     waiting: deque[tuple[Future[Result] | Passed, int]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="prefetch")

@@ -80,7 +80,6 @@ class Entry:
 
     Attributes:
         key: unique name; rows are listed in its order.
-        source: the input.
         target: its result, "" if there is no single one.
         run: number of the run that wrote this row.
         status: how far the input has come.
@@ -89,7 +88,6 @@ class Entry:
         mtime: modification time of the input then, in nanoseconds.
         result_size: bytes of the result when it was written, -1 before.
         result_mtime: modification time of the result then, in nanoseconds.
-        seconds: of work.
         time: when the row was written, in seconds since 1970.
         details: JSON object, whatever else the task keeps of this input.
     """
@@ -262,12 +260,7 @@ def open_store(
 def read_entries(output: Path, folder: Path | None = None) -> Iterator[Entry]:
     """The rows of a folder of results, by key; also while a run is at work there.
 
-    Args:
-        output: folder of the results.
-        folder: where the store lies; None for ``output/.revisage``.
-
-    Raises:
-        InputError: there is no store, or it cannot be read.
+    The store lies in ``folder``; None: ``output/.revisage`` (InputError: there is none, or it cannot be read).
     """
     path = (output / FOLDER if folder is None else folder) / NAME
     if not path.is_file():

@@ -49,7 +49,6 @@ class _Candidate:
 
     Attributes:
         name: where they lie: keys of the dictionaries around them, and the prefix of their own keys.
-        architecture: of a known network, else None.
         state: without the prefix.
     """
 

@@ -2,6 +2,8 @@
 
 The metadata of a ``.safetensors`` or ``.onnx`` file holds ``revisage``, a JSON object ``{"architecture": class name,
 "arguments": {...}, ...}``: enough to build the network of the tensors. Reading runs no code, unlike pickles.
+
+Readers raise MissingWeightsError where there is no file, and CheckpointError where it is damaged or something else.
 """
 
 from __future__ import annotations
@@ -26,8 +28,6 @@ ParameterSet = Literal["params_ema", "params"]
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 ONNX = ".onnx"
 PROGRAM = ".pt2"
-SUFFIXES = (".safetensors", *TORCH_SUFFIXES, PROGRAM, ONNX)
-"""Suffixes of weights files."""
 METADATA_KEY = "revisage"
 """The entry of a file's metadata that holds the header."""
 FACE_SIZES = range(16, 4097)
@@ -117,12 +117,7 @@ def to_stored(state: Mapping[str, torch.Tensor], dtype: torch.dtype | None) -> d
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], Header | None]:
-    """Read a ``.safetensors`` file -> (state dict on the CPU, header; None if the file has none).
-
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: it is not a whole safetensors file, or its header is wrong.
-    """
+    """Read a ``.safetensors`` file -> (state dict on the CPU, header; None if the file has none)."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -137,12 +132,7 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], Header | None]:
 
 
 def read_onnx_weights(path: Path) -> tuple[dict[str, torch.Tensor], Header | None]:
-    """Read the weights of an ``.onnx`` file that keeps them by name -> (state dict on the CPU, header if it has one).
-
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: it is no ONNX file, damaged, or keeps no weights by name.
-    """
+    """Read the weights of an ``.onnx`` file that keeps them by name -> (state dict on the CPU, header or None)."""
     import torch
 
     file = read_onnx(path)

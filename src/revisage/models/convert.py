@@ -132,15 +132,8 @@ def to_clean(state: Mapping[str, Tensor], lr_mlp: float = 0.01) -> dict[str, Ten
     the division by sqrt 2 cancels the gain of the last activation and is left to the shortcut. Networks that filter
     where these interpolate (GFPGANv1, StyleGAN2Generator) have no clean form, though their keys are the same.
 
-    Args:
-        state: official key -> tensor; not changed.
-        lr_mlp: the argument of that name with which the network was trained.
-
-    Returns:
-        new tensors of the same dtypes (half precision becomes float32) under the keys of the clean network.
-
-    Raises:
-        CheckpointError: a key belongs to neither network.
+    Returns new tensors of the same dtypes (half precision becomes float32); ``lr_mlp`` as in training (CheckpointError:
+    a key belongs to neither network).
     """
     return dict(_convert_tensor(key, _at_least_float32(value), lr_mlp) for key, value in state.items())
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,16 +75,6 @@ def choose_device(device: str = "auto", dtype: str = "auto", backend: Backend = 
     told = "fast, and what overflows in float32" if half else "exact, the same on every machine"
     why += f"; {chosen}: {told if dtype == 'auto' else 'requested'}; by {backend}"
     return DeviceConfig(backend, name, chosen, why)
-
-
-def list_configs() -> Iterator[DeviceConfig]:
-    """Everything that a weights file can run on here: each backend with each of its devices and number formats."""
-    backends: tuple[Backend, ...] = ("onnxruntime", "torch") if find_spec("torch") else ("onnxruntime",)
-    for backend in backends:
-        for device in devices(backend):
-            formats = DTYPES if backend == "torch" else DTYPES[:1]
-            for dtype in formats:
-                yield choose_device(device, dtype, backend)
 
 
 def fast_formats(kind: str) -> tuple[str, ...]:

@@ -230,19 +230,10 @@ class Partial:
 def receive(
     url: str, partial: Partial, *, size: int | None, same_everywhere: bool, progress: Progress, timeout: float
 ) -> None:
-    """Make ``partial`` whole from one address.
+    """Make ``partial`` whole from one address (TransferError: it is not; received bytes are kept).
 
-    Args:
-        url: http or https.
-        partial: resumed if the rest certainly belongs to it; else started anew.
-        size: bytes of the whole file, None if unknown.
-        same_everywhere: a beginning from another address may be completed from this one.
-        progress: called after each piece.
-        timeout: seconds without a byte after which a connection counts as broken.
-
-    Raises:
-        TransferError: it is not whole; received bytes are kept.
-        OSError: of the disk.
+    It is resumed if the rest certainly belongs to it (with ``same_everywhere`` also from another address), else started
+    anew. ``timeout``: seconds without a byte after which a connection counts as broken.
     """
     start = partial.size
     with _open(url, _resumption(url, partial, same_everywhere), partial, timeout) as response:

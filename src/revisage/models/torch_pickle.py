@@ -79,16 +79,10 @@ def save_torch_weights(
     parameter_set: ParameterSet | None = "params_ema",
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a state dict as the published files are, atomically.
+    """Write a state dict as the published files are, atomically (OutputError: it fails; an earlier file is intact).
 
-    Args:
-        path: a ``.pth`` file.
-        state: official key -> tensor; tensors may live on any device.
-        parameter_set: the name the state dict goes under; None: the file is the state dict itself.
-        dtype: floating-point tensors are stored in this format; None keeps theirs.
-
-    Raises:
-        OutputError: the file cannot be written; an earlier one is intact.
+    ``parameter_set`` is the name the state dict goes under; None: the file is the state dict itself. Floating-point
+    tensors are stored as ``dtype``; None keeps theirs.
     """
     import torch
 

@@ -44,19 +44,11 @@ BOX_SHARE = 1 / 1.8
 
 
 def similarity_from_landmarks(landmarks: ArrayLike, size: int = TEMPLATE_SIZE, box: ArrayLike | None = None) -> Affine:
-    """Rotation, scale and shift that take five landmarks to the template.
+    """(2, 3) crop_from_image: rotation, scale and shift that take five landmarks (5, 2) to the template.
 
-    Least median of squares (Rousseeuw 1984): unlike in least squares, one landmark far off does not bend the result.
-    On faces in profile it can fit three points and stretch the rest beyond recognition. So unless it explains four
-    landmarks it must agree with eyes and mouth; otherwise those alone decide, or the box.
-
-    Args:
-        landmarks: (5, 2) points in pixels of the image.
-        size: side of the crop; crops of all sizes show the same part of the image.
-        box: (4,) of the face, x1, y1, x2, y2; None if it is not known.
-
-    Returns:
-        (2, 3) float64 crop_from_image.
+    Least median of squares (Rousseeuw 1984): unlike in least squares, one landmark far off does not bend the result. On
+    faces in profile it can fit three points and stretch the rest beyond recognition. So unless it explains four
+    landmarks it must agree with eyes and mouth; otherwise those alone decide, or the box (4,), if it is known.
 
     Raises:
         InputError: the landmarks are not five finite points, or coincide.

@@ -30,16 +30,9 @@ def blend(
 ) -> list[FaceJob]:
     """Set how far each face is restored: ``output``, ``alpha``, ``strength``, ``similarity``, and its final status.
 
-    Grain is put back before the strengths act, so the result has the same grain at every strength.
-
-    Args:
-        jobs: faces of any status; those that are still active and have an output are blended.
-        controls: see :class:`Controls`.
-        parse: finds the regions; None places them where the alignment template has them.
-        embed: identity embedder; required if ``controls.min_identity`` is set.
-
-    Raises:
-        MissingWeightsError: an identity is asked for, but there is no ``embed``.
+    Grain is put back before the strengths act, so the result has the same grain at every strength. Only active faces
+    are blended. Without ``parse`` the regions are where the alignment template has them. ``embed`` is needed if
+    ``controls.min_identity`` is set (MissingWeightsError: there is none).
     """
 
     def update(active: list[FaceJob]) -> list[FaceJob]:

@@ -29,20 +29,11 @@ def is_gray(image: Array) -> bool:
 def correction(
     crop: FloatImage, restored: FloatImage, mask: FloatImage, image_from_crop: Affine, shape: tuple[int, ...]
 ) -> FloatImage:
-    """The correction of a face that makes its colors fit the photo.
+    """The correction (S, S, 3) of a face that makes its colors fit the photo; 0 where nothing differs, if nothing does.
 
-    A gray face gets a gray correction. From others the :func:`tint` at the border of the mask is taken away, all of it
-    where the mask falls and nothing within the oval of the face, whose colors are the restorer's business.
-
-    Args:
-        crop: (S, S, 3) the face before.
-        restored: (S, S, 3) the face after.
-        mask: (S, S) in [0, 1], how much of the correction will be taken.
-        image_from_crop: (2, 3), where the crop lies in the photo.
-        shape: (height, width, ...) of the photo. The crop's pixels outside of it say nothing about its colors.
-
-    Returns:
-        (S, S, 3) float32; 0 where the faces are the same, if they are the same everywhere.
+    A gray face gets a gray correction. From others the :func:`tint` at the border of the mask, (S, S) in [0, 1], is
+    taken away, all of it where the mask falls and nothing within the oval of the face, whose colors are the restorer's
+    business. Pixels of the crop outside of the photo, of this ``shape``, say nothing about its colors.
     """
     added = restored - crop
     if is_gray(crop):

@@ -77,17 +77,10 @@ class Detector:
     rotated_threshold: float = 0.87
 
     def __call__(self, image: Image | PIL.Image.Image) -> list[Face]:
-        """Detect the faces of one image, best score first.
+        """Detect the faces of one image, as a restorer takes it, of any size; best score first.
 
-        Args:
-            image: as a restorer takes it, of any size.
-
-        Returns:
-            Faces in pixels of the upright image. Their centers lie inside it; boxes and landmarks may reach beyond its
-            border.
-
-        Raises:
-            InputError: an image of another kind, or values out of range.
+        Faces are in pixels of the upright image. Their centers lie inside it; boxes and landmarks may reach beyond its
+        border.
         """
         image = as_image(image)
         scales = working_scales(image, self.max_pixels, self.max_upscale)

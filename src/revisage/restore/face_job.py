@@ -70,12 +70,7 @@ class FaceJob:
         return replace(self, alpha=np.float32(factor) * self.alpha, strength=factor * self.strength)
 
     def to_result(self, dtype: DTypeLike, composite: FloatImage | None = None) -> RestoredFace:
-        """The face as the result reports it, with crops in the image's dtype.
-
-        Args:
-            dtype: of the image.
-            composite: that of the face, if it is at hand.
-        """
+        """The face as the result reports it, with crops in the image's dtype; ``composite`` is its own, if at hand."""
         known = self.face
         result = RestoredFace(
             known and known.box,

@@ -40,14 +40,10 @@ class Given:
 
 
 def take(image: Any) -> Given:
-    """Take a Pillow image or array; arrays are checked, not converted.
+    """Take a Pillow image of any mode but F and LAB, or an array; arrays are checked, not converted.
 
-    Args:
-        image: (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1]; or a Pillow image of any mode but F and
-            LAB. It is turned upright by its EXIF orientation; the modes I;16 and I are taken as uint16.
-
-    Raises:
-        InputError: anything else, or values out of range.
+    Arrays are (H, W, 3 or 4) uint8, uint16 or float32 in [0, 1]. Pillow images are turned upright by their EXIF
+    orientation; the modes I;16 and I are taken as uint16 (InputError: anything else, or values out of range).
     """
     if not (hasattr(image, "convert") and hasattr(image, "mode")):
         pixels = check_array(image)

@@ -28,15 +28,10 @@ FACE, FACE_BELOW_NOSE = (1.12, 1.6), 0.02
 
 
 def region_masks(size: int, labels: NDArray[np.uint8] | None = None) -> dict[Region, FloatImage]:
-    """Soft masks of the parts of an aligned face.
+    """Soft masks (size, size) float32 of the parts of an aligned face; their sum is at most 1, the rest is no region.
 
-    Args:
-        size: side of the crop.
-        labels: (size, size) indices in ``nets.parsenet.CLASSES``; None draws the parts where the alignment template has
-            them: ellipses around eyes and mouth, an oval face, and hair around its upper half.
-
-    Returns:
-        (size, size) float32 in [0, 1] for each region. Their sum is at most 1; what is missing is no region.
+    ``labels`` are indices in ``nets.parsenet.CLASSES``; None draws the parts where the alignment template has them:
+    ellipses around eyes and mouth, an oval face, and hair around its upper half.
     """
     parts = draw_regions(size) if labels is None else label_regions(labels)
     # Blurring a partition leaves one: the masks still add up to at most 1.

@@ -46,11 +46,9 @@ class Repairer:
     network: Callable[[NDArray[np.float32]], NDArray[np.float32]] = field(repr=False)
 
     def __call__(self, image: Image) -> Image:
-        """Repair a photo, in tiles; see ``Repair``.
+        """Repair a photo, in tiles; see ``Repair`` (DeviceError: not even the smallest tiles find room in memory).
 
-        Raises:
-            DeviceError: not even the smallest tiles find room in memory.
-            WeightsError: the network gives values that are not finite.
+        WeightsError: the network gives values that are not finite.
         """
         return TiledUpscaler(self._repair_tile, 1, overlap=MIN_TILE)(image, 1)
 

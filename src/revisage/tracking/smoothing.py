@@ -53,18 +53,10 @@ Detection = tuple[int, float, Face]
 def sliding_windows(
     items: Iterable[Item], radius: int, note: Callable[[Item], Note]
 ) -> Iterator[tuple[Item, list[tuple[int, Note]]]]:
-    """Each item of a stream with notes on its neighbors.
+    """Each item of a stream, and for each of its neighbors and itself the distance (negative before it) and a note.
 
     Items are yielded ``radius`` later than they are taken, and then released; of those before only the notes are kept,
-    so that memory is bounded by ``radius`` whatever the length of the stream.
-
-    Args:
-        items: the stream.
-        radius: neighbors before and after; fewer at the ends of the stream.
-        note: what to keep of an item.
-
-    Yields:
-        the item, and for each of its neighbors and itself the distance (negative before it) and the note, in order.
+    so that memory is bounded by ``radius`` whatever the length of the stream. At its ends there are fewer neighbors.
     """
     waiting: deque[Item] = deque()
     notes: deque[Note] = deque(maxlen=2 * radius + 1)
@@ -170,11 +162,7 @@ def temporal_average(center: RestoredCrop, neighbors: Sequence[tuple[int, Restor
 
 
 def agreement(here: FloatImage, there: FloatImage) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How far two inputs agree, by cells.
-
-    Returns:
-        weights (CELLS, CELLS) in [0, 1], and (3,) the change of light to add to ``there``.
-    """
+    """How far two inputs agree: weights (CELLS, CELLS) in [0, 1]; (3,) the change of light to add to ``there``."""
     light = np.median(here - there, axis=(0, 1)).astype(np.float32)
     difference = np.abs(here - there - light).max(axis=2)
     tolerance = MIN_TOLERANCE + NOISE * float(np.median(difference))

@@ -58,11 +58,9 @@ def check_networks(training: TrainingConfig, networks: Mapping[str, nn.Module], 
 
 
 def check_sizes(network: nn.Module | None, **sizes: int) -> Iterator[str]:
-    """Problems of the image sizes given to a network; none if there is no network.
+    """Problems of the image sizes in pixels given to a network, by their settings; none if there is no network.
 
-    Args:
-        network: one that takes images.
-        **sizes: setting of the task -> pixels. Patches are for training, validation and restoring are of whole faces.
+    Patches are for training, validation and restoring are of whole faces.
     """
     multiple: int = getattr(network, "multiple", 1)
     for name, side in sizes.items():

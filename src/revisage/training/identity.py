@@ -40,8 +40,7 @@ def identify(recipe: BaseModel) -> dict[str, Any]:
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Compare two identities; a path may change where the same files lie at the new one.
 
-    Returns:
-        (settings that must not differ and do, with both values; settings whose paths are equal, but not the files)
+    Returns settings that must not differ and do, with both values; settings whose paths are equal, but not the files.
     """
     before, after = old["files"], new["files"]
     differences = list(_differences(old["recipe"], new["recipe"]))

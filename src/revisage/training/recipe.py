@@ -59,13 +59,9 @@ class Recipe(Strict):
     def build(self, run: Path | None = None, processes: int = 1) -> Task:
         """The task, with its data and weights read, and everything checked that the run needs until its end.
 
-        Args:
-            run: folder of the run; None: its disk space and the state in it are not looked at.
-            processes: that train together.
-
-        Raises:
-            RecipeError: files are missing, one cannot be used, a setting does not fit the others, or the disk is too
-                full for the state: all that is wrong, in one message.
+        Without ``run`` its disk space and the state in it are not looked at; ``processes`` train together. RecipeError:
+        files are missing, one cannot be used, a setting does not fit the others, or the disk is too full for the state:
+        all that is wrong, in one message.
         """
         paths = [(name, path) for name, path in named_paths(self.task, "task") if not _exists(path)]
         missing = "; ".join(_describe_missing(name, path) for name, path in paths)

@@ -171,14 +171,9 @@ def frame_of(image: Image, colors: Colors, pixel_format: str) -> VideoFrame:
 
 
 def replace_changed(frame: VideoFrame, before: Image, after: Image, colors: Colors, pixel_format: str) -> VideoFrame:
-    """Replace the pixels of a frame that differ between two images of it; all others stay as they were decoded.
+    """Replace the pixels of a decoded frame that differ between two images of it; all others stay as they were.
 
-    Args:
-        frame: as decoded.
-        before: as returned by ``image_of`` for it.
-        after: the same, changed here and there; or of another size.
-        colors: of the video.
-        pixel_format: of the result.
+    ``before`` is what ``image_of`` returned for it, ``after`` the same, changed here and there; or of another size.
     """
     frame = _without_detour(frame, pixel_format)
     if before.shape != after.shape or not same_layout(frame, pixel_format):

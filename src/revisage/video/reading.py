@@ -201,13 +201,10 @@ def _estimated(container: InputContainer, stream: VideoStream, rate: Fraction) -
 
 
 def frames(path: Path, properties: Properties, damage: Damage, start: int = 0) -> Iterator[Frame]:
-    """Yield the frames of a video, one at a time.
+    """Yield the frames of a video, one at a time (InputError: the file cannot be opened any more).
 
     Frames that cannot be decoded are left out and counted. Those before ``start`` are decoded as well, but not
     converted: seeking does not find the same frame in every file.
-
-    Raises:
-        InputError: the file cannot be opened any more.
     """
     step = max(round(1 / (properties.rate * properties.time_base)), 1)
     last: int | None = None

@@ -62,14 +62,9 @@ class Contents:
 
 
 def rehearse(source: Path, target: Path, video: Properties, encoding: Encoding) -> tuple[Kept, tuple[str, ...]]:
-    """Decide what a result takes over from its source besides the frames.
+    """Decide what a result takes over from its source besides the frames, and name each thing that it cannot hold.
 
-    Returns:
-        what it takes over, and a few words for each thing that it cannot hold.
-
-    Raises:
-        InputError: the source cannot be read.
-        OutputError: the encoder or the format refuses the frames.
+    InputError: the source cannot be read. OutputError: the encoder or the format refuses the frames.
     """
     container = container_of(target)
     try:

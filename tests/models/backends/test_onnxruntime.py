@@ -8,7 +8,7 @@ from onnx import helper
 
 from revisage.errors import CheckpointError, DeviceError, MissingWeightsError
 from revisage.models.backends import open_network
-from revisage.models.backends.onnxruntime import FOREIGN, describe_onnx
+from revisage.models.backends.onnxruntime import FOREIGN
 from revisage.models.fetch import path_of
 from revisage.process import is_crowded
 
@@ -129,8 +129,8 @@ def test_beside_others_a_network_runs_in_one_thread_with_the_same_result(monkeyp
         network(given)
 
 
-def test_describe_onnx(tmp_path):
-    signature = describe_onnx(with_weight(tmp_path / "r.onnx", DOUBLE))
+def test_the_signature_of_a_graph_is_read(tmp_path):
+    signature = open_network(with_weight(tmp_path / "r.onnx", DOUBLE)).signature
     assert (signature.image, signature.batch, signature.size) == ("input", None, (256, 256))
     assert (signature.scalar, signature.scalar_dtype) == ("weight", np.float64)
     assert signature.outputs == ("code", "output")

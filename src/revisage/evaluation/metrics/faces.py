@@ -120,14 +120,10 @@ class DetectionEvaluator:
         self._images = 0
 
     def add(self, boxes: Floats, landmarks: Floats, counts: NDArray[np.bool_], found: Floats, points: Floats) -> None:
-        """Compare the detections of one image with the truth.
+        """Compare the detections of one image, best first, with the truth.
 
-        Args:
-            boxes: (F, 4) true x1, y1, x2, y2.
-            landmarks: (F, 5, 2) true points, eyes first.
-            counts: (F,) whether a face counts.
-            found: (M, 4) detected boxes, best first.
-            points: (M, 5, 2) detected points.
+        True boxes are (F, 4), landmarks (F, 5, 2), eyes first, and ``counts`` (F,) says whether a face counts;
+        ``found`` are (M, 4) boxes, ``points`` (M, 5, 2).
         """
         self._images += 1
         width = boxes[:, 2] - boxes[:, 0]

@@ -30,7 +30,6 @@ class Given:
     """A model that was given.
 
     Attributes:
-        model: its name or path.
         name: how a restorer and messages call it.
         content: the bytes, if it was given by them.
     """
@@ -87,8 +86,6 @@ class KeptNetwork:
     """A network that was opened from bytes, and is opened from them again where it is unpickled.
 
     Attributes:
-        network: the open network.
-        content: its weights.
         reopen: path -> network.
     """
 

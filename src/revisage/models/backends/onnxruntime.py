@@ -158,18 +158,6 @@ def open_onnx(path: Path, device: DeviceConfig, conventions: Conventions, thread
     return OnnxNetwork(path, threads, header, device, signature, conventions, outputs, session, lock)
 
 
-def describe_onnx(path: Path) -> OnnxSignature:
-    """The inputs and outputs of an ``.onnx`` file.
-
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: no model, damaged, refers to other files, or takes no images.
-    """
-    read_onnx(path)
-    session, _ = _session(path, DeviceConfig("onnxruntime", "cpu", "float32", ""), None)
-    return describe_session(session, str(path))
-
-
 def describe_session(session: Any, source: str) -> OnnxSignature:
     """The inputs and outputs of a session.
 

@@ -103,13 +103,7 @@ def run_network(
 ) -> tuple[Tensor, ...]:
     """Run a network without gradients; images with non-finite outputs in half precision run again in float32.
 
-    Args:
-        network: (N, ...) -> (N, ...) or a tuple of such.
-        batch: on the device.
-        device: its number format is used.
-
-    Returns:
-        float32; they may still hold values that are not finite.
+    The number format is that of ``device``, where the batch is. Outputs are float32, and may still not be finite.
     """
     dtype = getattr(torch, device.dtype)
     half = dtype != torch.float32

@@ -103,15 +103,10 @@ class BiSeNet(nn.Module):
         self.conv_out32 = BiSeNetOutput(128, 64, num_class)
 
     def forward(self, x: Tensor, return_feat: bool = False) -> tuple[Tensor, ...]:
-        """Parse aligned faces.
+        """Aligned faces (N, 3, H, W) RGB, normalised as for ImageNet -> logits (N, num_class, H, W) as ``CLASSES``.
 
-        Args:
-            x: (N, 3, H, W) RGB, normalised as for ImageNet.
-            return_feat: also return the features before the logits.
-
-        Returns:
-            logits (N, num_class, H, W) in the order of ``CLASSES``; two more from the context alone, for training; with
-            ``return_feat`` the features of all three, (N, 256 or 128, H, W).
+        Two more are from the context alone, for training; with ``return_feat`` also the features of all three, (N, 256
+        or 128, H, W).
         """
         details, context8, context16 = self.cp(x)
         features = (self.ffm(details, context8), context8, context16)

@@ -34,14 +34,9 @@ class FacialComponentDiscriminator(nn.Module):
         self.final_conv = ConvLayer(256, 1, 3, activate=False)
 
     def forward(self, x: Tensor, return_feats: bool = False) -> tuple[Tensor, list[Tensor] | None]:
-        """Compute logits, high for real crops.
+        """Crops (N, 3, H, W) RGB in [-1, 1], H and W multiples of 4 -> logits (N, 1, H/4, W/4), high for real ones.
 
-        Args:
-            x: (N, 3, H, W) RGB in [-1, 1], H and W multiples of 4.
-            return_feats: also return the features for the style loss.
-
-        Returns:
-            (N, 1, H/4, W/4); None or features [(N, 128, H/2, W/2), (N, 256, H/4, W/4)].
+        With ``return_feats`` also features for the style loss, [(N, 128, H/2, W/2), (N, 256, H/4, W/4)]; else None.
         """
         middle = self.conv3(self.conv2(self.conv1(x)))
         coarse = self.conv5(self.conv4(middle))

@@ -79,13 +79,8 @@ class DlibFaceNet(nn.Module):
 def chips(crops: Tensor, *, size: int = 512, corner: tuple[float, float] = (0.0, 0.0)) -> Tensor:
     """Cut the chips for :class:`DlibFaceNet` out of aligned crops, or out of parts of them; differentiable.
 
-    Args:
-        crops: (N, 3, H, W) RGB in [-1, 1].
-        size: size of the whole aligned crop in the same pixels.
-        corner: (left, top) of the part within the whole crop; (0, 0) for whole crops.
-
-    Returns:
-        (N, 3, 150, 150) RGB in 0..255; beyond the border the image is mirrored.
+    (N, 3, H, W) RGB in [-1, 1] -> (N, 3, 150, 150) RGB in 0..255; beyond the border the image is mirrored. ``size`` is
+    that of the whole crop, ``corner`` the (left, top) of the part within it.
     """
     ratio = size / 512
     step = 1 / (CHIP_SCALE / ratio)  # pixels of the crop in one pixel of the chip

@@ -47,7 +47,6 @@ class FaceEmbedder(nn.Module):
         widths: channels of each level, finest first; the first works at half the resolution of the input, and
             each later one halves again.
         blocks: residual blocks of each level.
-        size: length of the embedding.
 
     Raises:
         ValueError: widths and blocks do not describe four levels.

@@ -97,8 +97,6 @@ class ParseNet(nn.Module):
         base_ch: channels of the finest level; each coarser one has twice as many.
         parsing_ch: classes.
         res_depth: residual blocks at the coarsest level.
-        relu_type: activation of the blocks.
-        norm_type: norm of the blocks.
         ch_range: fewest and most channels.
     """
 

@@ -219,15 +219,10 @@ class CoarseToFineUNet(nn.Module):
         self.register_buffer("gate_threshold", torch.tensor(float(gate_threshold)))
 
     def forward(self, x: Tensor, corners: Sequence[tuple[int, int]] | None = None, size: int = 0) -> Tensor:
-        """Restore faces, or square parts of them in sight of the whole.
+        """Restore faces (N, 3, H, W) RGB in [-1, 1], or square parts of them in sight of the whole; not clamped.
 
-        Args:
-            x: (N, 3, H, W) RGB in [-1, 1], H and W multiples of ``self.multiple``.
-            corners: left and top of a part of each face; None: whole faces.
-            size: of these parts in pixels, a multiple of ``self.fine.multiple``.
-
-        Returns:
-            (N, 3, H, W), or (N, 3, size, size) of parts; not clamped.
+        H and W are multiples of ``self.multiple``. ``corners`` are left and top of a part of each face, of ``size``
+        pixels, a multiple of ``self.fine.multiple``; the result is (N, 3, size, size) then.
         """
         if x.shape[-2] % self.multiple or x.shape[-1] % self.multiple:
             raise ValueError(f"height and width must be multiples of {self.multiple}, got {tuple(x.shape[-2:])}")

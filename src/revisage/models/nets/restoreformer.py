@@ -58,18 +58,10 @@ class _DictionaryAutoencoder(nn.Module):
         self.register_load_state_dict_post_hook(_DictionaryAutoencoder._keep_accurate)
 
     def forward(self, x: Tensor, return_loss: bool = False) -> tuple[Tensor, Tensor | None]:
-        """Restore images.
+        """Images (N, 3, H, W) RGB in [-1, 1], best in float32 -> (images like them, not clamped; loss or None).
 
-        Args:
-            x: (N, 3, H, W) RGB in [-1, 1], best in float32; H and W multiples of ``self.multiple``. Attention costs
-                (H * W)².
-            return_loss: also compute the dictionary's loss.
-
-        Returns:
-            images like x, not clamped; the loss, a scalar, or None.
-
-        Raises:
-            ValueError: x has another size.
+        The loss is the dictionary's. H and W are multiples of ``self.multiple`` (ValueError: they are not). Attention
+        costs (H * W)².
         """
         code = self.encode(x)
         image = self.decode(code.quantized, code.features)

@@ -44,7 +44,6 @@ class ResnetBlock(nn.Module):
     Args:
         out_channels: channels of the output; None: those of the input.
         conv_shortcut: where the two differ, the shortcut is a 3x3 convolution instead of a 1x1.
-        dropout: probability, in training.
     """
 
     def __init__(

@@ -169,12 +169,8 @@ class RetinaFace(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Offsets and scores of every anchor, in the order of :func:`anchors`.
 
-        Args:
-            x: (N, 3, H, W) float, channels B, G, R, 0..255 less ``MEAN``; any H and W.
-
-        Returns:
-            Boxes (N, A, 4) and landmarks (N, A, 10) as offsets (see :func:`decode`), scores (N, A, 2) between them:
-            no face, face.
+        x is (N, 3, H, W), B, G, R in 0..255 less ``MEAN``. Returns boxes (N, A, 4) and landmarks (N, A, 10) as offsets
+        (see :func:`decode`), scores (N, A, 2) between them: no face, face.
         """
         maps = self.fpn(self.body(x))
         features = [ssh(level) for ssh, level in zip((self.ssh1, self.ssh2, self.ssh3), maps, strict=True)]

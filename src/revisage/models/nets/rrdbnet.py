@@ -55,7 +55,6 @@ class RRDBNet(nn.Module):
 
     Args:
         num_feat: channels in between.
-        num_block: blocks.
         num_grow_ch: channels that each convolution of a block adds.
     """
 

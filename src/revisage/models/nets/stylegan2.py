@@ -18,10 +18,8 @@ class ModulatedConv2d(ModulatedConv):
 
     Args:
         kernel_size: odd; padding keeps the size.
-        num_style_feat: length of a style.
         demodulate: give each output channel unit variance, for inputs of unit variance.
         sample_mode: resize the input by 2 or 1/2 first.
-        eps: floor of the variance.
     """
 
     def __init__(
@@ -85,7 +83,6 @@ class ToRGB(ModulatedToRGB):
     """Features to colors, added to the colors of the level below.
 
     Args:
-        num_style_feat: length of a style.
         upsample: double the size of the colors below before adding.
     """
 

@@ -53,14 +53,10 @@ class Canvas:
     def place(
         self, photo: LabeledPhoto, canvas_from_photo: Matrix, shape: Shape, region: Floats, feather: float
     ) -> None:
-        """Paste a photo and note its faces.
+        """Paste a photo by a (2, 3) similarity and note its faces; a mirroring one exchanges left and right landmarks.
 
-        Args:
-            photo: what to paste.
-            canvas_from_photo: (2, 3) similarity; a mirroring one exchanges left and right landmarks.
-            shape: "whole" covers the canvas (edges of the photo are continued), the others show only ``region``.
-            region: (4,) part of the photo to show, x1, y1, x2, y2.
-            feather: width of the soft edge in canvas pixels.
+        "whole" covers the canvas (edges of the photo are continued), other shapes show only ``region``, x1, y1, x2, y2
+        of the photo. ``feather`` is the width of the soft edge in canvas pixels.
         """
         outline = transform_points(corners(region), canvas_from_photo)
         if shape == "whole":

@@ -254,17 +254,14 @@ def multibox_loss(
     *,
     negatives: float = 7.0,
 ) -> dict[str, Tensor]:
-    """Unweighted terms, each a mean over the anchors that stand for faces.
+    """Unweighted terms, each a mean over the anchors that stand for faces; ``outputs`` are of the phase "train".
 
     Classification: cross-entropy of all positive and of the ``negatives`` times as many hardest negative anchors of the
     whole batch (so that images without faces count as well). Boxes and landmarks: smooth L1 with a short quadratic
     part, because landmarks have to be exact to a fraction of an anchor's offset unit.
 
-    Args:
-        outputs: boxes (N, A, 4), logits (N, A, 2), landmarks (N, A, 10) of the network in phase "train".
-        priors: (A, 4) anchors.
-        batch: ``boxes`` (N, F, 4) and ``landmarks`` (N, F, 10) in the units of ``priors``, ``kinds`` (N, F).
-        negatives: hardest negatives for each positive.
+    ``batch`` has ``boxes`` (N, F, 4), ``landmarks`` (N, F, 10), in the units of ``priors`` (A, 4), and ``kinds`` (N,
+    F).
     """
     boxes, logits, landmarks = (output.float() for output in outputs)
     matches = match(batch["boxes"], batch["kinds"], priors)

@@ -96,17 +96,10 @@ def path_length_penalty(
     """How unevenly the generator answers steps of one size (Karras et al. 2020, arXiv 1912.04958, equation 4).
 
     The length of a path is sqrt(mean over layers of |d (images · noise / sqrt(H W)) / d latents|²), the penalty the
-    mean squared deviation from its running mean.
-
-    Args:
-        synthesize: latents -> images (N, 3, H, W); twice differentiable.
-        latents: (N, L, C) styles of the L layers, which require gradients.
-        noise: (N, 3, H, W) standard normal.
-        mean: () running mean of lengths, 0 at the start; the caller keeps it, and averages it over processes.
-        decay: share of the new lengths in the new mean.
-
-    Returns:
-        The penalty, a scalar, not weighted; the new mean.
+    mean squared deviation from its running mean, a scalar, not weighted. ``latents`` (N, L, C) are styles of the L
+    layers, which require gradients, ``noise`` (N, 3, H, W) standard normal. The caller keeps ``mean``, (), 0 at the
+    start, and averages it over processes; ``decay`` is the share of the new lengths in the new one, which is returned
+    as well.
     """
     with without_autocast(latents):
         latents = latents.to(accurate(latents.dtype))

@@ -172,7 +172,6 @@ class PhotoRecord:
         sha256: of the file, hexadecimal.
         reason: why it has no faces here, else "".
         duplicate_of: the photo that it is a duplicate of, else "".
-        faces: in the detector's order.
     """
 
     photo: str

@@ -148,8 +148,6 @@ class VQGANConfig(Strict):
     """A training of a dictionary.
 
     Attributes:
-        data: good faces.
-        size: side of a face in pixels.
         validation, limit: name -> folder of faces to validate on, and how many of each are.
     """
 
@@ -243,8 +241,6 @@ class RestoreFormerTaskConfig(Strict):
     """A training of RestoreFormer.
 
     Attributes:
-        data: faces and how they are degraded.
-        size: side of a face in pixels.
         vqgan_weights: weights of the first stage, or of an earlier RestoreFormer. Without ``network.fix_decoder`` the
             decoder is trained further, as in the published training; the codebook is not.
         validation, metrics: name -> pairs, and files of the metrics taken of them.

@@ -71,7 +71,6 @@ class StyleGAN2Config(Strict):
 
     Attributes:
         discriminator: for images of the generator's size.
-        initial_weights: of the generator.
         r1, r1_every: weight of the discriminator's gradient penalty (0: none), and steps between two of them.
         path_length: None: paths are left alone.
         mixing: probability that a face has the style of two codes.
