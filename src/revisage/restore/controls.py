@@ -130,9 +130,9 @@ def parse_face_strengths(text: str) -> dict[int, float]:
         raise InputError(f"strengths of faces are NUMBER=STRENGTH such as 0=0.5,2=0, not {text!r}") from error
 
 
-def _option(help: str, **more: Any) -> dict[str, Option]:
-    """Metadata of a dataclass field that is a control."""
-    return {"option": Option(help, **more)}
+def _control(default: object, help: str, *, hash: bool | None = None, **more: Any) -> Any:
+    """A dataclass field that is a control; more: see :class:`Option`."""
+    return field(default=default, hash=hash, metadata={"option": Option(help, **more)})
 
 
 def check(controls: Any) -> None:
@@ -169,28 +169,18 @@ class Selection:
         InputError: a value is out of range, or no face could ever pass.
     """
 
-    which: Which = field(
-        default="all",
-        metadata=_option("Faces: all, largest, center or numbers such as 0,2.", flag="faces", parse=parse_which),
+    which: Which = _control(
+        "all", "Faces: all, largest, center or numbers such as 0,2.", flag="faces", parse=parse_which
     )
-    order: str = field(
-        default="position",
-        metadata=_option("Order of face numbers: position, size or score.", choices=("position", "size", "score")),
+    order: str = _control(
+        "position", "Order of face numbers: position, size or score.", choices=("position", "size", "score")
     )
-    min_size: float = field(default=0.0, metadata=_option("Minimum face width in pixels.", flag="min-face-size", min=0))
-    max_size: float = field(
-        default=math.inf, metadata=_option("Maximum face width in pixels.", flag="max-face-size", min=0)
-    )
-    min_score: float = field(default=0.0, metadata=_option("Minimum detection score, 0 to 1.", min=0, max=1))
-    roi: Box | None = field(
-        default=None, metadata=_option("Region of interest: x1,y1,x2,y2 in pixels.", parse=parse_box)
-    )
-    reference: tuple[Array, ...] = field(
-        default=(), metadata=_option("Photo of the person to restore; may be repeated.", files=True)
-    )
-    min_similarity: float = field(
-        default=0.5, metadata=_option("Cosine similarity to --reference, -1 to 1.", min=-1, max=1)
-    )
+    min_size: float = _control(0.0, "Minimum face width in pixels.", flag="min-face-size", min=0)
+    max_size: float = _control(math.inf, "Maximum face width in pixels.", flag="max-face-size", min=0)
+    min_score: float = _control(0.0, "Minimum detection score, 0 to 1.", min=0, max=1)
+    roi: Box | None = _control(None, "Region of interest: x1,y1,x2,y2 in pixels.", parse=parse_box)
+    reference: tuple[Array, ...] = _control((), "Photo of the person to restore; may be repeated.", files=True)
+    min_similarity: float = _control(0.5, "Cosine similarity to --reference, -1 to 1.", min=-1, max=1)
 
     def __post_init__(self) -> None:
         check(self)
@@ -292,44 +282,28 @@ class Controls:
         InputError: a value is out of range or of a wrong type.
     """
 
-    scale: float = field(default=2.0, metadata=_option("Output scale factor (photos: 2, videos: 1).", min=0.01, max=8))
-    strength: float = field(
-        default=1.0, metadata=_option("Restoration strength: 0 leaves faces alone, 1 is full.", min=0, max=1)
+    scale: float = _control(2.0, "Output scale factor (photos: 2, videos: 1).", min=0.01, max=8)
+    strength: float = _control(1.0, "Restoration strength: 0 leaves faces alone, 1 is full.", min=0, max=1)
+    face_strengths: Mapping[int, float] | None = _control(
+        None, "Strength of single faces: NUMBER=STRENGTH, as 0=0.5,2=0.", parse=parse_face_strengths, hash=False
+    )  # a dict has no hash
+    eyes: float | None = _control(None, "Restoration strength for the eyes (default: --strength).", min=0, max=1)
+    mouth: float | None = _control(None, "Restoration strength for the mouth (default: --strength).", min=0, max=1)
+    skin: float | None = _control(None, "Restoration strength for the skin (default: --strength).", min=0, max=1)
+    hair: float | None = _control(None, "Restoration strength for the hair (default: --strength).", min=0, max=1)
+    keep_grain: float = _control(0.0, "Share of the photo's fine grain to put back, 0 to 1.", min=0, max=1)
+    background_strength: float = _control(
+        1.0, "Strength of the background upscaler: 0 is lanczos, 1 is full.", min=0, max=1
     )
-    face_strengths: Mapping[int, float] | None = field(
-        default=None,
-        hash=False,  # a dict has none
-        metadata=_option("Strength of single faces: NUMBER=STRENGTH, as 0=0.5,2=0.", parse=parse_face_strengths),
+    repair: bool = _control(False, "Fill scratches, creases and dust of old prints.")
+    min_identity: float | None = _control(
+        None, "Minimum cosine similarity between input and restored face.", min=-1, max=1
     )
-    eyes: float | None = field(
-        default=None, metadata=_option("Restoration strength for the eyes (default: --strength).", min=0, max=1)
+    identity_action: str = _control(
+        "reduce", "For faces below --min-identity: reduce or skip.", choices=("reduce", "skip")
     )
-    mouth: float | None = field(
-        default=None, metadata=_option("Restoration strength for the mouth (default: --strength).", min=0, max=1)
-    )
-    skin: float | None = field(
-        default=None, metadata=_option("Restoration strength for the skin (default: --strength).", min=0, max=1)
-    )
-    hair: float | None = field(
-        default=None, metadata=_option("Restoration strength for the hair (default: --strength).", min=0, max=1)
-    )
-    keep_grain: float = field(
-        default=0.0, metadata=_option("Share of the photo's fine grain to put back, 0 to 1.", min=0, max=1)
-    )
-    background_strength: float = field(
-        default=1.0,
-        metadata=_option("Strength of the background upscaler: 0 is lanczos, 1 is full.", min=0, max=1),
-    )
-    repair: bool = field(default=False, metadata=_option("Fill scratches, creases and dust of old prints."))
-    min_identity: float | None = field(
-        default=None, metadata=_option("Minimum cosine similarity between input and restored face.", min=-1, max=1)
-    )
-    identity_action: str = field(
-        default="reduce",
-        metadata=_option("For faces below --min-identity: reduce or skip.", choices=("reduce", "skip")),
-    )
-    aligned: bool = field(default=False, metadata=_option("Inputs are aligned face crops."))
-    only_center_face: bool = field(default=False, metadata=_option("Same as --faces center."))
+    aligned: bool = _control(False, "Inputs are aligned face crops.")
+    only_center_face: bool = _control(False, "Same as --faces center.")
     selection: Selection = ALL
 
     def __post_init__(self) -> None:

@@ -105,6 +105,7 @@ class StyleGAN2GeneratorClean(StyleGAN2Core):
         num_mlp: int = 8,
         channel_multiplier: float = 2,
         narrow: float = 1,
+        sft_half: bool = False,
     ) -> None:
         super().__init__(
             out_size,
@@ -114,23 +115,12 @@ class StyleGAN2GeneratorClean(StyleGAN2Core):
             style_mlp=_mapping(num_style_feat, num_mlp),
             style_conv=partial(StyleConv, kernel_size=3, num_style_feat=num_style_feat),
             to_rgb=partial(ToRGB, num_style_feat=num_style_feat),
+            sft_half=sft_half,
         )
 
 
 class StyleGAN2GeneratorCSFT(StyleGAN2GeneratorClean):
-    """``StyleGAN2GeneratorClean`` that expects conditions; ``sft_half`` lets half of the channels pass untouched."""
-
-    def __init__(
-        self,
-        out_size: int,
-        num_style_feat: int = 512,
-        num_mlp: int = 8,
-        channel_multiplier: float = 2,
-        narrow: float = 1,
-        sft_half: bool = False,
-    ) -> None:
-        super().__init__(out_size, num_style_feat, num_mlp, channel_multiplier, narrow)
-        self.sft_half = sft_half
+    """``StyleGAN2GeneratorClean`` that expects conditions; the name that GFP-GAN gives it."""
 
 
 def _mapping(num_style_feat: int, num_mlp: int) -> nn.Sequential:

@@ -60,12 +60,8 @@ class StyleGAN2Core(nn.Module):
         style_mlp: codes -> styles.
         style_conv: builds a layer from (in_channels, out_channels, sample_mode=...).
         to_rgb: builds a layer from (in_channels, upsample=...).
-
-    Attributes:
-        sft_half: conditions act on the second half of the channels only.
+        sft_half: conditions act on the second half of the channels only; the first half passes untouched.
     """
-
-    sft_half = False
 
     def __init__(
         self,
@@ -77,8 +73,10 @@ class StyleGAN2Core(nn.Module):
         style_mlp: nn.Module,
         style_conv: Callable[..., nn.Module],
         to_rgb: Callable[..., nn.Module],
+        sft_half: bool = False,
     ) -> None:
         super().__init__()
+        self.sft_half = sft_half
         channels = channels_by_resolution(channel_multiplier, narrow)
         if out_size not in channels or out_size < 8:
             raise ValueError(f"out_size is a power of two from 8 to 1024, not {out_size}")

@@ -122,6 +122,7 @@ class StyleGAN2Generator(StyleGAN2Core):
         resample_kernel: ResampleKernel = TAPS,
         lr_mlp: float = 0.01,
         narrow: float = 1,
+        sft_half: bool = False,
     ) -> None:
         linear = partial(EqualLinear, num_style_feat, num_style_feat, lr_mul=lr_mlp, activation="fused_lrelu")
         shared = {"num_style_feat": num_style_feat, "resample_kernel": resample_kernel}
@@ -133,25 +134,12 @@ class StyleGAN2Generator(StyleGAN2Core):
             style_mlp=nn.Sequential(NormStyleCode(), *(linear() for _ in range(num_mlp))),
             style_conv=partial(StyleConv, kernel_size=3, **shared),
             to_rgb=partial(ToRGB, **shared),
+            sft_half=sft_half,
         )
 
 
 class StyleGAN2GeneratorSFT(StyleGAN2Generator):
-    """``StyleGAN2Generator`` that expects conditions; ``sft_half`` lets half of the channels pass untouched."""
-
-    def __init__(
-        self,
-        out_size: int,
-        num_style_feat: int = 512,
-        num_mlp: int = 8,
-        channel_multiplier: float = 2,
-        resample_kernel: ResampleKernel = TAPS,
-        lr_mlp: float = 0.01,
-        narrow: float = 1,
-        sft_half: bool = False,
-    ) -> None:
-        super().__init__(out_size, num_style_feat, num_mlp, channel_multiplier, resample_kernel, lr_mlp, narrow)
-        self.sft_half = sft_half
+    """``StyleGAN2Generator`` that expects conditions; the name that GFP-GAN gives it."""
 
 
 class StyleGAN2GeneratorBilinear(StyleGAN2Generator):
@@ -166,23 +154,12 @@ class StyleGAN2GeneratorBilinear(StyleGAN2Generator):
         lr_mlp: float = 0.01,
         narrow: float = 1,
         interpolation_mode: InterpolationMode = "bilinear",
+        sft_half: bool = False,
     ) -> None:
-        super().__init__(out_size, num_style_feat, num_mlp, channel_multiplier, interpolation_mode, lr_mlp, narrow)
+        super().__init__(
+            out_size, num_style_feat, num_mlp, channel_multiplier, interpolation_mode, lr_mlp, narrow, sft_half
+        )
 
 
 class StyleGAN2GeneratorBilinearSFT(StyleGAN2GeneratorBilinear):
-    """``StyleGAN2GeneratorBilinear`` that expects conditions; ``sft_half`` lets half of the channels pass untouched."""
-
-    def __init__(
-        self,
-        out_size: int,
-        num_style_feat: int = 512,
-        num_mlp: int = 8,
-        channel_multiplier: float = 2,
-        lr_mlp: float = 0.01,
-        narrow: float = 1,
-        interpolation_mode: InterpolationMode = "bilinear",
-        sft_half: bool = False,
-    ) -> None:
-        super().__init__(out_size, num_style_feat, num_mlp, channel_multiplier, lr_mlp, narrow, interpolation_mode)
-        self.sft_half = sft_half
+    """``StyleGAN2GeneratorBilinear`` that expects conditions; the name that GFP-GAN gives it."""

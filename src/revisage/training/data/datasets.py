@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from functools import lru_cache
 from typing import NotRequired, TypedDict
 
@@ -60,13 +61,14 @@ class FaceSample(TypedDict):
     mouth: NotRequired[torch.Tensor]
 
 
+@dataclass(frozen=True, eq=False)
 class CropPatches(Dataset[CropSample]):
     """Endless random patches of degraded crops.
 
     Patches are cut before the degradation: pixels outside hardly matter, and the cost is that of a patch. Crops smaller
     than ``size`` are enlarged; their samples are marked as lacking detail.
 
-    Args:
+    Attributes:
         crops: aligned square faces, or pairs.
         size: of a restored face in pixels.
         patch: size of a sample, at most ``size``.
@@ -78,26 +80,15 @@ class CropPatches(Dataset[CropSample]):
             reduced images.
     """
 
-    def __init__(
-        self,
-        crops: Source | Sequence[Crop],
-        *,
-        size: int,
-        patch: int,
-        degradation: Degradation,
-        seed: int,
-        p_face_patch: float = 0.0,
-        whole: bool = False,
-        oversample: int = 1,
-    ) -> None:
-        self.crops = crops
-        self.size = size
-        self.patch = patch
-        self.degradation = degradation
-        self.seed = seed
-        self.p_face_patch = p_face_patch
-        self.whole = whole
-        self.oversample = oversample
+    crops: Source | Sequence[Crop]
+    _: KW_ONLY
+    size: int
+    patch: int
+    degradation: Degradation
+    seed: int
+    p_face_patch: float = 0.0
+    whole: bool = False
+    oversample: int = 1
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -141,39 +132,30 @@ class CropPatches(Dataset[CropSample]):
         return mirrored, left, top, cut
 
 
+@dataclass(frozen=True, eq=False)
 class FFHQDegradationDataset(Dataset[FaceSample]):
     """Endless degraded whole faces, as GFP-GAN and RestoreFormer are trained on.
 
     Each pass over the source, an epoch, has an order of its own: index = epoch * len(source) + position in that order.
 
-    Args:
+    Attributes:
         source: aligned square faces, sorted by name, or pairs.
         size: of a sample; other faces are resized.
         degradation: makes (lq, gt), and the degraded image of a pair worse.
-        augmentation: of the original, before it is degraded.
+        augmentation: of the original, before it is degraded; None: ``Mirror``.
         landmarks: key -> (3, 3) in pixels of 512, see :mod:`.components`; None: samples have no boxes.
         eye_enlarge_ratio: of the eyes' boxes.
         seed: of everything random.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        *,
-        size: int = 512,
-        degradation: Degradation | None = None,
-        augmentation: Augmentation | None = None,
-        landmarks: Mapping[str, Components] | None = None,
-        eye_enlarge_ratio: float = 1.4,
-        seed: int,
-    ) -> None:
-        self.source = source
-        self.size = size
-        self.degradation = degradation or FFHQDegradation()
-        self.augmentation = augmentation or Mirror()
-        self.landmarks = landmarks
-        self.eye_enlarge_ratio = eye_enlarge_ratio
-        self.seed = seed
+    source: Source
+    _: KW_ONLY
+    size: int = 512
+    degradation: Degradation = field(default_factory=FFHQDegradation)
+    augmentation: Augmentation | None = None
+    landmarks: Mapping[str, Components] | None = None
+    eye_enlarge_ratio: float = 1.4
+    seed: int
 
     def __len__(self) -> int:
         return len(self.source)
@@ -186,11 +168,12 @@ class FFHQDegradationDataset(Dataset[FaceSample]):
         if self.landmarks is not None:
             components = find_components(self.landmarks, crop.key, position) * (self.size / PUBLISHED_SIZE)
         same = rng if crop.lq is None else copy.deepcopy(rng)  # a degraded partner is mirrored and shifted alike
-        gt, components = self.augmentation(resize_crop(to_float(crop.pixels), self.size), components, rng)
+        augment = self.augmentation or Mirror()
+        gt, components = augment(resize_crop(to_float(crop.pixels), self.size), components, rng)
         if crop.lq is None:
             lq, gt = self.degradation(gt, rng)
         else:
-            lq, _ = self.augmentation(resize_crop(to_float(crop.lq), self.size), None, same)
+            lq, _ = augment(resize_crop(to_float(crop.lq), self.size), None, same)
             lq, gt = degrade_pair(lq, gt, self.degradation, rng)
         detail = torch.tensor(float(crop.pixels.shape[0] >= self.size))
         sample: FaceSample = {"lq": to_chw_tensor(lq), "gt": to_chw_tensor(gt), "detail": detail}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -98,10 +99,11 @@ class BackgroundConfig(Strict):
         return BackgroundTask(self, seed, missing)
 
 
+@dataclass(frozen=True, eq=False)
 class PhotoPatches(Dataset[dict[str, Tensor]]):
     """Endless random patches of photos, ``gt``, and what became of them, ``lq``, at half the size.
 
-    Args:
+    Attributes:
         photos: (file, least and largest factor to shrink it by).
         patch: side of ``lq``.
         color_steps: done to ``gt``.
@@ -109,20 +111,12 @@ class PhotoPatches(Dataset[dict[str, Tensor]]):
         seed: of everything random.
     """
 
-    def __init__(
-        self,
-        photos: Sequence[Photo],
-        *,
-        patch: int,
-        color_steps: Sequence[Step],
-        degradation: Degradation,
-        seed: int,
-    ) -> None:
-        self.photos = photos
-        self.patch = patch
-        self.color_steps = color_steps
-        self.degradation = degradation
-        self.seed = seed
+    photos: Sequence[Photo]
+    _: KW_ONLY
+    patch: int
+    color_steps: Sequence[Step]
+    degradation: Degradation
+    seed: int
 
     def __len__(self) -> int:
         return len(self.photos)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -76,20 +77,19 @@ class RepairConfig(Strict):
         return RepairTask(self, seed, missing)
 
 
+@dataclass(frozen=True, eq=False)
 class DamagedPatches(Dataset[dict[str, Tensor]]):
     """Endless random patches of photos, ``gt``, what became of them, ``lq``, and where: ``mask``.
 
-    Args:
+    Attributes:
         config: how they are made.
         photos: (file, least and largest factor to shrink it by).
         seed: of everything random.
     """
 
-    def __init__(self, config: RepairConfig, photos: Sequence[Photo], seed: int) -> None:
-        self.config = config
-        self.photos = photos
-        self.seed = seed
-        self._degradation = choose_randomly(config.degradation)
+    config: RepairConfig
+    photos: Sequence[Photo]
+    seed: int
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -107,7 +107,7 @@ class DamagedPatches(Dataset[dict[str, Tensor]]):
                 damaged = step(damaged, rng)
         gt, damaged = _soften(gt, damaged, float(rng.uniform(*config.softness)))
         mask = damage_mask(gt, damaged)
-        lq, _ = self._degradation(damaged, rng)
+        lq, _ = choose_randomly(config.degradation)(damaged, rng)
         return {"lq": to_chw(lq), "gt": to_chw(gt), "mask": torch.from_numpy(mask)[None]}
 
 
