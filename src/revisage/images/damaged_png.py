@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from revisage.images.damage import Repair, say_lost
@@ -37,6 +37,14 @@ def png_chunks(data: bytes) -> Iterator[Chunk]:
         if kind == b"IEND":
             return
         start = end
+
+
+def join_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Kinds and contents of chunks -> a PNG file, with their checksums."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
 
 
 def repair(data: bytes, *, allow_damaged: bool) -> Repair | None:
@@ -126,8 +134,4 @@ def _assemble(chunks: list[Chunk], packed: bytes) -> bytes:
     """The file anew, with right checksums and an end."""
     before = next(index for index, chunk in enumerate(chunks) if chunk.kind == b"IDAT")
     others = [(chunk.kind, chunk.content) for chunk in chunks if chunk.kind not in (b"IDAT", b"IEND")]
-    parts = [*others[:before], (b"IDAT", packed), *others[before:], (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
-        for kind, content in parts
-    )
+    return join_chunks([*others[:before], (b"IDAT", packed), *others[before:], (b"IEND", b"")])

@@ -8,10 +8,13 @@ import zlib
 import cv2
 import numpy as np
 
+from revisage.images.damaged_png import join_chunks, png_chunks
 from revisage.types import Array
 
 _COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Channels -> color type in a PNG header."""
+_METADATA = (b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt", b"pHYs")
+"""Chunks that hold EXIF, color profile, text and resolution."""
 
 
 def decode16(data: bytes, transparent: int | None = None) -> Array | None:
@@ -39,20 +42,5 @@ def encode16(pixels: Array, carrier: bytes) -> bytes:
     filtered[:, 1:] = rows
     filtered[:, 1 + channels * 2 :] -= rows[:, : -channels * 2]
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOR_TYPES[channels], 0, 0, 0)
-    body = _chunk(b"IHDR", header) + _metadata_chunks(carrier) + _chunk(b"IDAT", zlib.compress(filtered.data, 4))
-    return carrier[:8] + body + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def _metadata_chunks(data: bytes) -> bytes:
-    """Collect the chunks of a PNG file that hold EXIF, color profile, text and resolution."""
-    found, start = b"", 8
-    while start < len(data):
-        end = start + 12 + struct.unpack_from(">I", data, start)[0]
-        if data[start + 4 : start + 8] in (b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt", b"pHYs"):
-            found += data[start:end]
-        start = end
-    return found
+    metadata = [(chunk.kind, chunk.content) for chunk in png_chunks(carrier) if chunk.kind in _METADATA]
+    return join_chunks([(b"IHDR", header), *metadata, (b"IDAT", zlib.compress(filtered.data, 4)), (b"IEND", b"")])

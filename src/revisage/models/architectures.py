@@ -68,10 +68,6 @@ def _count(shapes: Shapes, prefix: str) -> int:
     return len(_indices(shapes, prefix))
 
 
-def _no_arguments(_: Shapes) -> dict[str, Any]:
-    return {}
-
-
 def _stylegan2(shapes: Shapes, prefix: str = "") -> dict[str, Any]:
     """Arguments of a StyleGAN2 generator whose keys begin with ``prefix``.
 
@@ -311,7 +307,7 @@ _ROWS = (
         "discriminators:FacialComponentDiscriminator",
         "discriminator",
         (r"conv1\.0\.weight", r"conv5\.1\.bias", r"final_conv\.0\.bias"),
-        _no_arguments,
+        lambda _: {},
         "params",
     ),
     Architecture(

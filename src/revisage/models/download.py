@@ -92,7 +92,7 @@ def download(
         with FileLock(folder / f".{remote.name}.lock", thread_local=False):
             if not target.is_file():
                 partial = Partial(target)
-                _fetch(remote, urls, partial, check, progress or _silent, retry)
+                _fetch(remote, urls, partial, check, progress or (lambda _, __: None), retry)
                 partial.finish(target)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
@@ -167,10 +167,6 @@ def _fault(remote: Remote, partial: Partial, check: Check | None) -> str | None:
         except CheckpointError as error:
             return str(error)
     return None
-
-
-def _silent(_done: int, _total: int | None) -> None:
-    pass
 
 
 class TransferError(Exception):

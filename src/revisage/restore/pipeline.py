@@ -197,7 +197,7 @@ class Restorer:
             start = stop
             jobs: list[FaceJob] = []
             repaired: list[Image] = []
-            while stop < len(images) and (stop == start or 0 < _count_active(jobs) < full):
+            while stop < len(images) and (stop == start or 0 < sum(job.is_active for job in jobs) < full):
                 own = slice(stop, stop + 1)
                 known = None if faces is None else faces[own]
                 repaired += [self.repair(image, controls) for image in images[own]]
@@ -372,7 +372,3 @@ def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
         while (item := waiting.result()) is not end:
             waiting = pool.submit(next, iterator, end)
             yield item
-
-
-def _count_active(jobs: Sequence[FaceJob]) -> int:
-    return sum(job.is_active for job in jobs)

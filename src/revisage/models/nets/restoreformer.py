@@ -90,7 +90,7 @@ class _DictionaryAutoencoder(nn.Module):
 
     def _keep_accurate(self, incompatible_keys: object) -> None:  # noqa: ARG002
         """After loading: weights in half precision that were assigned, not copied, are promoted where they must be."""
-        self._apply(_unchanged)
+        self._apply(lambda tensor: tensor)
 
     def _freeze(self, decoder: bool, codebook: bool, encoder: bool) -> None:
         frozen: list[nn.Module] = []
@@ -102,10 +102,6 @@ class _DictionaryAutoencoder(nn.Module):
             frozen += [self.encoder, self.quant_conv]
         for part in frozen:
             part.requires_grad_(False)
-
-
-def _unchanged(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 class RestoreFormer(_DictionaryAutoencoder):

@@ -61,18 +61,12 @@ def open_source(names: str | Path | Iterable[str | Path], name_prefixes: Sequenc
     return sources[0] if len(sources) == 1 else _Chain(sources)
 
 
-class _Chain:
+class _Chain(ConcatDataset[Crop]):
     """Several sources, one after the other."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        self._dataset: ConcatDataset[Any] = ConcatDataset(cast("Any", sources))
+        super().__init__(cast("Any", sources))
         self.names = [name for source in sources for name in source.names]
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, index: int, /) -> Crop:
-        return self._dataset[index]
 
 
 def _open(name: str, name_prefixes: Sequence[str]) -> Source:

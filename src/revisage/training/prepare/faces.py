@@ -89,7 +89,7 @@ def _extract_face(image: Image, face: Face, index: int, options: Options) -> tup
         nothing = Measures(width, face.score, native_size=0, inside=0, yaw=0)
         return FaceRecord(index, 0, _round(nothing), (), reason=UNALIGNABLE), b""
     measures = _measure_geometry(face, crop_from_image, image.shape)
-    side = options.size or _fitting_size(measures.native_size)
+    side = options.size or next((side for side in SIZES if side <= measures.native_size), SIZES[-1])
     if reason := options.limits.find_fault(measures):  # spares cutting out the many small faces of a crowd
         return FaceRecord(index, 0, _round(measures), (), reason=reason), b""
     aligned = align_mirrored(image, face.landmarks, side)
@@ -132,10 +132,6 @@ def _measure_geometry(face: Face, crop_from_image: Affine, shape: tuple[int, ...
         inside=fraction_inside(crop_from_image, SIZES[0], shape),
         yaw=estimate_yaw(face.landmarks),
     )
-
-
-def _fitting_size(native: float) -> int:
-    return next((side for side in SIZES if side <= native), SIZES[-1])
 
 
 def _round(measures: Measures) -> Measures:

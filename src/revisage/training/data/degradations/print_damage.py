@@ -55,7 +55,8 @@ class PrintDamage:
         turns = angle + np.cumsum(rng.normal(0, rng.choice([0.01, 0.05, 0.15]), 12))
         steps = np.stack([np.cos(turns), np.sin(turns)], axis=1) * reach / 12
         points = rng.uniform(0, (width, height)) + np.cumsum(steps, axis=0) - steps.sum(axis=0) / 2
-        marks = _line(image, points, self._draw_width(rng)) * _uneven(height, width, rng)
+        stroke = min(0.5 + float(rng.exponential(1.0)), self.width)
+        marks = _line(image, points, stroke) * _uneven(height, width, rng)
         return _paint(image, marks * np.float32(rng.uniform(0.3, 1.0)), _draw_color(rng, bright=0.7))
 
     def _crease(self, image: FloatImage, rng: np.random.Generator) -> FloatImage:
@@ -91,9 +92,6 @@ class PrintDamage:
         points = rng.uniform(0, (width, height)) + np.cumsum(steps, axis=0)
         marks = _line(image, points, rng.uniform(0.6, 2.2)) * np.float32(rng.uniform(0.4, 1.0))
         return _paint(image, marks, _draw_color(rng, bright=0.6))
-
-    def _draw_width(self, rng: np.random.Generator) -> float:
-        return min(0.5 + float(rng.exponential(1.0)), self.width)
 
 
 def _line(image: FloatImage, points: NDArray[np.float64], width: float) -> Marks:
