@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -22,9 +22,11 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from revisage.errors import near_or_known
+from revisage.errors import RecipeError, WeightsError, near_or_known
 from revisage.models.fetch import path_of
 from revisage.models.registry import MODELS
+
+Content = TypeVar("Content")
 
 
 class Strict(BaseModel):
@@ -151,3 +153,14 @@ def to_json(settings: BaseModel) -> dict[str, Any]:
 def weights_file(path: Path) -> Path:
     """The file that a setting for weights means: that of a name of ``revisage models``, or ``path`` itself."""
     return path_of(str(path)) if str(path) in MODELS and not path.exists() else path
+
+
+def read_file(read: Callable[[Path], Content], path: Path, setting: str) -> Content:
+    """What ``read`` makes of the file of a setting, "task.losses.identity.file" say.
+
+    RecipeError: there is no such file, or it holds other weights.
+    """
+    try:
+        return read(weights_file(path))
+    except WeightsError as error:
+        raise RecipeError(f"{setting}: {error}") from error

@@ -7,18 +7,20 @@ import torch
 from golden_weights import golden_input, golden_state
 
 from revisage.errors import RecipeError
+from revisage.evaluation.metrics.networks import read_arcface, read_descriptor, read_vgg16
 from revisage.models.checkpoint import save_weights
 from revisage.models.nets.arcface import ResNetArcFace
 from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.vgg import VGG16Features, VGG19Features
-from revisage.training.losses.features import read_arcface, read_face_descriptor, read_vgg16, read_vgg19
+from revisage.training.config import read_file
+from revisage.training.losses.features import read_vgg19
 
 SETTING = "task.features"
 READERS = {
     "vgg16": partial(read_vgg16, stages=1),
     "vgg19": partial(read_vgg19, layers=("conv1_2",)),
     "arcface": read_arcface,
-    "descriptor": read_face_descriptor,
+    "descriptor": read_descriptor,
 }
 
 
@@ -64,14 +66,14 @@ def assert_holds(network, state):
 
 def test_vgg16_is_read_from_half_precision_arrays(tmp_path):
     state = write_vgg16(tmp_path / "vgg.npz")
-    network = read_vgg16(tmp_path / "vgg.npz", SETTING, stages=1)
+    network = read_vgg16(tmp_path / "vgg.npz", stages=1)
     assert_holds(network, state)
     assert [tuple(features.shape) for features in network(torch.zeros(1, 3, 8, 8))] == [(1, 64, 8, 8)]
 
 
 def test_vgg19_is_read_up_to_the_last_layer_asked_for(tmp_path):
     state = write_vgg19(tmp_path / "vgg19.pth")
-    network = read_vgg19(tmp_path / "vgg19.pth", SETTING, layers=("conv1_1", "conv1_2"))
+    network = read_vgg19(tmp_path / "vgg19.pth", layers=("conv1_1", "conv1_2"))
     assert_holds(network, state)
     assert list(network.state_dict()) == [f"features.{place}.{part}" for place in (0, 2) for part in ("weight", "bias")]
 
@@ -79,7 +81,7 @@ def test_vgg19_is_read_up_to_the_last_layer_asked_for(tmp_path):
 def test_vgg19_may_be_kept_as_safetensors(tmp_path):
     state = golden_state(VGG19Features(("conv1_1",)).state_dict())
     save_weights(tmp_path / "vgg19.safetensors", state)
-    assert_holds(read_vgg19(tmp_path / "vgg19.safetensors", SETTING, layers=("conv1_1",)), state)
+    assert_holds(read_vgg19(tmp_path / "vgg19.safetensors", layers=("conv1_1",)), state)
 
 
 def test_arcface_is_read_from_a_file_of_parallel_training(tmp_path):
@@ -87,13 +89,13 @@ def test_arcface_is_read_from_a_file_of_parallel_training(tmp_path):
     network.load_state_dict(golden_state(network.state_dict()))
     torch.save({f"module.{key}": value for key, value in network.state_dict().items()}, tmp_path / "arcface.pth")
     face = golden_input(1, 1, 128, 128)
-    actual = read_arcface(tmp_path / "arcface.pth", SETTING).double()(face)
+    actual = read_arcface(tmp_path / "arcface.pth").double()(face)
     torch.testing.assert_close(actual, network(face), rtol=0, atol=1e-4)
 
 
 def test_the_descriptor_is_read_from_eight_bits(tmp_path):
     expected = write_descriptor(tmp_path / "descriptor.npz")
-    network = read_face_descriptor(tmp_path / "descriptor.npz", SETTING)
+    network = read_descriptor(tmp_path / "descriptor.npz")
     assert set(network.state_dict()) == set(expected)
     assert_holds(network, expected)
 
@@ -102,23 +104,18 @@ def test_the_descriptor_is_read_from_eight_bits(tmp_path):
 def test_networks_of_losses_are_frozen_and_examining(kind, tmp_path):
     path = tmp_path / ("weights.pth" if kind == "vgg19" else "weights.npz")
     {"vgg16": write_vgg16, "vgg19": write_vgg19, "descriptor": write_descriptor}[kind](path)
-    network = READERS[kind](path, SETTING)
+    network = READERS[kind](path)
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
 def refusal(read, path):
     with pytest.raises(RecipeError) as caught:
-        read(path, SETTING)
+        read_file(read, path, SETTING)
     message = str(caught.value)
     assert message.startswith(SETTING)
     assert "\n" not in message
     return message
-
-
-@pytest.mark.parametrize("kind", READERS)
-def test_a_file_that_is_not_given_is_asked_for(kind):
-    assert "must name" in refusal(READERS[kind], None)
 
 
 @pytest.mark.parametrize("kind", READERS)

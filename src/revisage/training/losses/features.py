@@ -1,30 +1,22 @@
-"""Distances between features and embeddings of frozen networks, and the networks, read from the files of a recipe.
+"""Distances between features and embeddings of frozen networks, and VGG19.
 
-Style: Gatys et al. 2015, arXiv 1508.06576. None of the weights files comes with the package. Each ``read_...`` takes
-the path (or a model name) and ``setting``, the path's name in the recipe ("task.losses.identity.file"), and raises
-
-    RecipeError: there is no such file, or it holds other weights. One line, with the setting's name.
+Style: Gatys et al. 2015, arXiv 1508.06576. None of the weights files comes with the package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from revisage.errors import RecipeError, WeightsError
-from revisage.evaluation.metrics import networks
 from revisage.models.build import read_state
 from revisage.models.checkpoint import load_strictly
-from revisage.models.nets.arcface import ResNetArcFace
-from revisage.models.nets.dlib_face_net import DlibFaceNet
 from revisage.models.nets.precision import accurate, without_autocast
-from revisage.models.nets.vgg import VGG16Features, VGG19Features
-from revisage.training.config import weights_file
+from revisage.models.nets.vgg import VGG19Features
 from revisage.training.losses.image import Distance, l1
 
 
@@ -115,47 +107,9 @@ def style_loss(
     return perceptual_loss(features, targets, weights, gram_distance)
 
 
-Weights = TypeVar("Weights", bound=nn.Module | list[Tensor])
-
-
-def read_vgg16(path: Path | None, setting: str, stages: int = 5) -> VGG16Features:
-    """The first stages of VGG16, by :func:`revisage.evaluation.metrics.networks.read_vgg16`."""
-    return _read(lambda file: networks.read_vgg16(file, stages), path, setting, "VGG16")
-
-
-def read_lpips_channels(path: Path | None, setting: str) -> list[Tensor]:
-    """LPIPS's weights of VGG16's channels, by :func:`revisage.evaluation.metrics.networks.read_channel_weights`."""
-    return _read(networks.read_channel_weights, path, setting, "LPIPS (vgg.pth)")
-
-
-def read_vgg19(path: Path | None, setting: str, layers: Sequence[str] = tuple(VGG19_WEIGHTS)) -> VGG19Features:
+def read_vgg19(path: Path, layers: Sequence[str] = tuple(VGG19_WEIGHTS)) -> VGG19Features:
     """VGG19 from torchvision's file for ImageNet; its classifier, and all beyond ``layers``, is ignored."""
-
-    def read(file: Path) -> VGG19Features:
-        network = VGG19Features(layers)
-        state = read_state(file)
-        load_strictly(network, {key: state[key] for key in network.state_dict() if key in state}, str(file))
-        return network.eval()
-
-    return _read(read, path, setting, "VGG19 (vgg19-dcbb9e9d.pth)")
-
-
-def read_arcface(path: Path | None, setting: str) -> ResNetArcFace:
-    """GFP-GAN's identity network."""
-    return _read(networks.read_arcface, path, setting, "ArcFace (arcface_resnet18.pth)")
-
-
-def read_face_descriptor(path: Path | None, setting: str) -> DlibFaceNet:
-    """Dlib's face descriptor."""
-    return _read(networks.read_descriptor, path, setting, "DlibFaceNet")
-
-
-def _read(read: Callable[[Path], Weights], path: Path | None, setting: str, name: str) -> Weights:
-    if path is None:
-        raise RecipeError(
-            f"{setting} must name a file with weights of {name}: a loss that looks through it has a weight"
-        )
-    try:
-        return read(weights_file(path))
-    except WeightsError as error:
-        raise RecipeError(f"{setting}: {error}") from error
+    network = VGG19Features(layers)
+    state = read_state(path)
+    load_strictly(network, {key: state[key] for key in network.state_dict() if key in state}, str(path))
+    return network.eval()

@@ -10,7 +10,7 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from revisage.errors import RecipeError, WeightsError
+from revisage.errors import RecipeError
 from revisage.models.build import read_state
 from revisage.models.checkpoint import Header, load_strictly
 from revisage.models.nets.discriminators import NLayerDiscriminator, PatchDiscriminator, StyleGAN2Discriminator
@@ -20,7 +20,7 @@ from revisage.models.nets.restoration_unet import COARSE, FINE, CoarseToFineUNet
 from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.models.nets.stylegan2_fir import StyleGAN2Generator
-from revisage.training.config import Strict, weights_file
+from revisage.training.config import Strict, read_file
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -226,10 +226,7 @@ class NLayerDiscriminatorConfig(NetworkConfig):
 
 def read_initial_weights(path: Path, setting: str) -> dict[str, Tensor]:
     """Weights from a file of any kind that the project reads (RecipeError: no such file, or no whole one)."""
-    try:
-        return read_state(weights_file(path))
-    except WeightsError as error:
-        raise RecipeError(f"{setting}: {error}") from error
+    return read_file(read_state, path, setting)
 
 
 def load_initial_weights(network: nn.Module, start: Path | None, setting: str = "task.initial_weights") -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from revisage.errors import RecipeError, WeightsError
+from revisage.errors import RecipeError
 from revisage.evaluation.metrics.fid import frechet_distance, read_statistics, statistics
 from revisage.evaluation.metrics.image import RGB8
 from revisage.evaluation.metrics.networks import inception_features, read_inception
@@ -19,7 +19,7 @@ from revisage.models.checkpoint import Header
 from revisage.models.nets.inception import FEATURES
 from revisage.models.nets.stylegan2_core import StyleGAN2Core
 from revisage.training.checks import Problems
-from revisage.training.config import Strict, weights_file
+from revisage.training.config import Strict, read_file
 from revisage.training.distributed import World, current_world
 from revisage.training.losses.gan import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
@@ -218,11 +218,8 @@ class _Distance:
 
     def __init__(self, config: FidConfig) -> None:
         self.images = config.images
-        try:
-            self.network = read_inception(weights_file(config.network))
-            self.statistics = read_statistics(config.statistics)
-        except WeightsError as error:
-            raise RecipeError(f"task.fid: {error}") from error
+        self.network = read_file(read_inception, config.network, "task.fid")
+        self.statistics = read_file(read_statistics, config.statistics, "task.fid")
         if (length := len(self.statistics.mean)) != FEATURES:
             raise RecipeError(f"task.fid: {config.statistics} is of {length} features, not of Inception's {FEATURES}")
 

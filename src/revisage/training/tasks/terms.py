@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -15,19 +16,16 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from revisage.evaluation.metrics.networks import read_arcface, read_channel_weights, read_descriptor, read_vgg16
 from revisage.evaluation.metrics.perceptual import lpips, vgg_cosine
 from revisage.models.nets.arcface import gray_faces
 from revisage.models.nets.dlib_face_net import chips, shows_chip
-from revisage.training.config import Strict
+from revisage.training.config import Strict, read_file
 from revisage.training.losses.features import (
     VGG19_WEIGHTS,
     features_of_both,
     identity_distance,
     perceptual_loss,
-    read_arcface,
-    read_face_descriptor,
-    read_lpips_channels,
-    read_vgg16,
     read_vgg19,
     style_loss,
 )
@@ -133,7 +131,7 @@ class CosinePerceptualTerm(Strict):
     patch: PositiveInt | None = None
 
     def build(self) -> Term:
-        features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
+        features = read_file(partial(read_vgg16, stages=self.stages), self.file, "task.losses.perceptual.file")
 
         def compare(restored: Tensor, gt: Tensor) -> Tensor:
             pair = _same_part(torch.stack([restored, gt]), self.patch)
@@ -159,7 +157,7 @@ class PerceptualTerm(Strict):
     layers: dict[str, float] = Field(default_factory=lambda: dict(VGG19_WEIGHTS))
 
     def build(self) -> Term:
-        features = read_vgg19(self.file, "task.losses.perceptual.file", tuple(self.layers))
+        features = read_file(partial(read_vgg19, layers=tuple(self.layers)), self.file, "task.losses.perceptual.file")
         weights = tuple(self.layers.values())
 
         def compare(restored: Tensor, gt: Tensor) -> Tensor:
@@ -186,8 +184,8 @@ class LpipsTerm(Strict):
     stages: PositiveInt = 5
 
     def build(self) -> Term:
-        features = read_vgg16(self.file, "task.losses.perceptual.file", self.stages)
-        channels = read_lpips_channels(self.channels, "task.losses.perceptual.channels")[: self.stages]
+        features = read_file(partial(read_vgg16, stages=self.stages), self.file, "task.losses.perceptual.file")
+        channels = read_file(read_channel_weights, self.channels, "task.losses.perceptual.channels")[: self.stages]
 
         def compare(restored: Tensor, gt: Tensor) -> Tensor:
             found, targets = features_of_both(features.to(gt.device), restored, gt)
@@ -204,7 +202,7 @@ class DescriptorIdentityTerm(Strict):
     file: Path
 
     def build(self) -> Term:
-        descriptor = read_face_descriptor(self.file, "task.losses.identity.file")
+        descriptor = read_file(read_descriptor, self.file, "task.losses.identity.file")
 
         def term(inputs: LossInputs) -> Tensor:
             side = inputs.restored.shape[-1]
@@ -230,7 +228,7 @@ class ArcFaceIdentityTerm(Strict):
     file: Path
 
     def build(self) -> Term:
-        arcface = read_arcface(self.file, "task.losses.identity.file")
+        arcface = read_file(read_arcface, self.file, "task.losses.identity.file")
 
         def term(inputs: LossInputs) -> Tensor:
             found, targets = features_of_both(
