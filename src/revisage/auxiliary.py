@@ -153,9 +153,7 @@ def load_upscaler(
 ) -> TiledUpscaler:
     """A background upscaler; arguments as for ``load``.
 
-    Raises:
-        UnknownModelError: it upscales no color images.
-        InputError: tiles too small.
+    UnknownModelError: it upscales no color images. InputError: tiles too small.
     """
     check_tile(tile)
     network = open_by_role(model, "upscaler", device, dtype, fast=fast, offline=offline)

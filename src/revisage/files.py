@@ -24,10 +24,8 @@ def atomic_write(path: Path) -> Generator[Path]:
     """Yield a temporary path in ``path``'s folder; on success it becomes ``path``, on any error it is removed.
 
     The earlier content of ``path`` stays intact until the rename. Folders are made as needed. The file gets the
-    permissions that the umask leaves, whoever wrote the temporary one.
-
-    Raises:
-        OutputError: disk full, no permission, or any other failure of the file system.
+    permissions that the umask leaves, whoever wrote the temporary one. OutputError: disk full, no permission, or any
+    other failure of the file system.
     """
     temporary: Path | None = None
     try:
@@ -78,8 +76,7 @@ def describe_write_error(code: int | None, fallback: str) -> str:
 def safe_read(path: Path, max_bytes: int | None = None) -> bytes:
     """Read all bytes of a regular file.
 
-    Raises:
-        OSError: it cannot be read, is no regular file, or is too large; ``strerror`` says which.
+    OSError: it cannot be read, is no regular file, or is too large; ``strerror`` says which.
     """
     with safe_open(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -91,8 +88,7 @@ def safe_read(path: Path, max_bytes: int | None = None) -> bytes:
 def safe_open(path: str | Path) -> BufferedReader:
     """Open a regular file for reading; a pipe or device is refused at once.
 
-    Raises:
-        OSError: it cannot be opened, or is no regular file; ``strerror`` says which.
+    OSError: it cannot be opened, or is no regular file; ``strerror`` says which.
     """
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "no file has a name like this", str(path))

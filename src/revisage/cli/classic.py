@@ -78,10 +78,8 @@ def modern(arguments: Sequence[str]) -> list[str]:
     """Command line in classic flags -> in present ones; what is no classic flag stays as it is.
 
     Only ``restore`` had a classic form. There all long options may be written with underscores, and the classic ones
-    with a single dash, as the classic README did. Photos given by ``-i`` ask for the classic folders, too.
-
-    Raises:
-        InputError: a classic flag has no value, or one that means nothing; says the present name.
+    with a single dash, as the classic README did. Photos given by ``-i`` ask for the classic folders, too. InputError:
+    a classic flag has no value, or one that means nothing; says the present name.
     """
     if not arguments or arguments[0] != "restore":
         return list(arguments)

@@ -37,11 +37,8 @@ def pipes(paths: Sequence[str], output: Path | None) -> Generator[tuple[list[str
     """Put files in the place of stdin and stdout, ``-``; lines for people go to stderr then.
 
     Without ``output`` results go to stdout if ``paths`` is stdin, else to the default folder. Yields inputs and output
-    that are files and folders, and a function that writes the result to stdout, where it goes.
-
-    Raises:
-        InputError: ``-`` beside other inputs.
-        OutputError: the result would go to a terminal.
+    that are files and folders, and a function that writes the result to stdout, where it goes. InputError: ``-`` beside
+    other inputs. OutputError: the result would go to a terminal.
     """
     if DASH in paths and len(paths) > 1:
         raise InputError("- stands for stdin, which cannot be restored together with other files")
@@ -77,11 +74,7 @@ def is_stdout(paths: Sequence[str], output: Path | str | None) -> bool:
 
 
 def refuse_several_on_stdout(sources: Sources, save_faces: bool) -> None:
-    """Refuse what gives more than one file, or none that stdout would get.
-
-    Raises:
-        InputError: several inputs, a folder or a pattern; or faces are saved, too.
-    """
+    """Refuse several inputs, a folder or a pattern, and saved faces: stdout takes one file (InputError)."""
     if sources.many or len(sources.inputs) > 1 or save_faces:
         raise InputError("stdout takes the result of one photo or video, without faces; use -o FOLDER for more")
 
@@ -89,10 +82,8 @@ def refuse_several_on_stdout(sources: Sources, save_faces: bool) -> None:
 def file_of(output: Path, sources: Sources, **options: str | bool) -> Path | None:
     """The one file that a run writes, if ``-o`` names one: it has the extension of an image or video.
 
-    ``options`` are those that name results in folders: ``suffix``, ``format``, ``save_faces``.
-
-    Raises:
-        InputError: there is more than one input, or one of another kind; or an option contradicts.
+    ``options`` are those that name results in folders: ``suffix``, ``format``, ``save_faces``. InputError: there is
+    more than one input, or one of another kind; or an option contradicts.
     """
     from revisage.jobs.collector import kind_by_name
 
@@ -112,11 +103,7 @@ def file_of(output: Path, sources: Sources, **options: str | bool) -> Path | Non
 
 
 def refuse_input_folder(sources: Sources, output: Path) -> None:
-    """Refuse a folder of results that is one of the inputs: each result would replace its original.
-
-    Raises:
-        InputError: it is.
-    """
+    """Refuse a folder of results that is one of the inputs: each result would replace its original (InputError)."""
     for path in sources.inputs:
         folder = path if path.is_dir() else path.parent
         if sources.many and output.is_dir() and folder.samefile(output):

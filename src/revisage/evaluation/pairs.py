@@ -108,10 +108,8 @@ def data_name(folder: Path) -> str:
 def list_images(folder: Path) -> Folder:
     """The images in a folder, or below it if there are none: by their paths without extension, sorted.
 
-    They are found by the rules for photos (:func:`revisage.jobs.collector.collect`).
-
-    Raises:
-        InputError: there is no such folder, no image in it, two of one name, or a folder that cannot be read.
+    They are found by the rules for photos (:func:`revisage.jobs.collector.collect`). InputError: there is no such
+    folder, no image in it, two of one name, or a folder that cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"no folder of images at {folder}")

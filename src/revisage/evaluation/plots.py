@@ -94,8 +94,7 @@ def read_records(run: Path) -> list[Record]:
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure whole or not at all, in the format of the extension: png, svg, pdf, jpg, webp.
 
-    Raises:
-        OutputError: another extension, or the file cannot be written.
+    OutputError: another extension, or the file cannot be written.
     """
     check_plot_name(path)
     with atomic_write(path) as temporary:

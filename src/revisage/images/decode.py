@@ -128,8 +128,7 @@ def _check_size(file: ImageFile, max_pixels: int, frames: int = 1) -> None:
 def decode(file: ImageFile) -> Array:
     """Decode upright pixels (H, W, 1..4), uint8 or uint16: gray, gray and alpha, RGB, or RGBA.
 
-    Raises:
-        ImageError: damaged, or of a kind that cannot be restored.
+    ImageError: damaged, or of a kind that cannot be restored.
     """
     name, opened = file.name, file.opened
     try:

@@ -16,12 +16,9 @@ from revisage.images.read import Photo
 def choose_extension(path: Path, scale: float) -> tuple[str, str]:
     """Choose the extension of a photo's result.
 
-    Returns:
-        The extension with its dot: that of the photo if it says what the photo is, else that of its format, or
-        ``.png`` where its format cannot hold the result. And why it is not that of the photo, in a few words, or "".
-
-    Raises:
-        ImageError: the photo cannot be read.
+    Returns the extension with its dot: that of the photo if it says what the photo is, else that of its format, or
+    ``.png`` where its format cannot hold the result. And why it is not that of the photo, in a few words, or "".
+    ImageError: the photo cannot be read.
     """
     file = open_image(path)
     found = formats.by_name(file.opened.format) or formats.PNG

@@ -28,9 +28,7 @@ def is_heif(data: bytes) -> bool:
 def open_heif(data: bytes) -> PIL.Image.Image:
     """Read header and metadata of a HEIF file; its pixels come upright.
 
-    Raises:
-        ImportError: the package is not there.
-        SyntaxError, OSError: the file is damaged.
+    ImportError: the package is not there. SyntaxError, OSError: the file is damaged.
     """
     return require_library().HeifImageFile(io.BytesIO(data), "")
 
@@ -38,9 +36,7 @@ def open_heif(data: bytes) -> PIL.Image.Image:
 def decode16(data: bytes) -> Array:
     """Decode a file of 10 or 12 bits a channel -> (H, W, 1..4) uint16: gray, gray and alpha, RGB or RGBA.
 
-    Raises:
-        ImportError: the package is not there.
-        OSError, ValueError, RuntimeError: the file is damaged.
+    ImportError: the package is not there. OSError, ValueError, RuntimeError: the file is damaged.
     """
     pixels = np.asarray(require_library().open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
     return pixels[:, :, None] if pixels.ndim == 2 else pixels

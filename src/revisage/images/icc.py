@@ -96,10 +96,7 @@ def parse_color_space(icc: bytes) -> ColorSpace | None:
 class ParametricCurve:
     """y = (a x + b)^g + e from x = d on, y = c x + f below: every kind of parametric curve, and plain gamma.
 
-    Arrays are float32 or float64 of any shape and keep their dtype.
-
-    Raises:
-        ValueError: the curve does not rise.
+    Arrays are float32 or float64 of any shape and keep their dtype. ValueError: the curve does not rise.
     """
 
     g: float
@@ -155,11 +152,8 @@ SRGB_CURVE = ParametricCurve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 def read_primaries(icc: bytes) -> tuple[Sequence[Curve], NDArray[np.float64]] | None:
     """Read the curves of red, green and blue, and the matrix from linear values to XYZ under D50, (3, 3).
 
-    Returns:
-        None if the profile is made of tables (or is one of inks).
-
-    Raises:
-        ValueError, struct.error: no profile, a damaged one, or curves and primaries that cannot be inverted.
+    Returns None if the profile is made of tables (or is one of inks). ValueError, struct.error: no profile, a damaged
+    one, or curves and primaries that cannot be inverted.
     """
     space, connection = icc[16:20], icc[20:24]
     tags = _read_tags(icc)
@@ -179,8 +173,7 @@ def read_primaries(icc: bytes) -> tuple[Sequence[Curve], NDArray[np.float64]] | 
 def read_curve(content: bytes) -> Curve:
     """Read the content of a ``curv`` or ``para`` tag (ICC.1:2022, 10.6 and 10.18).
 
-    Raises:
-        ValueError, struct.error: malformed, or a curve that cannot be inverted.
+    ValueError, struct.error: malformed, or a curve that cannot be inverted.
     """
     if content[:4] == b"para":
         return _read_parametric_curve(content)
@@ -321,8 +314,7 @@ def make_rgb_profile(
 def xyz_from_rgb(white: Point, primaries: tuple[Point, ...]) -> NDArray[np.float64]:
     """Compute the (3, 3) matrix from linear RGB to XYZ adapted to D50.
 
-    Raises:
-        ValueError: the primaries lie on a line, or a point has no y.
+    ValueError: the primaries lie on a line, or a point has no y.
     """
     if min(white[1], *(y for _, y in primaries)) <= 0:
         raise ValueError("a chromaticity has no y")

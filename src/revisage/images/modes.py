@@ -23,12 +23,9 @@ _ROWS = 256
 def from_pillow(image: PIL.Image.Image) -> Array:
     """Decode a Pillow image that somebody else opened or made.
 
-    Returns:
-        (H, W, 1..4) gray, gray and alpha, RGB or RGBA, upright by its EXIF orientation; uint16 in the modes ``I;16``
-        and ``I``, else uint8.
-
-    Raises:
-        ImageError: a mode that cannot be restored, values out of range, or the file behind it is damaged.
+    Returns (H, W, 1..4) gray, gray and alpha, RGB or RGBA, upright by its EXIF orientation; uint16 in the modes
+    ``I;16`` and ``I``, else uint8 (ImageError: a mode that cannot be restored, values out of range, or the file behind
+    it is damaged).
     """
     try:
         image.load()  # some formats come upright by this, and lose their orientation

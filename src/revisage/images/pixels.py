@@ -70,12 +70,8 @@ def from_nchw(batch: NDArray[np.float32]) -> list[FloatImage]:
 def check_array(image: Any) -> Image:
     """Check an image that a caller gave as an array.
 
-    Returns:
-        (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1]: ``image`` itself, or a copy in the byte order of
-        the machine.
-
-    Raises:
-        InputError: anything else; the message says what to do.
+    Returns (H, W, 3 or 4) RGB or RGBA uint8, uint16 or float32 in [0, 1]: ``image`` itself, or a copy in the byte order
+    of the machine (InputError: anything else; the message says what to do).
     """
     if not isinstance(image, np.ndarray):
         hint = "; read it with revisage.read_image" if isinstance(image, str | bytes | PathLike) else ""

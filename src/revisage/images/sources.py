@@ -16,11 +16,7 @@ def read_source(source: ImageSource) -> tuple[bytes, str]:
     """Read a file -> its bytes, and its name for messages.
 
     A file object is read from where it stands (at its end: from the start), and left there if it can be, so that it can
-    be read again.
-
-    Raises:
-        ImageError: it cannot be read, or is empty.
-        InputError: it is nothing of the kind.
+    be read again. ImageError: it cannot be read, or is empty. InputError: it is nothing of the kind.
     """
     name = name_of(source)
     try:

@@ -92,8 +92,7 @@ def read_orientation(directory: Directory) -> int:
 def decode16(directory: Directory) -> Array:
     """Decode (H, W, 1..4) uint16 as stored, not yet upright: gray, gray and alpha, RGB or RGBA, never premultiplied.
 
-    Raises:
-        OSError, ValueError, SyntaxError, struct.error: the file is damaged or truncated.
+    OSError, ValueError, SyntaxError, struct.error: the file is damaged or truncated.
     """
     samples = directory.number(_SAMPLES, 1)
     planes = samples if directory.number(_PLANAR, 1) == 2 else 1

@@ -57,8 +57,7 @@ class Directory:
     def numbers(self, tag: int, default: Sequence[int] = ()) -> tuple[int, ...]:
         """Read the integers of a tag; ``default`` if it is not there.
 
-        Raises:
-            ValueError: the tag holds something else, or lies outside the file.
+        ValueError: the tag holds something else, or lies outside the file.
         """
         if tag not in self.entries:
             return tuple(default)
@@ -114,8 +113,7 @@ def has_directory(data: bytes) -> bool:
 def iterate_directories(data: bytes) -> Iterator[Directory]:
     """Yield the directories of a TIFF file in order; a circle of them is gone through once.
 
-    Raises:
-        ValueError, struct.error: the file is damaged or truncated.
+    ValueError, struct.error: the file is damaged or truncated.
     """
     form = detect_form(data)
     (offset,) = struct.unpack_from(form.word, data, form.first)

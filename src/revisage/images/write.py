@@ -193,8 +193,7 @@ def _frame_like(image: Image, file: ImageFile, stored: Array) -> Frame:
 def find_left_out(source: ImageSource, extension: str) -> tuple[str, ...]:
     """Name what the result of a photo will lack: what ``write_image`` returns, known beforehand.
 
-    Raises:
-        ImageError: the photo cannot be read.
+    ImageError: the photo cannot be read.
     """
     file, pixels = open_and_decode(source, again=True)
     frame = Frame(pixels, read_metadata(file.opened, size_of(file), pixels.shape[2] <= 2))

@@ -223,8 +223,7 @@ class _Uninitialised(TorchFunctionMode):
 def construct_empty(header: Header, source: str) -> nn.Module:
     """Construct the network of a header on the device "meta": it has keys and shapes, but no weights yet.
 
-    Raises:
-        CheckpointError: the constructor refuses the arguments.
+    CheckpointError: the constructor refuses the arguments.
     """
     gradients = torch.is_grad_enabled()
     try:

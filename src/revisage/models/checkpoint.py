@@ -62,8 +62,7 @@ class Header:
     def from_json(cls, text: str, source: str) -> Header | None:
         """Inverse of :meth:`to_json`; None for an object that names no architecture.
 
-        Raises:
-            CheckpointError: not a JSON object, or entries of the wrong type or range.
+        CheckpointError: not a JSON object, or entries of the wrong type or range.
         """
         try:
             entries = json.loads(text)
@@ -167,8 +166,7 @@ def quantize_int8(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def dequantize_int8(state: Mapping[str, torch.Tensor], source: str) -> dict[str, torch.Tensor]:
     """Inverse of :func:`quantize_int8`, as float32; tensors without scales are handed on.
 
-    Raises:
-        CheckpointError: scales that do not fit their tensor.
+    CheckpointError: scales that do not fit their tensor.
     """
     import torch
 
@@ -192,8 +190,7 @@ def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], source:
 def check_fit(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
     """Make sure that a network has the keys and shapes of a state dict, all of them and no others.
 
-    Raises:
-        CheckpointError: says which keys are missing, left over, of another shape, or integers for fractions.
+    CheckpointError: says which keys are missing, left over, of another shape, or integers for fractions.
     """
     own = network.state_dict()
     missing = [key for key in own if key not in state]
@@ -225,8 +222,7 @@ def check_fit(network: nn.Module, state: Mapping[str, torch.Tensor], source: str
 def check_finite(state: Mapping[str, torch.Tensor], source: str) -> None:
     """Make sure that all weights are finite: a single NaN spoils whole images.
 
-    Raises:
-        CheckpointError: names the tensor that holds NaN or an infinity.
+    CheckpointError: names the tensor that holds NaN or an infinity.
     """
     import torch
 

@@ -61,8 +61,7 @@ def detect_architecture(shapes: Shapes, source: str, architecture: str | None = 
 def find_networks(keys: Iterable[str]) -> dict[str, str]:
     """Find known networks among the keys of a state dict, as published or behind any prefixes that end in a dot.
 
-    Returns:
-        prefix -> name of ``ARCHITECTURES``, the first of lookalikes; parts of networks that are found are left out.
+    Returns prefix -> name of ``ARCHITECTURES``, the first of lookalikes; parts of networks that are found are left out.
     """
     names = list(keys)
     found: dict[str, str] = {}

@@ -53,10 +53,7 @@ def choose_device(device: str = "auto", dtype: str = "auto", backend: Backend = 
 
     "auto" takes the first device of :func:`devices`. On a CPU it takes float32, because then every machine gives the
     same image; on an accelerator of torch float16, where images that overflow run again in float32. onnxruntime runs a
-    network in the format of its file.
-
-    Raises:
-        DeviceError: this machine or this installation does not have it.
+    network in the format of its file. DeviceError: this machine or this installation does not have it.
     """
     if dtype != "auto" and dtype not in DTYPES:
         meant = {"fp16": "float16", "half": "float16", "bf16": "bfloat16", "fp32": "float32", "float": "float32"}
@@ -96,8 +93,7 @@ def _cpu_multiplies_bfloat16() -> bool:
 def devices(backend: Backend = "onnxruntime") -> list[str]:
     """Kinds of device that this machine and this build of the backend have, best first; "cpu" is always the last.
 
-    Raises:
-        DeviceError: the backend is not installed.
+    DeviceError: the backend is not installed.
     """
     if backend == "onnxruntime":
         import onnxruntime

@@ -54,9 +54,7 @@ def present() -> list[str]:
 def weight_file(model: str | Path, *, offline: bool | None = None) -> Path:
     """Path of the weights of a named model or of a file; published ones are downloaded if need be.
 
-    Raises:
-        UnknownModelError: says which names are like it.
-        CheckpointError, MissingWeightsError, DownloadError: see ``fetch``.
+    UnknownModelError: says which names are like it. CheckpointError, MissingWeightsError, DownloadError: see ``fetch``.
     """
     if str(model) in MODELS:
         return fetch(str(model), offline=offline)

@@ -58,9 +58,7 @@ class OnnxFile:
 def read_onnx(path: Path) -> OnnxFile:
     """Read an ONNX file and make sure that it needs no other file.
 
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: it is no ONNX file, damaged, or refers to other files.
+    MissingWeightsError: there is no such file. CheckpointError: it is no ONNX file, damaged, or refers to other files.
     """
     if not path.is_file():
         raise MissingWeightsError(f"no model file at {path}")
@@ -80,8 +78,7 @@ def has_weights(path: Path) -> bool:
 def stored_weights(file: OnnxFile, source: str) -> dict[str, NDArray[np.float32]]:
     """The float32 state dict of a file that ``revisage export`` wrote with ``--weights``.
 
-    Raises:
-        CheckpointError: it does not hold one.
+    CheckpointError: it does not hold one.
     """
     if METADATA_WEIGHTS not in file.metadata:
         raise CheckpointError(f"{source} was exported without weights that can be read back; use the file it came from")

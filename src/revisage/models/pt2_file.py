@@ -34,9 +34,7 @@ _MAX_TEXT = 2**26
 def read_program_weights(path: Path) -> tuple[dict[str, torch.Tensor], Header]:
     """Read a ``.pt2`` file -> (state dict on the CPU, header).
 
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: damaged, or not written by ``revisage export``.
+    MissingWeightsError: there is no such file. CheckpointError: damaged, or not written by ``revisage export``.
     """
     if not path.is_file():
         raise MissingWeightsError(f"no weights file at {path}")

@@ -172,13 +172,9 @@ def _streams(path: Path, zipped: bool) -> Iterator[IO[bytes]]:
 def _scan(stream: IO[bytes]) -> tuple[set[str], set[str], set[str]]:
     """Scan the next pickle of a stream without reading it.
 
-    Returns:
-        full names of all classes and functions in it; of those that it calls; of those whose results it fills like
-        dictionaries.
-
-    Raises:
-        ValueError: it is damaged, or would take more steps than a million and ten for each of its instructions: all
-            tuples are counted as they unfold, and calls as if they doubled their arguments.
+    Returns full names of all classes and functions in it; of those that it calls; of those whose results it fills like
+    dictionaries (ValueError: it is damaged, or would take more steps than a million and ten for each of its
+    instructions: all tuples are counted as they unfold, and calls as if they doubled their arguments).
     """
     names, called, mappings = set[str](), set[str](), set[str]()
     stack: list[_Entry] = []

@@ -49,9 +49,7 @@ def similarity_from_landmarks(landmarks: ArrayLike, size: int = TEMPLATE_SIZE, b
     Least median of squares (Rousseeuw 1984): unlike in least squares, one landmark far off does not bend the result. On
     faces in profile it can fit three points and stretch the rest beyond recognition. So unless it explains four
     landmarks it must agree with eyes and mouth; otherwise those alone decide, or the box (4,), if it is known.
-
-    Raises:
-        InputError: the landmarks are not five finite points, or coincide.
+    InputError: the landmarks are not five finite points, or coincide.
     """
     points = np.asarray(landmarks, np.float64)
     if points.shape != TEMPLATE.shape or not np.isfinite(points).all():

@@ -70,8 +70,7 @@ def as_image(image: Any) -> Image:
 def check_faces(faces: Any, images: int) -> list[list[Face]]:
     """The faces that a caller gives for each of a number of images.
 
-    Raises:
-        InputError: they are not one list of faces for each image, or a face has no box and five landmarks.
+    InputError: they are not one list of faces for each image, or a face has no box and five landmarks.
     """
     given: list[Any] = list(faces) if isinstance(faces, list | tuple) else []
     if len(given) != images or not all(isinstance(one, list | tuple) for one in given):

@@ -125,8 +125,7 @@ def _parse_yaml(text: str, source: str) -> Any:
 def _unfolded_size(node: yaml.Node | None, known: dict[int, int]) -> int:
     """Values in a tree once all references are followed; each node is visited once.
 
-    Raises:
-        YAMLError: a key comes twice: YAML takes the last one without a word.
+    YAMLError: a key comes twice: YAML takes the last one without a word.
     """
     if node is None or isinstance(node, yaml.ScalarNode):
         return 1

@@ -79,9 +79,7 @@ class RunFolder:
 
         An error within a step leaves some networks updated and others not: resuming repeats that step. Then, and after
         a gradient that is not finite, the files of the last save stay beside the new ones, as ``earlier-...``.
-
-        Raises:
-            TrainingError: memory runs out, in this process or in one that prepares samples.
+        TrainingError: memory runs out, in this process or in one that prepares samples.
         """
         try:
             yield

@@ -35,12 +35,8 @@ def step(
 
     Random numbers depend on the seed, a micro-batch's first image and the index of the optimizer step, neither on the
     process nor on earlier ones: so a resumed run needs no generator's state, and two processes do what one does.
-
-    Returns:
-        name -> weighted loss term, mean over this process's micro-batches; and the norm of each network's gradient.
-
-    Raises:
-        TrainingError: a gradient is not finite.
+    Returns name -> weighted loss term, mean over this process's micro-batches; and the norm of each network's gradient
+    (TrainingError: a gradient is not finite).
     """
     device = next(state.network.parameters()).device.type
     progress = Progress(state.images, state.images // training.batch)

@@ -89,8 +89,7 @@ def mux(
 ) -> Copied:
     """Write parts and what is kept of a source into a file, or into memory; ``packets``: at most so many of the source.
 
-    Raises:
-        FFmpegError, ValueError: the format cannot hold this.
+    FFmpegError, ValueError: the format cannot hold this.
     """
     pictures = {} if container.is_quicktime else pictures_of(source, kept.streams)
     options, copied = dict(kept.options), Copied()

@@ -128,8 +128,7 @@ class Damage:
 def open_video(path: Path, options: Mapping[str, str] | None = None) -> InputContainer:
     """Open a video for reading. Metadata may be in any encoding: bytes that are no text come as surrogates.
 
-    Raises:
-        FFmpegError, OSError: it is not there, or no video.
+    FFmpegError, OSError: it is not there, or no video.
     """
     safe_open(path).close()  # FFmpeg would wait for a pipe
     return av.open(path, "r", options=dict(options or {}), metadata_errors="surrogateescape")
@@ -146,8 +145,7 @@ def video_stream(container: InputContainer) -> VideoStream:
 def probe(path: Path) -> Properties:
     """Read the properties of a video, and decode its first frame.
 
-    Raises:
-        InputError: it is not there, is no video, or none of its frames can be decoded.
+    InputError: it is not there, is no video, or none of its frames can be decoded.
     """
     with reading(path), open_video(path) as container:
         stream = video_stream(container)
@@ -251,8 +249,7 @@ def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> 
 def reading(path: Path) -> Generator[None]:
     """Turn errors of reading into one line that names the source.
 
-    Raises:
-        InputError: it is not there, may not be read, or is no video that FFmpeg can decode.
+    InputError: it is not there, may not be read, or is no video that FFmpeg can decode.
     """
     try:
         yield
@@ -265,8 +262,7 @@ def reading(path: Path) -> Generator[None]:
 def writing(path: Path) -> Generator[None]:
     """Turn errors of writing into one line that names the result.
 
-    Raises:
-        OutputError: the disk is full, there is no permission, or FFmpeg refuses.
+    OutputError: the disk is full, there is no permission, or FFmpeg refuses.
     """
     try:
         yield

@@ -89,8 +89,7 @@ class Encoding:
 def container_of(path: Path) -> Container:
     """The format that the extension of ``path`` asks for.
 
-    Raises:
-        OutputError: the extension is not that of a format that can be written.
+    OutputError: the extension is not that of a format that can be written.
     """
     container = WRITABLE.get(path.suffix.lower())
     if container is None:
@@ -102,8 +101,7 @@ def container_of(path: Path) -> Container:
 def encoding_for(video: Properties, container: Container, scale: float, crf: int) -> Encoding:
     """Choose encoder and pixel format for the result of a video: those that lose least of its depth and chroma.
 
-    Raises:
-        OutputError: this build of FFmpeg has none for the container.
+    OutputError: this build of FFmpeg has none for the container.
     """
     names = (container.encoders, container.high_depth_encoders)
     wanted = [name for group in (reversed(names) if video.depth > 8 else names) for name in group]
@@ -161,8 +159,7 @@ def _even(size: int, scale: float) -> int:
 def segment(path: Path, encoding: Encoding) -> Generator[Writer]:
     """Write a part of a video, as NUT, which stores times exactly; whole or not at all.
 
-    Raises:
-        OutputError: it cannot be written, or the encoder refuses.
+    OutputError: it cannot be written, or the encoder refuses.
     """
     with atomic_write(path) as temporary, writing(path), av.open(temporary, "w", format="nut") as output:
         writer = Writer(output, encoding)

@@ -161,8 +161,7 @@ def open_onnx(path: Path, device: DeviceConfig, conventions: Conventions, thread
 def describe_session(session: Any, source: str) -> OnnxSignature:
     """The inputs and outputs of a session.
 
-    Raises:
-        CheckpointError: the first input takes no images, or the others are more than one number.
+    CheckpointError: the first input takes no images, or the others are more than one number.
     """
     image, *others = session.get_inputs() or [None]
     told = "; ".join(f"{one.name} {one.shape}" for one in session.get_inputs()) or "none"
@@ -188,8 +187,7 @@ def describe_session(session: Any, source: str) -> OnnxSignature:
 def check_role(signature: OnnxSignature, role: str, source: str) -> tuple[int | None, tuple[str, ...]]:
     """(size of aligned faces or None; names of the outputs to ask for) of a network that others exported.
 
-    Raises:
-        CheckpointError: its inputs or outputs do not fit the role.
+    CheckpointError: its inputs or outputs do not fit the role.
     """
     if role == "restorer":
         return _restorer(signature, source)

@@ -86,9 +86,7 @@ def is_yunet(path: Path) -> bool:
 def open_yunet(path: Path, threshold: float = 0.6) -> YuNet:
     """Open a YuNet, as OpenCV's model zoo publishes it.
 
-    Raises:
-        MissingWeightsError: there is no such file.
-        CheckpointError: damaged, refers to other files, or is no YuNet.
+    MissingWeightsError: there is no such file. CheckpointError: damaged, refers to other files, or is no YuNet.
     """
     read_onnx(path)
     model = path.read_bytes()

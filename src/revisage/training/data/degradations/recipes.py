@@ -34,8 +34,7 @@ from revisage.types import FloatImage
 def build_step(settings: object) -> Step:
     """``{"step": name, ...}`` -> the step of that name with these settings; a callable is returned as it is.
 
-    Raises:
-        pydantic.ValidationError, ValueError: an unknown name or key (the nearest known are named), or a wrong value.
+    pydantic.ValidationError, ValueError: an unknown name or key (the nearest known are named), or a wrong value.
     """
     return _build(settings, "step", STEPS)
 
@@ -43,8 +42,7 @@ def build_step(settings: object) -> Step:
 def build_degradation(settings: object) -> Degradation:
     """A list of steps, ``{"degradation": name, ...}`` or a callable -> a degradation.
 
-    Raises:
-        pydantic.ValidationError, ValueError: an unknown name or key (the nearest known are named), or a wrong value.
+    pydantic.ValidationError, ValueError: an unknown name or key (the nearest known are named), or a wrong value.
     """
     if isinstance(settings, list | tuple):
         settings = {"degradation": "steps", "steps": settings}
