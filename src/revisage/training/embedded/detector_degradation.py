@@ -80,11 +80,10 @@ def blur(image: Pixels, rng: np.random.Generator, strongest: float) -> tuple[Pix
     if kind < 0.6:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), growth / 2), np.uint8), growth
     length = max(round(1.5 * growth), 2)
+    kernel = np.zeros((2 * length + 1, 2 * length + 1), np.float32)
     if kind < 0.8:
-        kernel = np.zeros((2 * length + 1, 2 * length + 1), np.float32)
         cv2.circle(kernel, (length, length), length // 2, 1.0, -1, cv2.LINE_AA)
     else:
-        kernel = np.zeros((2 * length + 1, 2 * length + 1), np.float32)
         angle = rng.uniform(0, np.pi)
         end = length * np.cos(angle), length * np.sin(angle)
         first, last = (tuple(round(float(length + sign * value)) for value in end) for sign in (-1, 1))

@@ -19,7 +19,7 @@ from torch.utils.data import default_collate
 from revisage.errors import RecipeError
 from revisage.evaluation.metrics.faces import verification
 from revisage.evaluation.metrics.image import RGB8
-from revisage.images.pixels import to_float, to_nchw
+from revisage.evaluation.metrics.networks import image_batch
 from revisage.models.checkpoint import Header
 from revisage.models.nets.face_embedder import CANVAS, FaceEmbedder
 from revisage.training.checks import Problems
@@ -131,7 +131,7 @@ class IdentityEmbedderTask:
         metrics: dict[str, float] = {}
         for name, pairs in self._pairs.items():
             shard = [pairs[index] for index in world.shard(len(pairs))]
-            found = world.gather([tuple(_embed(network, image) for image in pair) for pair in shard])
+            found = world.gather([[network(image_batch([one], network))[0].cpu() for one in pair] for pair in shard])
             metrics |= {f"{name}/{key}": value for key, value in _verify(found).items()}
         return ValidationResult(metrics)
 
@@ -140,11 +140,6 @@ class IdentityEmbedderTask:
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
         return image_grid(*batch["views"].unbind(1))
-
-
-def _embed(network: nn.Module, image: RGB8) -> Tensor:
-    device = next(network.parameters()).device
-    return network(torch.from_numpy(to_nchw([to_float(image)])).to(device))[0].cpu()
 
 
 def _verify(pairs: list[Any]) -> dict[str, float]:

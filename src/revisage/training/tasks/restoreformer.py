@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from revisage.evaluation.metrics.image import RGB8, psnr, ssim
-from revisage.images.pixels import to_float, to_nchw
+from revisage.evaluation.metrics.networks import image_batch
 from revisage.models.checkpoint import Header, load_strictly
 from revisage.models.nets.restoreformer import VQVAEGAN, RestoreFormer
 from revisage.training.checks import Problems, check_sizes
@@ -208,9 +208,7 @@ class VQGANTask:
         found: list[tuple[str, RGB8, float, float, Tensor]] = []
         for place in world.shard(len(self._faces)):
             name, face = self._faces[place]
-            code = autoencoder.encode(
-                torch.from_numpy(to_nchw([to_float(face)])).to(autoencoder.quant_conv.weight.device)
-            )
+            code = autoencoder.encode(image_batch([face], autoencoder))
             drawn = image_grid(autoencoder.decode(code.quantized, code.features).cpu())
             shown = np.hstack([face, drawn]) if place < SHOWN else face[:0]
             found.append((name, shown, psnr(drawn, face), ssim(drawn, face), code.indices.cpu()))

@@ -18,8 +18,9 @@ from revisage.errors import ImageError, InputError, RecipeError
 from revisage.evaluation.evaluator import Evaluator
 from revisage.evaluation.metrics import SPECS, Metrics, Sources, mean_metrics
 from revisage.evaluation.metrics.image import RGB8
+from revisage.evaluation.metrics.networks import image_batch
 from revisage.evaluation.pairs import Sample, find_pairs, read_sample, resize, to_uint8
-from revisage.images.pixels import from_float, from_nchw, to_float, to_nchw
+from revisage.images.pixels import from_float, from_nchw
 from revisage.training.checks import Problems
 from revisage.training.config import Strict, weights_file
 from revisage.training.data.components import ExtendedAugmentation, check_components, read_components
@@ -223,8 +224,7 @@ class PairedValidation:
 
 def restore(network: nn.Module, size: int, lq: Sequence[Image]) -> list[RGB8]:
     """Aligned faces, resized to ``size``, through the network: N of (size, size, 3)."""
-    batch = torch.from_numpy(to_nchw([to_float(resize(image, size, size)) for image in lq]))
-    restored, _ = image_and_pyramid(network(batch.to(next(network.parameters()).device)))
+    restored, _ = image_and_pyramid(network(image_batch([resize(image, size, size) for image in lq], network)))
     return [to_uint8(image) for image in to_images(restored)]
 
 
