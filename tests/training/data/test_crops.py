@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -96,7 +98,7 @@ def test_the_whole_degraded_face_can_go_with_a_patch_of_the_original(folder, p_f
 
 def test_a_sample_can_be_degraded_at_a_larger_size_and_averaged(folder):
     fine, halved = patches(folder, 64), patches(folder, 32, oversample=2)
-    halved.size = 32  # the whole face at half its size
+    halved = replace(halved, size=32)  # the whole face at half its size
     for index in range(6):
         for key in ("lq", "gt"):
             averaged = torch.nn.functional.avg_pool2d(fine[index][key], 2)
