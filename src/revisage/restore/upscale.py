@@ -92,8 +92,8 @@ class TiledUpscaler:
     same as without tiles.
 
     Attributes:
-        network: (1, 3, H, W) float32 RGB in [0, 1], H and W multiples of ``STEP`` -> (1, 3, factor * H, factor * W);
-            raises MemoryError where memory is short.
+        network: (1, 3, H, W) float32 RGB in [0, 1], H and W multiples of ``STEP`` -> (1, 3, factor * H, factor * W),
+            an array that may be changed; raises MemoryError where memory is short.
         factor: how much the network enlarges.
         tile: side of square tiles in pixels of the image, without their overlap; others have about the same area. 0
             takes the image whole. Halved, down to ``MIN_TILE``, where memory is short.
@@ -187,7 +187,7 @@ class TiledUpscaler:
         output = self.network(np.ascontiguousarray(padded.transpose(2, 0, 1)[None]))
         if not np.isfinite(output).all():
             raise WeightsError("the background upscaler returns values that are not finite; choose another")
-        image = np.clip(output[0], 0, 1).transpose(1, 2, 0)
+        image = np.clip(output[0], 0, 1, out=output[0]).transpose(1, 2, 0)
         return image[: height * self.factor, : width * self.factor]
 
 
