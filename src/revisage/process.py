@@ -27,7 +27,7 @@ from revisage.errors import InputError, suggest_keywords
 SPIN_COUNT = 3000
 """Turns of a waiting OpenMP thread before it sleeps; libgomp's own default is 300,000."""
 _THREADS, _PILLOW_BLOCKS = "OMP_NUM_THREADS", "PILLOW_BLOCK_SIZE"
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 _MAPPED_FROM, _MAX_MAPPED = 2**18, 2**16
 """Bytes from which on blocks lie apart while a model is opened, and how many at most (glibc's own default)."""
 _LARGE = 2**25
@@ -73,6 +73,7 @@ def keep_freed_memory() -> bool:
     if glibc is None:
         return False
     os.environ.setdefault(_PILLOW_BLOCKS, "256m")  # so that large images of Pillow go back, too
+    glibc.mallopt(_M_ARENA_MAX, 1)  # or each thread would keep what it freed for itself
     _settings["keep"] = bool(glibc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
     _restore_settings(glibc)
     return _settings["keep"]

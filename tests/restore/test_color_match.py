@@ -1,7 +1,8 @@
 import numpy as np
 
 from revisage.geometry import shift
-from revisage.restore.color_match import correction, is_gray, tint
+from revisage.images.pixels import is_gray
+from revisage.restore.color_match import correction, tint
 from revisage.restore.paste import crop_mask
 
 SIZE, SHAPE = 128, (200, 200)

@@ -45,6 +45,14 @@ class RestoredPhoto:
         """Those of all frames and pages."""
         return [face for result in self.results for face in result.faces]
 
+    def without_crops(self) -> RestoredPhoto:
+        """The same without the pixels of its faces."""
+
+        def bare(face: RestoredFace) -> RestoredFace:
+            return replace(face, crop=None, restored=None)
+
+        return replace(self, results=[replace(one, faces=list(map(bare, one.faces))) for one in self.results])
+
     @property
     def numbers(self) -> tuple[tuple[int, int], ...]:
         """Frame or page, and number, of each of ``faces``, if there are several frames or pages; else empty."""

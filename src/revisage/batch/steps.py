@@ -124,35 +124,42 @@ class Steps:
             if isinstance(one, Outcome) or one[1].seconds:  # an animation is tracked, and goes alone
                 yield from self._restore_group(group)
                 yield self.restore(one)
-                group = []
                 continue
             group.append(one)
+            del one  # photos must not be held while their results are written
             if len(group) >= self._group_size or _group_bytes(group) > MAX_BYTES:
                 yield from self._restore_group(group)
-                group = []
         yield from self._restore_group(group)
 
-    def _restore_group(self, group: Sequence[Opened]) -> Iterator[tuple[InProgress, RestoredPhoto] | Outcome]:
-        start = time.perf_counter()
+    def _restore_group(self, group: list[Opened]) -> Iterator[tuple[InProgress, RestoredPhoto] | Outcome]:
+        """Restore the photos of a group, which is empty then."""
+        start, count = time.perf_counter(), len(group)
         try:
-            photos = [photo for _, photo in group]
-            results = restore_still(self._restorer, photos, self._options.controls) if len(group) > 1 else []
+            controls = self._options.controls
+            results = restore_still(self._restorer, [photo for _, photo in group], controls) if count > 1 else []
         except CancelledError:
             raise
         except Exception:  # restored one by one they say which of them is at fault
             results = []
-        if not results:
-            yield from map(self.restore, group)
-        seconds = (time.perf_counter() - start) / max(len(group), 1)
-        for (item, _), result in zip(group, results, strict=False):
-            yield replace(item, seconds=item.seconds + seconds), result
+        items = [item for item, _ in group]
+        if results:
+            group.clear()
+        while group:
+            yield self.restore(group.pop(0))
+        seconds = (time.perf_counter() - start) / max(count, 1)
+        for item, result in zip(items, results, strict=False):
+            yield replace(item, seconds=item.seconds + seconds), self._kept(result)
 
     def restore(self, opened: Opened | Outcome) -> tuple[InProgress, RestoredPhoto] | Outcome:
         """Run the network, in the caller's thread."""
         if isinstance(opened, Outcome):
             return opened
         item, photo = opened
-        return self._attempt(item, lambda: restore_photo(self._restorer, photo, self._options.controls))
+        return self._attempt(item, lambda: self._kept(restore_photo(self._restorer, photo, self._options.controls)))
+
+    def _kept(self, result: RestoredPhoto) -> RestoredPhoto:
+        """What has to be held until the result is written."""
+        return result if self._options.save_faces else result.without_crops()
 
     def write(self, restored: tuple[InProgress, RestoredPhoto]) -> Outcome:
         """Encode an image, and settle its source."""

@@ -55,6 +55,15 @@ def by_rows(change: Callable[..., FloatImage], *images: Image, result: Image) ->
     return result
 
 
+def is_gray(image: Array) -> bool:
+    """Whether R = G = B in every pixel of (H, W, 3 or 4), exactly."""
+    for top in range(0, len(image), ROWS):  # nearly always the first rows tell
+        rows = image[top : top + ROWS]
+        if (rows[..., 0] != rows[..., 1]).any() or (rows[..., 0] != rows[..., 2]).any():
+            return False
+    return True
+
+
 def to_nchw(crops: Sequence[FloatImage]) -> NDArray[np.float32]:
     """N images (H, W, 3) in [0, 1] -> network input (N, 3, H, W) in [-1, 1], contiguous."""
     batch = np.stack(crops).transpose(0, 3, 1, 2)

@@ -20,7 +20,7 @@ from revisage.images.encode import Frame, choose_compression, encode, fit
 from revisage.images.extras import find_extras, name_frames
 from revisage.images.metadata import Metadata, find_profile, read_metadata
 from revisage.images.modes import from_pillow
-from revisage.images.pixels import by_rows, check_array
+from revisage.images.pixels import by_rows, check_array, is_gray
 from revisage.images.sources import ImageSource, name_of, path_of
 from revisage.types import Array, FloatImage, Image
 
@@ -246,7 +246,7 @@ def _match_channels(image: Image, source: Array) -> Array:
         image = _convert(image, source.dtype.type)
     image, own_alpha = image[:, :, :3], image[:, :, 3:]
     colors: Array = image
-    if source.shape[2] <= 2 or all(np.array_equal(source[:, :, 0], source[:, :, i]) for i in (1, 2)):
+    if source.shape[2] <= 2 or is_gray(source):
         gray: Array = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None]
         colors = gray if source.shape[2] <= 2 else np.repeat(gray, 3, 2)
     if own_alpha.size:

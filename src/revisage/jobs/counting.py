@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sized
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 
 class Count:
@@ -24,6 +24,7 @@ class Count:
         self.value = len(items) if isinstance(items, Sized) else 0
         self._items = items
         self._finished = Event()
+        self._reporting = Lock()
 
     def __enter__(self) -> Count:
         if not isinstance(self._items, Sized):
@@ -33,7 +34,8 @@ class Count:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._finished.set()
+        with self._reporting:  # what is told may be closed next
+            self._finished.set()
 
     def _count(self) -> None:
         number = 0
@@ -42,5 +44,6 @@ class Count:
             if self._finished.is_set():
                 return
         self.value = number
-        if self._report:
-            self._report(number)
+        with self._reporting:
+            if self._report and not self._finished.is_set():
+                self._report(number)

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from revisage.errors import InputError
 from revisage.geometry import Affine, compose, footprint, invert, magnification, resizing, shift
-from revisage.images.pixels import to_float
-from revisage.restore.color_match import is_gray
+from revisage.images.pixels import is_gray, to_float
 from revisage.restore.face_job import FaceJob
 from revisage.types import AlignedFace, Array, FaceStatus, Image
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from revisage.geometry import Affine, compose, resizing
-from revisage.types import Array, FloatImage
+from revisage.images.pixels import is_gray
+from revisage.types import FloatImage
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Shares of R, G, B in luma (ITU-R BT.601)."""
@@ -19,11 +20,6 @@ TINT_FADE = 0.7, 1.1
 """Distances from the center of the face, in ovals, between which the correction of tints comes in."""
 MIN_PIXELS = 16
 """Minimum number of border pixels for a tint to be measured."""
-
-
-def is_gray(image: Array) -> bool:
-    """Whether R = G = B in every pixel of (H, W, 3), exactly."""
-    return bool((image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all())
 
 
 def correction(

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from revisage.errors import InputError, WeightsError
 from revisage.geometry import compose, invert, resizing
 from revisage.images.icc import ColorSpace, parse_color_space
+from revisage.images.pixels import is_gray
 from revisage.restore.align import align, align_job, crop_face
 from revisage.restore.background import AutoUpscaler, mix, without_color
 from revisage.restore.blend import Embed, Parse, blend, require_embedder
-from revisage.restore.color_match import is_gray
 from revisage.restore.controls import Controls, RestoreOptions, Selection
 from revisage.restore.enhance import RestoreNetwork, enhance
 from revisage.restore.face_job import FaceJob
