@@ -154,7 +154,7 @@ def test_importing_loads_nothing_heavy(module):
     ids=" ".join,
 )
 def test_start_is_quick(arguments):
-    """Half a second of processor time, start of Python included: what a clock shows depends on who else is running."""
+    """In units of what the libraries take: seconds depend on the machine, and on who else is running."""
 
     def seconds(*command: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -162,4 +162,5 @@ def test_start_is_quick(arguments):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds(*arguments) for _ in range(3)) < 0.5
+    turns = [(seconds(*arguments), seconds("-c", "import cv2, numpy, onnxruntime, PIL.Image")) for _ in range(4)]
+    assert min(ours for ours, _ in turns) < 2 * min(libraries for _, libraries in turns)

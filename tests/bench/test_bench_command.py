@@ -33,8 +33,8 @@ def run(monkeypatch, earlier, *ratios, quick=True):
     return left.value.exit_code, len(ratios) - len(list(runs))
 
 
-@pytest.mark.parametrize(("ratios", "code", "needed"), [((2, 0), 0, 1), ((1, 2), 0, 2), ((1, 1.2), 1, 2)])
-def test_a_regression_of_the_quick_check_is_measured_once_more(monkeypatch, earlier, ratios, code, needed):
+@pytest.mark.parametrize(("ratios", "code", "needed"), [((2, 0), 0, 1), ((1, 2, 0), 0, 2), ((1, 1.2, 1.1), 1, 3)])
+def test_a_regression_of_the_quick_check_is_measured_up_to_twice_more(monkeypatch, earlier, ratios, code, needed):
     assert run(monkeypatch, earlier, *ratios) == (code, needed)
 
 
