@@ -98,8 +98,11 @@ def fade_detail(added: FloatImage) -> FloatImage:
     size = len(added)
     coarse = cv2.resize(added, (COARSE_SIZE, COARSE_SIZE), interpolation=cv2.INTER_AREA)
     coarse = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
-    faded = coarse + (added - coarse) * _superellipse(size, DETAIL_FULL, DETAIL_END)[..., None]
-    return np.where(added == 0, np.float32(0), faded).astype(np.float32)
+    faded: FloatImage = added - coarse
+    faded *= _superellipse(size, DETAIL_FULL, DETAIL_END)[..., None]
+    faded += coarse
+    faded *= added != 0
+    return faded
 
 
 def paste(
@@ -157,7 +160,9 @@ def make_layer(
         raise ValueError(f"crop {face.crop.shape}, restored {restored.shape} and mask {mask.shape} differ in size")
     output_from_layer = compose(resizing(scale, scale), invert(face.crop_from_image))
     added = fade_detail(correction(face.crop, restored, mask, output_from_layer, shape))
-    values: Array = np.dstack([added * mask[..., None], mask]).astype(np.float32)
+    values: Array = np.empty((size, size, 4), np.float32)
+    np.multiply(added, mask[..., None], out=values[..., :3])
+    values[..., 3] = mask
     factor = magnification(output_from_layer)
     if factor < AREA_BELOW:
         reduced = math.ceil(size * factor)
