@@ -64,11 +64,11 @@ def test_score_detections(run, tmp_path, capsys):
 
 
 def test_identity_figures(run, head, tmp_path, capsys):
-    """Of two pictures that stand for two people, and of the same two darker."""
+    """Of two images that stand for two people, and of the same two darker."""
     face = revisage.read_image(head)
     for folder, factor in (("gt", 1), ("lq", 0.8)):
-        for name, picture in (("a.png", face), ("b.png", face[::-1])):
-            revisage.write_image(tmp_path / folder / name, (picture * factor).astype(np.uint8))
+        for name, image in (("a.png", face), ("b.png", face[::-1])):
+            revisage.write_image(tmp_path / folder / name, (image * factor).astype(np.uint8))
     run("identity_figures.py", tmp_path / "gt", tmp_path / "lq")
     assert "ROC area        1.0000" in capsys.readouterr().out
 

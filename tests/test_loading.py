@@ -213,9 +213,9 @@ def test_half_precision_weights_run_in_float32(tmp_path):
     assert {p.dtype for p in build(path)[0].parameters()} == {torch.float32}
 
 
-def test_bfloat16_on_request_gives_nearly_the_same_picture():
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    exact, half = (loading.load(device="cpu", dtype=d)(picture, aligned=True).image for d in ("float32", "bfloat16"))
+def test_bfloat16_on_request_gives_nearly_the_same_image():
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    exact, half = (loading.load(device="cpu", dtype=d)(image, aligned=True).image for d in ("float32", "bfloat16"))
     assert np.abs(exact.astype(int) - half.astype(int)).mean() < 2
     assert not np.array_equal(exact, half)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,12 @@ def shift(x: float, y: float) -> Affine:
 def magnification(similarity: Affine) -> float:
     """Lengths in the target over lengths in the source."""
     return float(np.hypot(similarity[0, 0], similarity[1, 0]))
+
+
+def smoothstep(values: NDArray[Any], start: float, end: float) -> NDArray[np.float32]:
+    """0 up to ``start``, 1 from ``end`` on, and a cubic without kinks between them; ``end`` may be the lower one."""
+    t = np.clip((values - start) / (end - start), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def footprint(picture_from_crop: Affine, size: int, shape: tuple[int, ...], margin: int) -> Box:

@@ -43,7 +43,7 @@ def tune_process(threads: int | None = None) -> None:
     """Keep freed memory, let waiting threads sleep soon, and set the number of threads of networks on a CPU.
 
     Call it before torch is imported: the spin is read when its OpenMP library is loaded. Settings of the environment
-    (``GOMP_SPINCOUNT``, ``OMP_WAIT_POLICY``, ``OMP_NUM_THREADS``) is kept unless ``threads`` is given.
+    (``GOMP_SPINCOUNT``, ``OMP_WAIT_POLICY``, ``OMP_NUM_THREADS``) are kept unless ``threads`` is given.
 
     Args:
         threads: of each network; None: one per core that this process may use.

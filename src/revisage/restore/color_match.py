@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from revisage.geometry import Affine, compose, resizing
+from revisage.geometry import Affine, compose, resizing, smoothstep
 from revisage.images.pixels import is_gray
 from revisage.types import FloatImage
 
@@ -61,8 +61,7 @@ def _beside_the_face(size: int) -> NDArray[np.float32]:
     """(size, size, 1): 0 within the oval of the face, rising smoothly to 1 around it; shared and read only."""
     y, x = np.mgrid[:size, :size]
     distance = np.sqrt(squared_distance(np.stack([x, y], axis=-1).astype(np.float64), size))
-    t = np.clip((distance - TINT_FADE[0]) / (TINT_FADE[1] - TINT_FADE[0]), 0, 1)[..., None]
-    weight = np.asarray(t * t * (3 - 2 * t), np.float32)
+    weight = smoothstep(distance, *TINT_FADE)[..., None]
     weight.setflags(write=False)
     return weight
 

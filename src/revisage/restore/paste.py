@@ -28,6 +28,7 @@ from revisage.geometry import (
     magnification,
     resizing,
     shift,
+    smoothstep,
 )
 from revisage.images.pixels import from_float, to_float
 from revisage.restore.color_match import correction, squared_distance
@@ -69,7 +70,6 @@ class Layer:
     box: Box
 
 
-@cache
 def crop_mask(size: int) -> FloatImage:
     """How much of the correction is taken: (size, size) float32, 1 within, falling smoothly to 0 at the border.
 
@@ -83,8 +83,7 @@ def _superellipse(size: int, full: float, end: float) -> FloatImage:
     """(size, size): 1 within the share ``full`` of a square, falling smoothly to 0 at ``end``; shared and read only."""
     across = np.abs(np.linspace(-1, 1, size, dtype=np.float32)) ** np.float32(MASK_POWER)
     radius = (across[:, None] + across[None]) ** np.float32(1 / MASK_POWER)
-    t = np.clip((end - radius) / (end - full), 0, 1)
-    mask = np.asarray(t * t * (3 - 2 * t), np.float32)
+    mask = smoothstep(radius, end, full)
     mask.setflags(write=False)
     return mask
 
