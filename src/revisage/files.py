@@ -37,7 +37,7 @@ def atomic_write(path: Path) -> Generator[Path]:
         yield temporary
         if stat.S_IMODE(temporary.stat().st_mode) != permissions:  # safetensors puts a file of mode 600 in its place
             temporary.chmod(permissions)
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
     except OSError as error:
         why = describe_write_error(error.errno, error.strerror or str(error))
@@ -104,7 +104,7 @@ def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Bring the bytes to the disk: a rename must not outlive the content it names."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())

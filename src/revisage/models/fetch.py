@@ -8,13 +8,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_cache_path
 
 from revisage.errors import CheckpointError, MissingWeightsError, UnknownModelError, did_you_mean
 from revisage.models.architectures import ARCHITECTURES
-from revisage.models.download import Progress, Remote, download, manual_download_hint
 from revisage.models.registry import MODELS
+
+if TYPE_CHECKING:
+    from revisage.models.download import Progress
 
 
 def cache_folder() -> Path:
@@ -88,6 +91,8 @@ def fetch(name: str, *, offline: bool | None = None) -> Path:
         return path
     if not spec.urls:
         raise MissingWeightsError(f"{path} is missing: the package is not whole, install it again")
+    from revisage.models.download import Remote, download, manual_download_hint
+
     remote = Remote(spec.file, spec.urls, spec.size, spec.sha256)
     if is_offline() if offline is None else offline:
         raise MissingWeightsError(

@@ -265,17 +265,6 @@ def _session(path: Path, device: DeviceConfig, threads: int | None) -> tuple[Any
     """
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = thread_count() if threads is None else threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised; what else it would print is for its developers
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(_MAX_FOLDED))
-    options.enable_mem_pattern = False  # it keeps a second copy of the working memory, and DirectML cannot have it
-    if device.kind == "cpu":
-        _share_memory()
-        options.add_session_config_entry("session.use_env_allocators", "1")
-        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     number = device.device.partition(":")[2]
     provider: Any = PROVIDERS[device.kind]
     if number:
@@ -283,7 +272,8 @@ def _session(path: Path, device: DeviceConfig, threads: int | None) -> tuple[Any
     providers = [provider] if device.kind == "cpu" else [provider, PROVIDERS["cpu"]]
     try:
         with opening_model():
-            session = onnxruntime.InferenceSession(str(path), options, providers)
+            session = _open_prepared(path, threads) if device.kind == "cpu" else None
+            session = session or onnxruntime.InferenceSession(str(path), _options(device.kind, threads), providers)
     except Exception as error:  # onnxruntime's errors have no common base
         raise CheckpointError(f"{path} is no model that onnxruntime can run: {_message(error)}") from error
     if session.get_providers()[0] != PROVIDERS[device.kind]:
@@ -292,6 +282,42 @@ def _session(path: Path, device: DeviceConfig, threads: int | None) -> tuple[Any
         reason = f"cpu: the {device.kind} provider of onnxruntime cannot be loaded; float32; by onnxruntime"
         device = replace(device, device="cpu", reason=reason)
     return session, device
+
+
+def _open_prepared(path: Path, threads: int | None) -> Any:
+    """A session of one of the package's own networks, prepared once for all; None for other files."""
+    import onnxruntime
+
+    from revisage.models.backends.prepared import Prepared
+
+    prepared = Prepared.of(path)
+    if prepared is None:
+        return None
+    if session := prepared.open(_options("cpu", threads)):
+        return session
+    options = _options("cpu", threads)
+    try:
+        with prepared.keep(options):
+            return onnxruntime.InferenceSession(str(path), options, [PROVIDERS["cpu"]])
+    except Exception:  # above all, the disk is full; without a form to keep the caller tells what else there is
+        return None
+
+
+def _options(kind: str, threads: int | None) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = thread_count() if threads is None else threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors are raised; what else it would print is for its developers
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(_MAX_FOLDED))
+    options.enable_mem_pattern = False  # it keeps a second copy of the working memory, and DirectML cannot have it
+    if kind == "cpu":
+        _share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    return options
 
 
 @cache
