@@ -25,10 +25,10 @@ def plainly():
         yield
 
 
-def modulate(self, x, style):
+def modulate(self, x, style, factor=1):
     """``ModulatedConv.forward`` with modulated weights."""
     scale, gain = self._factors(style)
-    weights = self.weight[0] * scale[:, None, :, None, None] * gain[:, :, None, None, None]
+    weights = factor * self.weight[0] * scale[:, None, :, None, None] * gain[:, :, None, None, None]
     return torch.cat([self.convolve(x[index : index + 1], weights[index]) for index in range(len(x))])
 
 

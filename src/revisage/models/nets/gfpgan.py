@@ -46,7 +46,7 @@ class _ActivatedConv2d(nn.Conv2d):
 def _condition(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, padding=1),
-        nn.LeakyReLU(0.2),
+        nn.LeakyReLU(0.2, inplace=True),
         nn.Conv2d(in_channels, out_channels, 3, padding=1),
     )
 

@@ -53,17 +53,22 @@ class ModulatedConv(nn.Module):
         self.style_gain = style_gain
         self.weight_gain = weight_gain
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, gain: float = 1) -> Tensor:
         """Modulate, convolve, demodulate: (N, in, H, W), (N, num_style_feat) -> (N, out, H', W').
 
-        The result is of x's dtype if demodulated, else at least float32: nothing bounds it then.
+        The result, times ``gain``, is of x's dtype if demodulated, else at least float32: nothing bounds it then.
         """
-        scale, gain = self._factors(style)
+        scale, demodulation = self._factors(style)
+        demodulation = demodulation * gain
+        if self.demodulate and x.shape[0] == 1 and not torch.is_grad_enabled() and self.weight.numel() < x.numel():
+            # One style, and filters smaller than the image: it is less work to scale these (equations 1 and 3).
+            factors = (demodulation[0][:, None] * scale[0])[:, :, None, None]
+            return self.convolve(x, (self.weight[0] * factors).to(x.dtype))
         y = self.convolve(x * scale.to(x.dtype)[:, :, None, None], self.weight[0])
         if self.demodulate:
             # A filter of zeros has the gain 1/sqrt(eps), which times 0 must not become inf * 0.
-            gain = gain.clamp(max=torch.finfo(y.dtype).max).to(y.dtype)
-        return y * gain[:, :, None, None]
+            demodulation = demodulation.clamp(max=torch.finfo(y.dtype).max).to(y.dtype)
+        return y * demodulation[:, :, None, None]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ModulatedConv:
         # `.to(memory_format=torch.channels_last)` works in four dimensions; the published weight has a fifth of size 1.

@@ -73,9 +73,8 @@ class StyleConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         """(N, in, H, W), (N, num_style_feat), noise (1 or N, 1, H', W') -> (N, out, H', W')."""
-        y = self.modulated_conv(x, style)
-        y = torch.add(self.bias.to(y.dtype), y, alpha=math.sqrt(2))
-        y = y + (self.weight * noise).to(y.dtype)
+        y = self.modulated_conv(x, style, math.sqrt(2))
+        y = y.add_(self.bias.to(y.dtype)).add_((self.weight * noise).to(y.dtype))
         return F.leaky_relu(y, 0.2, inplace=True)
 
 

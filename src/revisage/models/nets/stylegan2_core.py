@@ -176,7 +176,7 @@ class StyleGAN2Core(nn.Module):
         if not self.sft_half:
             return x * scale + shift
         kept = x.shape[1] - scale.shape[1]  # of an odd number the larger half
-        return torch.cat((x[:, :kept], x[:, kept:] * scale + shift), dim=1)
+        return torch.cat((x[:, :kept], torch.addcmul(shift, x[:, kept:], scale)), dim=1)
 
     def _latent_of_layers(
         self, codes: Sequence[Tensor], inject_index: int | None, generator: torch.Generator | None
