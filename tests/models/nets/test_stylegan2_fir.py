@@ -63,10 +63,11 @@ def test_scaling_activations_equals_modulating_weights(sample_mode, demodulate, 
 
 @pytest.mark.parametrize("sample_mode", [None, "upsample", "downsample"])
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
+@pytest.mark.parametrize("demodulate", [True, False])
 @torch.no_grad()
-def test_one_image_gives_what_it_gives_among_others(sample_mode, kernel):
+def test_one_image_gives_what_it_gives_among_others(demodulate, sample_mode, kernel):
     torch.manual_seed(0)
-    conv = ModulatedConv2d(6, 5, 3, 8, True, sample_mode, kernel).double()
+    conv = ModulatedConv2d(6, 5, 3, 8, demodulate, sample_mode, kernel).double()
     x, style = torch.randn(3, 6, 8, 8).double(), torch.randn(3, 8).double()
     alone = torch.cat([conv(one[None], code[None], 1.5) for one, code in zip(x, style, strict=True)])
     torch.testing.assert_close(alone, 1.5 * conv(x, style), rtol=0, atol=1e-12)

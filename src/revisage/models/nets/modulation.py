@@ -60,11 +60,15 @@ class ModulatedConv(nn.Module):
         """
         scale, demodulation = self._factors(style)
         demodulation = demodulation * gain
-        if self.demodulate and x.shape[0] == 1 and not torch.is_grad_enabled() and self.weight.numel() < x.numel():
+        filters = self.weight[0]
+        if x.shape[0] == 1 and not torch.is_grad_enabled() and filters.numel() < x.numel():
             # One style, and filters smaller than the image: it is less work to scale these (equations 1 and 3).
-            factors = (demodulation[0][:, None] * scale[0])[:, :, None, None]
-            return self.convolve(x, (self.weight[0] * factors).to(x.dtype))
-        y = self.convolve(x * scale.to(x.dtype)[:, :, None, None], self.weight[0])
+            filters = filters * scale[0][:, None, None]
+            if self.demodulate:
+                return self.convolve(x, (filters * demodulation[0][:, None, None, None]).to(x.dtype))
+            y = self.convolve(x, filters.to(x.dtype))
+        else:
+            y = self.convolve(x * scale.to(x.dtype)[:, :, None, None], filters)
         if self.demodulate:
             # A filter of zeros has the gain 1/sqrt(eps), which times 0 must not become inf * 0.
             demodulation = demodulation.clamp(max=torch.finfo(y.dtype).max).to(y.dtype)

@@ -176,7 +176,11 @@ class StyleGAN2Core(nn.Module):
         if not self.sft_half:
             return x * scale + shift
         kept = x.shape[1] - scale.shape[1]  # of an odd number the larger half
-        return torch.cat((x[:, :kept], torch.addcmul(shift, x[:, kept:], scale)), dim=1)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():  # the latter also while a network is exported
+            return torch.cat((x[:, :kept], torch.addcmul(shift, x[:, kept:], scale)), dim=1)
+        acted = x[:, kept:]
+        torch.addcmul(shift, acted, scale, out=acted)
+        return x
 
     def _latent_of_layers(
         self, codes: Sequence[Tensor], inject_index: int | None, generator: torch.Generator | None
