@@ -45,12 +45,10 @@ class Prepared:
         """The form of one of the package's own networks; None for other files."""
         if path.parent != Path(str(files("revisage") / "weights")):
             return None
-        with suppress(OSError):
-            state = path.stat()
-            facts = (str(path.resolve()), state.st_size, state.st_mtime_ns, onnxruntime.__version__, _processor())
-            key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-            return cls(cache_folder() / FOLDER / f"{path.stem}-{key}")
-        return None
+        with path.open("rb") as file:
+            key = hashlib.file_digest(file, "sha256")
+        key.update(f"{onnxruntime.__version__} {_processor()}".encode())
+        return cls(cache_folder() / FOLDER / f"{path.stem}-{key.hexdigest()[:16]}")
 
     def open(self, options: Any) -> Any:
         """A session on the CPU, or None if the form is not there or damaged (then it is removed)."""
