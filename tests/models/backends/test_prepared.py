@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -85,3 +86,21 @@ def test_files_of_users_leave_nothing_in_the_cache(cache, tmp_path):
     own.write_bytes(path_of("embedded-identity").read_bytes())
     run(own)
     assert not cache.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="users of POSIX")
+def test_a_form_that_another_user_wrote_is_not_opened(cache, monkeypatch):
+    run()
+    prepared = Prepared.of(path_of("embedded-identity"))
+    assert prepared.open(onnxruntime.SessionOptions())
+    owner = (prepared.folder / "network.onnx").stat()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: os.stat_result((*owner[:4], 54321, *owner[5:])))
+    assert prepared.open(onnxruntime.SessionOptions()) is None
+
+
+def test_a_user_without_a_home_gets_no_folder_called_tilde(tmp_path, monkeypatch):
+    monkeypatch.delenv("REVISAGE_CACHE", raising=False)
+    monkeypatch.setattr("revisage.models.backends.prepared.cache_folder", lambda: Path("~/.cache/revisage"))
+    monkeypatch.chdir(tmp_path)
+    run()
+    assert not list(tmp_path.iterdir())

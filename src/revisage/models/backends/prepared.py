@@ -7,6 +7,7 @@ times as long as to map the finished arrays into memory, which all processes the
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import secrets
 import shutil
@@ -42,18 +43,19 @@ class Prepared:
 
     @classmethod
     def of(cls, path: Path) -> Prepared | None:
-        """The form of one of the package's own networks; None for other files."""
-        if path.parent != Path(str(files("revisage") / "weights")):
+        """The form of one of the package's own networks; None for other files, and for users without a home."""
+        cache = cache_folder()
+        if path.parent != Path(str(files("revisage") / "weights")) or cache.parts[0] == "~":
             return None
         with path.open("rb") as file:
             key = hashlib.file_digest(file, "sha256")
         key.update(f"{onnxruntime.__version__} {_processor()}".encode())
-        return cls(cache_folder() / FOLDER / f"{path.stem}-{key.hexdigest()[:16]}")
+        return cls(cache / FOLDER / f"{path.stem}-{key.hexdigest()[:16]}")
 
     def open(self, options: Any) -> Any:
-        """A session on the CPU, or None if the form is not there or damaged (then it is removed)."""
+        """A session on the CPU, or None if the form is not there, another user's, or damaged (then it is removed)."""
         graph = self.folder / _GRAPH
-        if not graph.is_file():
+        if not _is_trusted(graph):
             return None
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
@@ -96,6 +98,15 @@ class Prepared:
         for other in self.folder.parent.iterdir():
             if other.stat().st_mtime < since:
                 shutil.rmtree(other, ignore_errors=True)
+
+
+def _is_trusted(path: Path) -> bool:
+    """Whether a file is there, and this user's or the administrator's: others may have put any network there."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return False
+    return not hasattr(os, "getuid") or owner in (0, os.getuid())
 
 
 def _processor() -> str:
