@@ -25,11 +25,12 @@ def plainly():
         yield
 
 
-def modulate(self, x, style, factor=1):
+def modulate(self, x, style, factor=1, bias=None):
     """``ModulatedConv.forward`` with modulated weights."""
     scale, gain = self._factors(style)
     weights = factor * self.weight[0] * scale[:, None, :, None, None] * gain[:, :, None, None, None]
-    return torch.cat([self.convolve(x[index : index + 1], weights[index]) for index in range(len(x))])
+    shift = () if bias is None else (bias,)
+    return torch.cat([self.convolve(x[index : index + 1], weights[index], *shift) for index in range(len(x))])
 
 
 class Stepper:

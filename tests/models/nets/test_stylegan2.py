@@ -49,8 +49,11 @@ def test_one_image_gives_what_it_gives_among_others(demodulate, sample_mode):
     torch.manual_seed(0)
     conv = ModulatedConv2d(6, 5, 3, 8, demodulate, sample_mode).double()
     x, style = torch.randn(3, 6, 8, 8).double(), torch.randn(3, 8).double()
-    alone = torch.cat([conv(one[None], code[None], 1.5) for one, code in zip(x, style, strict=True)])
-    torch.testing.assert_close(alone, 1.5 * conv(x, style), rtol=0, atol=1e-12)
+    bias = torch.randn(5).double()
+    alone = torch.cat([conv(one[None], code[None], 1.5, bias) for one, code in zip(x, style, strict=True)])
+    expected = 1.5 * conv(x, style) + bias[:, None, None]
+    torch.testing.assert_close(alone, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(conv(x, style, 1.5, bias), expected, rtol=0, atol=1e-12)
 
 
 def test_gradients_equal_those_of_modulated_weights():

@@ -28,6 +28,7 @@ class ModulatedConv(nn.Module):
         modulation: holds ``weight`` (in, num_style_feat) and ``bias`` (in): styles to scales of the input channels.
         weight: initial filters, (1, out, in, k, k).
         convolve: the convolution, with or without a change of size: (N, in, H, W), (out, in, k, k) -> (N, out, H', W').
+            It takes a bias (out) as a third argument where ``forward`` is given one.
         demodulate: give each output channel unit variance, for inputs of unit variance.
         eps: floor of the variance.
         style_gain: constant factor of the modulation's weights.
@@ -38,7 +39,7 @@ class ModulatedConv(nn.Module):
         self,
         modulation: nn.Module,
         weight: Tensor,
-        convolve: Callable[[Tensor, Tensor], Tensor],
+        convolve: Callable[..., Tensor],
         demodulate: bool = True,
         eps: float = 1e-8,
         style_gain: float = 1,
@@ -53,26 +54,29 @@ class ModulatedConv(nn.Module):
         self.style_gain = style_gain
         self.weight_gain = weight_gain
 
-    def forward(self, x: Tensor, style: Tensor, gain: float = 1) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, gain: float = 1, bias: Tensor | None = None) -> Tensor:
         """Modulate, convolve, demodulate: (N, in, H, W), (N, num_style_feat) -> (N, out, H', W').
 
-        The result, times ``gain``, is of x's dtype if demodulated, else at least float32: nothing bounds it then.
+        The result, times ``gain`` and plus ``bias`` (out), is of x's dtype if demodulated, else at least float32:
+        nothing bounds it then.
         """
         scale, demodulation = self._factors(style)
         demodulation = demodulation * gain
         filters = self.weight[0]
+        shift = () if bias is None else (bias.to(x.dtype),)
         if x.shape[0] == 1 and not torch.is_grad_enabled() and filters.numel() < x.numel():
             # One style, and filters smaller than the image: it is less work to scale these (equations 1 and 3).
             filters = filters * scale[0][:, None, None]
             if self.demodulate:
-                return self.convolve(x, (filters * demodulation[0][:, None, None, None]).to(x.dtype))
+                return self.convolve(x, (filters * demodulation[0][:, None, None, None]).to(x.dtype), *shift)
             y = self.convolve(x, filters.to(x.dtype))
         else:
             y = self.convolve(x * scale.to(x.dtype)[:, :, None, None], filters)
         if self.demodulate:
             # A filter of zeros has the gain 1/sqrt(eps), which times 0 must not become inf * 0.
             demodulation = demodulation.clamp(max=torch.finfo(y.dtype).max).to(y.dtype)
-        return y * demodulation[:, :, None, None]
+        demodulation = demodulation[:, :, None, None]
+        return y * demodulation if bias is None else torch.addcmul(bias.to(y.dtype)[:, None, None], y, demodulation)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ModulatedConv:
         # `.to(memory_format=torch.channels_last)` works in four dimensions; the published weight has a fifth of size 1.

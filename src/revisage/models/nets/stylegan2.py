@@ -44,12 +44,12 @@ class ModulatedConv2d(ModulatedConv):
         self.sample_mode = sample_mode
 
 
-def _resize_and_convolve(sample_mode: SampleMode, x: Tensor, weight: Tensor) -> Tensor:
+def _resize_and_convolve(sample_mode: SampleMode, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if sample_mode == "upsample":
         x = upsample2(x)
     elif sample_mode == "downsample":
         x = downsample2(x)
-    return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+    return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
 
 
 class StyleConv(nn.Module):
@@ -73,8 +73,8 @@ class StyleConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         """(N, in, H, W), (N, num_style_feat), noise (1 or N, 1, H', W') -> (N, out, H', W')."""
-        y = self.modulated_conv(x, style, math.sqrt(2))
-        y = y.add_(self.bias.to(y.dtype)).add_((self.weight * noise).to(y.dtype))
+        y = self.modulated_conv(x, style, math.sqrt(2), self.bias.flatten())
+        y = y.add_((self.weight * noise).to(y.dtype))
         return F.leaky_relu(y, 0.2, inplace=True)
 
 
