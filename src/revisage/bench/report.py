@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from revisage.bench.measure import Measured, Row
 from revisage.bench.plan import Plan, Ratio
+from revisage.models.device import cpu_instructions
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,7 +65,7 @@ def machine_facts() -> dict[str, Any]:
     except OSError:
         lines = []
     values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    flags = values.get("flags", values.get("Features", "")).split()
+    flags = cpu_instructions()
     facts["processor"] = values.get("model name") or platform.processor() or platform.machine()
     facts["instructions"] = [name for name in INSTRUCTIONS if name in flags]
     facts["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -83,11 +83,16 @@ def fast_formats(kind: str) -> tuple[str, ...]:
 
 def _cpu_multiplies_bfloat16() -> bool:
     """Whether the CPU has instructions for bfloat16 (AVX-512 BF16, AMX, Arm BF16); others emulate it, slowly."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpu_instructions())
+
+
+def cpu_instructions() -> list[str]:
+    """The instruction sets of the CPU by their names in /proc/cpuinfo; none where the system has no such file."""
     try:
-        words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:  # not Linux
-        return False
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+        return []
+    return next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])
 
 
 def devices(backend: Backend = "onnxruntime") -> list[str]:

@@ -33,6 +33,11 @@ def cache_folder() -> Path:
     return user_cache_path("revisage", appauthor=False)
 
 
+def package_folder() -> Path:
+    """Folder of the weights that come with the package."""
+    return Path(str(files("revisage") / "weights"))
+
+
 def is_offline() -> bool:
     """Whether ``$REVISAGE_OFFLINE`` forbids downloads: set to anything but 0, no or false."""
     return os.environ.get("REVISAGE_OFFLINE", "").lower() not in ("", "0", "no", "false")
@@ -46,7 +51,7 @@ def mirror() -> str | None:
 def path_of(name: str) -> Path:
     """Path of the file of a name of ``MODELS``, present or not: in the package, or in the cache."""
     spec = MODELS[name]
-    return cache_folder() / spec.file if spec.urls else Path(str(files("revisage") / "weights" / spec.file))
+    return (cache_folder() if spec.urls else package_folder()) / spec.file
 
 
 def present() -> list[str]:

@@ -15,14 +15,14 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
 from revisage.files import PREFIX, flush
-from revisage.models.fetch import cache_folder
+from revisage.models.device import PROVIDERS, cpu_instructions
+from revisage.models.fetch import cache_folder, package_folder
 
 FOLDER = "prepared"
 """Of the cache."""
@@ -45,7 +45,7 @@ class Prepared:
     def of(cls, path: Path) -> Prepared | None:
         """The form of one of the package's own networks; None for other files, and for users without a home."""
         cache = cache_folder()
-        if path.parent != Path(str(files("revisage") / "weights")) or cache.parts[0] == "~":
+        if path.parent != package_folder() or cache.parts[0] == "~":
             return None
         with path.open("rb") as file:
             key = hashlib.file_digest(file, "sha256")
@@ -59,7 +59,7 @@ class Prepared:
             return None
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            session = onnxruntime.InferenceSession(str(graph), options, ["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(str(graph), options, [PROVIDERS["cpu"]])
         except Exception:  # onnxruntime's errors have no common base
             shutil.rmtree(self.folder, ignore_errors=True)
             return None
@@ -111,8 +111,4 @@ def _is_trusted(path: Path) -> bool:
 
 def _processor() -> str:
     """What the order of prepared weights depends on: the instructions that the processor has."""
-    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith(("flags", "Features")):
-                return f"{platform.machine()} {line}"
-    return f"{platform.machine()} {platform.processor()}"
+    return " ".join([platform.machine(), *(cpu_instructions() or [platform.processor()])])
