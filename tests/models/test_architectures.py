@@ -38,7 +38,7 @@ SMALL = [
         "CoarseToFineUNet",
         {
             "coarse": {"widths": [8, 12, 16], "blocks": [1, 2, 1], **ALIGNED},
-            "fine": {"widths": [8, 16, 24], "blocks": [1, 2, 3]},
+            "fine": {"widths": [8, 16, 24], "blocks": [1, 2, 3], "noise": 16},
         },
     ),
     ("StyleGAN2GeneratorClean", {"out_size": 64, "channel_multiplier": 1} | GFPGAN),

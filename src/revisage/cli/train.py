@@ -26,7 +26,7 @@ def train(
 ) -> None:
     """Train a network by a recipe. Rerun the command to resume.
 
-    Under torchrun (`torchrun --nproc-per-node 4 -m revisage train RECIPE`) all processes train together.
+    Under torchrun (`torchrun --nproc-per-node 4 -m -- revisage train RECIPE`) all processes train together.
     """
     from revisage.process import keep_large_blocks, tune_process
 

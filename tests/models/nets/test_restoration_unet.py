@@ -164,3 +164,40 @@ def test_the_batch_stays_dynamic_when_exported():
     x = torch.rand(5, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(program.module()(x), net(x))
+
+
+def test_noise_is_drawn_afresh_in_training():
+    net, x = network(noise=16).train(), torch.zeros(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert not torch.equal(net(x), net(x))
+
+
+def test_noise_is_the_same_for_every_image_in_eval_mode():
+    net, x = network(noise=16), torch.rand(2, 3, 40, 64)
+    with torch.inference_mode():
+        together = net(x)
+        torch.testing.assert_close(together[1:], net(x[1:]))
+        assert torch.equal(together, net(x))
+        net.noise.zero_()
+        assert not torch.equal(together, net(x))
+
+
+def test_the_noise_of_eval_mode_is_a_tile_of_the_state():
+    net = network(noise=16)
+    with torch.inference_mode():
+        flat = net.correction(torch.zeros(1, 3, 128, 128))[..., 32:96, 32:96]
+    assert flat.std() > 1e-2
+    torch.testing.assert_close(flat, flat.roll((16, 16), (2, 3)), rtol=0, atol=1e-4)
+    copy = network(noise=16)
+    copy.noise.normal_()
+    copy.load_state_dict(net.state_dict())
+    assert torch.equal(copy.noise, net.noise)
+
+
+def test_a_network_with_noise_is_exported_with_a_dynamic_batch():
+    net = network(noise=16)
+    batch = torch.export.Dim("batch", min=1, max=16)
+    program = torch.export.export(net, (torch.rand(2, 3, 64, 64),), dynamic_shapes=({0: batch},))
+    x = torch.rand(3, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(program.module()(x), net(x))

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
-from revisage.training.losses.image import fft_loss, focal_frequency_loss, stationary_haar, wavelet_loss
+from revisage.training.losses.image import (
+    fft_loss,
+    focal_frequency_loss,
+    lattice_loss,
+    stationary_haar,
+    wavelet_loss,
+)
 
 
 def image(*shape, seed=0):
@@ -111,3 +117,21 @@ def test_half_precision_is_transformed_in_float32(loss, dtype):
         actual = loss(x, y)
     assert actual.dtype == torch.float32
     assert float(actual) == pytest.approx(float(loss(x.double(), y.double())), rel=1e-5)
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_a_lattice_counts_wherever_it_begins(period, axis):
+    gt = image(1, 3, 128, 64)
+    wave = torch.cos(2 * math.pi * torch.arange(gt.shape[axis], dtype=torch.float64) / period)
+    lattice = 0.1 * (wave if axis == -1 else wave[:, None]).expand(gt.shape[-2:])
+    losses = [float(lattice_loss(gt + lattice.roll((1, 1), (0, 1)) * on, gt)) for on in (0, 1, 2)]
+    assert losses[0] == 0
+    assert losses[1] > 0.02
+    assert losses[2] == pytest.approx(2 * losses[1])
+
+
+def test_grain_is_no_lattice():
+    gt = image(1, 3, 128, 128)
+    grain = 0.1 * torch.randn(gt.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert float(lattice_loss(gt + grain, gt)) < 0.012  # a mean of 64 tiles

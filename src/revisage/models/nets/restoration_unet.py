@@ -8,6 +8,9 @@ Three options make it a network for aligned faces, where every position has a me
 biases of single positions, the U-Net's counterpart of StyleGAN's constant input (Karras et al. 2018, arXiv
 1812.04948). Self-attention relates distant positions, say the two eyes (Zhang et al. 2018, arXiv 1805.08318). Group
 normalization (Wu and He 2018, arXiv 1803.08494) inside the residual blocks keeps deep levels stable.
+
+A fourth option gives it noise to make texture of (StyleGAN's noise inputs, same paper). Without it a network whose loss
+rewards texture draws a lattice, the only pattern that it can make of a smooth input.
 """
 
 from __future__ import annotations
@@ -93,7 +96,12 @@ class RestorationUNet(nn.Module):
             Of these three, an empty sequence means none at any level.
         enlarge: how many times larger the correction is than the image.
         outputs: channels of the correction.
+        noise: side of a tile of normal noise, one more channel of the input; 0: none. In training the noise is drawn
+            afresh. In eval mode it is the tile, again and again, so that a result depends on nothing but the image.
+            The tile is part of the state.
     """
+
+    noise: Tensor | None
 
     def __init__(
         self,
@@ -106,6 +114,7 @@ class RestorationUNet(nn.Module):
         normalized: Sequence[bool] = (),
         enlarge: int = 1,
         outputs: int = 3,
+        noise: int = 0,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks):
@@ -117,7 +126,8 @@ class RestorationUNet(nn.Module):
         norms = [bool(value) for value in normalized] or [False] * len(widths)
         self.unshuffle = unshuffle
         self.multiple = unshuffle * 2 ** (len(widths) - 1)
-        self.stem = nn.Conv2d(3 * inputs * unshuffle**2, widths[0], 3, padding=1)
+        self.register_buffer("noise", torch.randn(1, 1, noise, noise) if noise else None)
+        self.stem = nn.Conv2d((3 * inputs + bool(noise)) * unshuffle**2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(width, norm) for _ in range(count)))
             for width, count, norm in zip(widths, blocks, norms, strict=True)
@@ -161,6 +171,8 @@ class RestorationUNet(nn.Module):
         """The correction alone: (N, 3 * inputs, H, W) -> (N, outputs, enlarge * H, enlarge * W)."""
         if x.shape[-2] % self.multiple or x.shape[-1] % self.multiple:
             raise ValueError(f"height and width must be multiples of {self.multiple}, got {tuple(x.shape[-2:])}")
+        if self.noise is not None:
+            x = torch.cat([x, self._draw_noise(x, self.noise)], 1)
         features = self._encode(0, self.stem(F.pixel_unshuffle(x, self.unshuffle)))
         skips: list[Tensor] = []
         for level, down in enumerate(self.down, 1):
@@ -171,6 +183,14 @@ class RestorationUNet(nn.Module):
             enlarged = F.interpolate(up(features), scale_factor=2, mode="bilinear", align_corners=False)
             features = level(enlarged + skip)
         return F.pixel_shuffle(self.tail(features), self.shuffle)
+
+    def _draw_noise(self, x: Tensor, tile: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, 1, H, W)."""
+        if self.training:
+            return torch.randn_like(x[:, :1])
+        height, width = x.shape[-2:]
+        rows, columns = -(-height // tile.shape[-2]), -(-width // tile.shape[-1])
+        return tile.to(x.dtype).repeat(1, 1, rows, columns)[..., :height, :width].expand(x.shape[0], -1, -1, -1)
 
     def _encode(self, level: int, features: Tensor) -> Tensor:
         """One level of the encoder, with its position map and attention if it has them."""

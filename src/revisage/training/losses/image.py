@@ -106,6 +106,21 @@ def wavelet_loss(restored: Tensor, gt: Tensor, levels: int = 3) -> Tensor:
     return torch.stack([detail.abs().mean() for detail in details]).mean()
 
 
+def lattice_loss(restored: Tensor, gt: Tensor, period: int = 8, window: int = 64) -> Tensor:
+    """Mean absolute value of what repeats every ``period`` pixels in restored - gt, (N, C, H, W), a scalar.
+
+    Networks that enlarge features step by step draw lattices of such periods in smooth areas. The difference of the
+    images without its local mean is cut into tiles of ``period`` pixels. Their mean over each ``window`` keeps
+    what repeats, and of the rest the less the more tiles there are. Borders that fill no window are left out.
+    """
+    difference = restored.to(accurate(restored.dtype)) - gt.to(accurate(gt.dtype))
+    fine = difference - F.avg_pool2d(difference, 5, 1, 2, count_include_pad=False)
+    rows, columns = (side // window for side in fine.shape[-2:])
+    windows = fine[..., : rows * window, : columns * window].unflatten(-1, (columns, -1, period))
+    tiles = windows.unflatten(-4, (rows, -1, period))  # (N, C, rows, tiles, period, columns, tiles, period)
+    return tiles.mean((3, 6)).abs().mean()
+
+
 def stationary_haar(x: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
     """The stationary (undecimated) Haar transform of (N, C, H, W): means and half differences 1, 2, 4, ... apart.
 

@@ -57,6 +57,7 @@ class LevelsConfig(Strict):
     position_sizes: tuple[NonNegativeInt, ...] = ()
     attention: tuple[NonNegativeInt, ...] = ()
     normalized: tuple[bool, ...] = ()
+    noise: NonNegativeInt = 0
 
 
 class RestorationUNetConfig(LevelsConfig, NetworkConfig):

@@ -53,6 +53,7 @@ from revisage.training.tasks.terms import (
     AnyIdentityTerm,
     AnyPerceptualTerm,
     FrequencyTerm,
+    LatticeTerm,
     LossInputs,
     PixelTerm,
     PyramidTerm,
@@ -66,6 +67,7 @@ class Losses(Strict):
     pixel: PixelTerm | None = None
     pyramid: PyramidTerm | None = None
     frequency: FrequencyTerm | None = None
+    lattice: LatticeTerm | None = None
     perceptual: AnyPerceptualTerm | None = None
     identity: AnyIdentityTerm | None = None
     adversarial: AdversarialConfig | None = None
@@ -77,6 +79,7 @@ class Losses(Strict):
             "pixel": self.pixel,
             "pyramid": self.pyramid,
             "frequency": self.frequency,
+            "lattice": self.lattice,
             "perceptual": self.perceptual,
             "identity": self.identity,
         }

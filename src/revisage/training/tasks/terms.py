@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeAlias
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
+from torch.nn import functional as F
 
 from revisage.evaluation.metrics.networks import read_arcface, read_channel_weights, read_descriptor, read_vgg16
 from revisage.evaluation.metrics.perceptual import lpips, vgg_cosine
@@ -34,6 +35,7 @@ from revisage.training.losses.image import (
     PixelDistance,
     fft_loss,
     focal_frequency_loss,
+    lattice_loss,
     pixel_loss,
     pyramid_loss,
     wavelet_loss,
@@ -67,6 +69,15 @@ class LossInputs:
         if not len(chosen):
             return self.zero_loss()
         return len(chosen) / len(self.restored) * compare(self.restored[chosen], self.gt[chosen])
+
+    def mean_where_detailed(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """A mean over all samples, each at the resolution that its original has: full size or half of it."""
+        enlarged = (self.detail == 0).nonzero().flatten()
+        loss = self.masked_mean(compare)
+        if not len(enlarged):
+            return loss
+        restored, gt = (F.avg_pool2d(images[enlarged], 2) for images in (self.restored, self.gt))
+        return loss + len(enlarged) / len(self.restored) * compare(restored, gt)
 
     def zero_loss(self) -> Tensor:
         """A loss of zero that depends on the generator."""
@@ -115,8 +126,19 @@ class FrequencyTerm(Strict):
         return lambda inputs: self.weight * inputs.masked_mean(distance)
 
 
+class LatticeTerm(Strict):
+    """Strength of patterns that repeat every few pixels, see :func:`.losses.image.lattice_loss`."""
+
+    weight: PositiveFloat = 1.0
+
+    def build(self) -> Term:
+        return lambda inputs: self.weight * lattice_loss(inputs.restored, inputs.gt)
+
+
 class CosinePerceptualTerm(Strict):
     """Angles between features of VGG16, which count alike at every stage (Zhang et al. 2018, arXiv 1801.03924).
+
+    Originals that were enlarged from half their size are compared there.
 
     Attributes:
         file: npz file with VGG16 weights named ``conv1_1.weight`` ...
@@ -138,7 +160,7 @@ class CosinePerceptualTerm(Strict):
             found, targets = features_of_both(features.to(gt.device), pair[0], pair[1])
             return vgg_cosine(found, targets).mean()
 
-        return lambda inputs: self.weight * inputs.masked_mean(compare)
+        return lambda inputs: self.weight * inputs.mean_where_detailed(compare)
 
 
 class PerceptualTerm(Strict):
