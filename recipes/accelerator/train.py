@@ -37,7 +37,7 @@ COARSE = {
     "attention": [0, 0, 1, 1],
     "normalized": [False, False, False, True],
 }
-FINE = {"widths": [32, 64, 96, 160, 160], "blocks": [1, 2, 2, 2, 2], "position_sizes": [0, 0, 32, 32, 0]}
+FINE = {"widths": [32, 64, 96, 160, 160], "blocks": [1, 2, 2, 2, 2], "position_sizes": [0, 0, 32, 32, 0], "noise": 128}
 COMPONENTS = ((193, 240, 24), (319, 240, 24), (257, 371, 30))
 """x, y and radius of eyes and mouth in an aligned face of 512 pixels."""
 
@@ -193,7 +193,7 @@ class Trainer:
         if arguments.weights:
             parts = sorted(arguments.weights.parent.glob(f"{arguments.weights.name}_*.npz"))
             state = {key: value for part in parts for key, value in read_state(part).items()}
-            self.network.load_state_dict(state | {"gate_threshold": torch.tensor(0.0)})
+            self.network.load_state_dict(state | dict(self.network.named_buffers()))  # noise, no gate
         else:
             grow(self.network, state)
         self.network.to(device, memory_format=torch.channels_last).train()

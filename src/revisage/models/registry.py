@@ -82,7 +82,7 @@ _RESTORES = "restores aligned 512-pixel faces"
 _DETECTS = "detects faces and five landmarks"
 
 MODELS: Mapping[str, ModelSpec] = {
-    "embedded": ModelSpec("CoarseToFineUNet", "restorer.onnx", _RESTORES, 15_717_112, _OURS_MORE),
+    "embedded": ModelSpec("CoarseToFineUNet", "restorer.onnx", _RESTORES, 15_718_264, _OURS_MORE),
     "embedded-detector": ModelSpec("RetinaFace", "detector.onnx", _DETECTS, 426_608, _OURS),
     "embedded-identity": ModelSpec(
         "FaceEmbedder", "identity.onnx", "compares a restored face with the original", 608_080, _OURS

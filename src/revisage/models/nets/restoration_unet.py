@@ -33,7 +33,7 @@ COARSE: Mapping[str, Any] = {
     "attention": (0, 0, 1, 1),
     "normalized": (False, False, False, True),
 }
-FINE: Mapping[str, Any] = {"widths": (32, 64, 96, 160, 160), "blocks": (1, 2, 2, 2, 2)}
+FINE: Mapping[str, Any] = {"widths": (32, 64, 96, 160, 160), "blocks": (1, 2, 2, 2, 2), "noise": 128}
 """The two halves of the embedded restorer."""
 
 
