@@ -166,10 +166,9 @@ def _restoration_unet(shapes: Shapes) -> dict[str, Any]:
         "position_sizes": [shapes.get(f"positions.{level}", (0,))[-1] for level in levels],
         "attention": [_count(shapes, f"attention.{level}.") for level in levels],
         "normalized": [f"encoder.{level}.0.norm.weight" in shapes for level in levels],
-        "noise": [shapes.get("noise", (0,))[-1]],
     }
-    present = {name: values for name, values in options.items() if any(values)}
-    return arguments | present | ({"noise": options["noise"][0]} if "noise" in present else {})
+    noise = {"noise": shapes["noise"][-1]} if "noise" in shapes else {}
+    return arguments | {name: values for name, values in options.items() if any(values)} | noise
 
 
 def _coarse_to_fine(shapes: Shapes) -> dict[str, Any]:

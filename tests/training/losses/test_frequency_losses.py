@@ -135,3 +135,8 @@ def test_grain_is_no_lattice():
     gt = image(1, 3, 128, 128)
     grain = 0.1 * torch.randn(gt.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     assert float(lattice_loss(gt + grain, gt)) < 0.012  # a mean of 64 tiles
+
+
+def test_images_smaller_than_a_window_show_no_lattice():
+    with pytest.raises(ValueError, match="smaller than a window of 64"):
+        lattice_loss(image(1, 3, 64, 32), image(1, 3, 64, 32))

@@ -111,11 +111,14 @@ def lattice_loss(restored: Tensor, gt: Tensor, period: int = 8, window: int = 64
 
     Networks that enlarge features step by step draw lattices of such periods in smooth areas. The difference of the
     images without its local mean is cut into tiles of ``period`` pixels. Their mean over each ``window`` keeps
-    what repeats, and of the rest the less the more tiles there are. Borders that fill no window are left out.
+    what repeats, and of the rest the less the more tiles there are. Borders that fill no window are left out
+    (ValueError: the images are smaller than a window).
     """
-    difference = restored.to(accurate(restored.dtype)) - gt.to(accurate(gt.dtype))
+    difference = _difference(restored, gt)
     fine = difference - F.avg_pool2d(difference, 5, 1, 2, count_include_pad=False)
     rows, columns = (side // window for side in fine.shape[-2:])
+    if not rows or not columns:
+        raise ValueError(f"images of {tuple(fine.shape[-2:])} are smaller than a window of {window}")
     windows = fine[..., : rows * window, : columns * window].unflatten(-1, (columns, -1, period))
     tiles = windows.unflatten(-4, (rows, -1, period))  # (N, C, rows, tiles, period, columns, tiles, period)
     return tiles.mean((3, 6)).abs().mean()

@@ -70,7 +70,7 @@ class LossInputs:
             return self.zero_loss()
         return len(chosen) / len(self.restored) * compare(self.restored[chosen], self.gt[chosen])
 
-    def mean_where_detailed(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def mean_at_own_resolution(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """A mean over all samples, each at the resolution that its original has: full size or half of it."""
         enlarged = (self.detail == 0).nonzero().flatten()
         loss = self.masked_mean(compare)
@@ -160,7 +160,7 @@ class CosinePerceptualTerm(Strict):
             found, targets = features_of_both(features.to(gt.device), pair[0], pair[1])
             return vgg_cosine(found, targets).mean()
 
-        return lambda inputs: self.weight * inputs.mean_where_detailed(compare)
+        return lambda inputs: self.weight * inputs.mean_at_own_resolution(compare)
 
 
 class PerceptualTerm(Strict):
