@@ -121,6 +121,37 @@ def test_a_recipe_may_ask_for_less_of_a_lattice(settings):
     assert float(steps(made, samples)["generator"]["lattice"].detach()) == pytest.approx(2 * 0.1, rel=0.2)
 
 
+def test_a_recipe_may_ask_for_structural_similarity(settings):
+    made = task(settings, losses={"ssim": {"weight": 2.0}})
+    samples = batch(made)
+    samples["lq"] = samples["gt"].clone()
+    assert float(steps(made, samples)["generator"]["ssim"].detach()) == pytest.approx(0, abs=1e-6)
+    samples["lq"] = -samples["gt"]
+    assert 2 < float(steps(made, samples)["generator"]["ssim"].detach()) < 4
+
+
+def test_a_recipe_may_ask_that_no_face_loses_structural_similarity(settings):
+    made = task(settings, losses={"ssim": {"above_input": 0.0}})
+    samples = batch(made)
+    assert float(steps(made, samples)["generator"]["ssim"].detach()) == 0  # untrained, it changes nothing
+    torch.nn.init.constant_(made.network.tail.bias, 0.0)
+    torch.nn.init.normal_(made.network.tail.weight, std=3.0)
+    worse = float(steps(made, samples)["generator"]["ssim"].detach())
+    assert worse > 0.01
+    more = task(settings, losses={"ssim": {"above_input": 0.1}})
+    assert float(steps(more, samples)["generator"]["ssim"].detach()) == pytest.approx(0.1, abs=1e-6)
+    more.network.load_state_dict(made.network.state_dict())
+    assert float(steps(more, samples)["generator"]["ssim"].detach()) == pytest.approx(worse + 0.1, abs=0.05)
+
+
+def test_a_face_may_gain_structural_similarity_at_no_cost(settings):
+    made = task(settings, losses={"ssim": {"above_input": 0.0}})
+    samples = batch(made)
+    samples["lq"] = samples["gt"] + 0.5  # brighter, so less alike
+    torch.nn.init.constant_(made.network.tail.bias, -0.5)
+    assert float(steps(made, samples)["generator"]["ssim"].detach()) == 0
+
+
 def test_an_identity_term_needs_patches_that_show_the_face(settings, tmp_path):
     descriptor = write_descriptor(tmp_path / "descriptor.npz")
     identity = {"network": "descriptor", "file": descriptor}

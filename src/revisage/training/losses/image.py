@@ -1,6 +1,6 @@
-"""Distances between images: of pixels, of a pyramid of sizes, of spectra and of wavelet coefficients.
+"""Distances between images: of pixels, of a pyramid of sizes, of structure, of spectra and of wavelet coefficients.
 
-All transforms are linear, so the difference of two images is transformed, once.
+Transforms are linear, so the difference of two images is transformed, once.
 """
 
 from __future__ import annotations
@@ -75,6 +75,35 @@ def pyramid_loss(drawn: Sequence[Tensor], gt: Tensor, distance: Distance = l1) -
     """
     pairs = zip(drawn, image_pyramid(gt, len(drawn)), strict=True)
     return torch.stack([distance(mine, theirs).mean() for mine, theirs in pairs]).sum()
+
+
+def ssim(restored: Tensor, gt: Tensor) -> Tensor:
+    """Structural similarity of images (N, C, H, W) in [-1, 1], (N,), at most 1, with a gradient.
+
+    The mean over channels and the valid region of an 11 x 11 Gaussian window of sigma 1.5 (Wang et al. 2004, IEEE TIP
+    13(4), equation 13; ValueError: the images are smaller). Of 8-bit images, that of
+    :func:`revisage.evaluation.metrics.image.ssim`.
+    """
+    if min(restored.shape[-2:]) < 11:
+        raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {tuple(restored.shape[-2:])}")
+    with without_autocast(restored):
+        x, y = (images.to(accurate(images.dtype)).flatten(0, 1)[:, None] for images in (restored, gt))
+        offsets = torch.arange(-5, 6, dtype=x.dtype, device=x.device)
+        window = F.normalize((offsets / 1.5).square().mul(-0.5).exp(), p=1, dim=0)
+
+        def blur(images: Tensor) -> Tensor:
+            return F.conv2d(F.conv2d(images, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
+
+        mean_x, mean_y = blur(x), blur(y)
+        var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
+        covariance = blur(x * y) - mean_x * mean_y
+        # Means count from black, which is -1.
+        mean_x, mean_y = mean_x + 1, mean_y + 1
+        c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+        similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
+            (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+        )
+        return similarity.view(len(restored), -1).mean(1)
 
 
 def fft_loss(restored: Tensor, gt: Tensor) -> Tensor:

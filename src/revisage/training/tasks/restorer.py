@@ -57,6 +57,7 @@ from revisage.training.tasks.terms import (
     LossInputs,
     PixelTerm,
     PyramidTerm,
+    SSIMTerm,
     Term,
 )
 
@@ -68,6 +69,7 @@ class Losses(Strict):
     pyramid: PyramidTerm | None = None
     frequency: FrequencyTerm | None = None
     lattice: LatticeTerm | None = None
+    ssim: SSIMTerm | None = None
     perceptual: AnyPerceptualTerm | None = None
     identity: AnyIdentityTerm | None = None
     adversarial: AdversarialConfig | None = None
@@ -80,6 +82,7 @@ class Losses(Strict):
             "pyramid": self.pyramid,
             "frequency": self.frequency,
             "lattice": self.lattice,
+            "ssim": self.ssim,
             "perceptual": self.perceptual,
             "identity": self.identity,
         }
@@ -221,7 +224,14 @@ class RestorerTask:
             more = {"corners": _places(batch), "size": batch["gt"].shape[-1]}
         restored, rgb_pyramid = image_and_pyramid(self.network(lq, **more))
         return LossInputs(
-            restored.float(), batch["gt"], batch["detail"], corners, rgb_pyramid, self.config.size, progress.images
+            restored.float(),
+            batch["gt"],
+            batch["detail"],
+            corners,
+            rgb_pyramid,
+            self.config.size,
+            progress.images,
+            degraded=_shown(batch),
         )
 
     def validate(self, network: nn.Module, world: World) -> ValidationResult:
@@ -232,8 +242,13 @@ class RestorerTask:
         return self.config.network.header(self.config.size)
 
     def image_grid(self, batch: dict[str, Tensor]) -> RGB8:
-        lq, side = batch["lq"], batch["gt"].shape[-1]
-        return image_grid(lq if lq.shape[-1] == side else crop_parts(lq, _places(batch), side), batch["gt"])
+        return image_grid(_shown(batch), batch["gt"])
+
+
+def _shown(batch: dict[str, Tensor]) -> Tensor:
+    """The part of each degraded image that its original shows."""
+    lq, side = batch["lq"], batch["gt"].shape[-1]
+    return lq if lq.shape[-1] == side else crop_parts(lq, _places(batch), side)
 
 
 def _places(batch: dict[str, Tensor]) -> list[tuple[int, int]]:

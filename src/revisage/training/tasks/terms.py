@@ -38,6 +38,7 @@ from revisage.training.losses.image import (
     lattice_loss,
     pixel_loss,
     pyramid_loss,
+    ssim,
     wavelet_loss,
 )
 
@@ -53,6 +54,7 @@ class LossInputs:
         rgb_pyramid: RGB outputs of the generator's levels, coarsest first; empty if it has none.
         size: side of a whole face in pixels.
         images: count at the beginning of the step.
+        degraded: (N, 3, P, P) what the generator was to restore; None in tasks that have no term for it.
     """
 
     restored: Tensor
@@ -62,6 +64,7 @@ class LossInputs:
     rgb_pyramid: list[Tensor]
     size: int
     images: int
+    degraded: Tensor | None = None
 
     def masked_mean(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """A mean over the samples whose original has detail, times their share of the batch; zero if there are none."""
@@ -70,14 +73,18 @@ class LossInputs:
             return self.zero_loss()
         return len(chosen) / len(self.restored) * compare(self.restored[chosen], self.gt[chosen])
 
-    def mean_at_own_resolution(self, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """A mean over all samples, each at the resolution that its original has: full size or half of it."""
-        enlarged = (self.detail == 0).nonzero().flatten()
-        loss = self.masked_mean(compare)
-        if not len(enlarged):
-            return loss
-        restored, gt = (F.avg_pool2d(images[enlarged], 2) for images in (self.restored, self.gt))
-        return loss + len(enlarged) / len(self.restored) * compare(restored, gt)
+    def mean_at_own_resolution(self, compare: Callable[..., Tensor], *more: Tensor) -> Tensor:
+        """A mean over all samples, each at the resolution that its original has: full size or half of it.
+
+        ``compare`` is given the restored samples, their originals and those of ``more``, further images.
+        """
+        loss = self.zero_loss()
+        for detail, factor in ((1, 1), (0, 2)):
+            chosen = (self.detail == detail).nonzero().flatten()
+            if len(chosen):
+                images = (F.avg_pool2d(batch[chosen], factor) for batch in (self.restored, self.gt, *more))
+                loss = loss + len(chosen) / len(self.restored) * compare(*images)
+        return loss
 
     def zero_loss(self) -> Tensor:
         """A loss of zero that depends on the generator."""
@@ -133,6 +140,35 @@ class LatticeTerm(Strict):
 
     def build(self) -> Term:
         return lambda inputs: self.weight * lattice_loss(inputs.restored, inputs.gt)
+
+
+class SSIMTerm(Strict):
+    """What structural similarity lacks, see :func:`.losses.image.ssim`, at the resolution that each original has.
+
+    Attributes:
+        above_input: None: it lacks 1 - SSIM. A number: only what it falls short of the degraded image's SSIM plus this
+            number. So other terms may draw detail as long as no face is less like its original than its input was.
+    """
+
+    weight: PositiveFloat = 1.0
+    above_input: float | None = None
+
+    def build(self) -> Term:
+        margin = self.above_input
+        if margin is None:
+            return lambda inputs: self.weight * inputs.mean_at_own_resolution(lambda *pair: 1 - ssim(*pair).mean())
+
+        def shortfall(restored: Tensor, gt: Tensor, degraded: Tensor) -> Tensor:
+            with torch.no_grad():
+                asked = ssim(degraded, gt) + margin
+            return F.relu(asked - ssim(restored, gt)).mean()
+
+        def term(inputs: LossInputs) -> Tensor:
+            if inputs.degraded is None:
+                raise ValueError("this task does not tell its loss terms what was to be restored")
+            return self.weight * inputs.mean_at_own_resolution(shortfall, inputs.degraded)
+
+        return term
 
 
 class CosinePerceptualTerm(Strict):
