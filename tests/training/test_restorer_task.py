@@ -121,6 +121,11 @@ def test_a_recipe_may_ask_for_less_of_a_lattice(settings):
     assert float(steps(made, samples)["generator"]["lattice"].detach()) == pytest.approx(2 * 0.1, rel=0.2)
 
 
+def test_a_lattice_needs_patches_that_show_it(settings):
+    with pytest.raises(ValueError, match=r"losses\.lattice needs samples of at least 64 pixels, they have 32"):
+        RestorerConfig(**settings, losses={"lattice": {}})
+
+
 def test_a_recipe_may_ask_for_structural_similarity(settings):
     made = task(settings, losses={"ssim": {"weight": 2.0}})
     samples = batch(made)

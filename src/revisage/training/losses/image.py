@@ -135,7 +135,11 @@ def wavelet_loss(restored: Tensor, gt: Tensor, levels: int = 3) -> Tensor:
     return torch.stack([detail.abs().mean() for detail in details]).mean()
 
 
-def lattice_loss(restored: Tensor, gt: Tensor, period: int = 8, window: int = 64) -> Tensor:
+LATTICE_WINDOW = 64
+"""Side of the squares in which :func:`lattice_loss` looks for what repeats, and of the smallest image it takes."""
+
+
+def lattice_loss(restored: Tensor, gt: Tensor, period: int = 8, window: int = LATTICE_WINDOW) -> Tensor:
     """Mean absolute value of what repeats every ``period`` pixels in restored - gt, (N, C, H, W), a scalar.
 
     Networks that enlarge features step by step draw lattices of such periods in smooth areas. The difference of the

@@ -23,6 +23,7 @@ from revisage.training.data.degradations.steps import Probability
 from revisage.training.data.pairs import PairsSource
 from revisage.training.data.sources import read_crops
 from revisage.training.distributed import World
+from revisage.training.losses.image import LATTICE_WINDOW
 from revisage.training.task import OptimizerStep, Progress, ValidationResult
 from revisage.training.tasks.gan import (
     AdversarialConfig,
@@ -142,6 +143,8 @@ class RestorerConfig(Strict):
         side = self.size if self.data else min(self.patch, self.size)
         if isinstance(judge, StyleGAN2DiscriminatorConfig) and judge.out_size != side:
             raise ValueError(f"losses.adversarial.discriminator.out_size is {judge.out_size}, samples have {side}")
+        if self.losses.lattice and side < LATTICE_WINDOW:
+            raise ValueError(f"losses.lattice needs samples of at least {LATTICE_WINDOW} pixels, they have {side}")
         return self
 
     def metrics_of_validation(self) -> dict[str, str]:
