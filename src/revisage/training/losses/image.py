@@ -87,23 +87,28 @@ def ssim(restored: Tensor, gt: Tensor) -> Tensor:
     if min(restored.shape[-2:]) < 11:
         raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {tuple(restored.shape[-2:])}")
     with without_autocast(restored):
-        x, y = (images.to(accurate(images.dtype)).flatten(0, 1)[:, None] for images in (restored, gt))
-        offsets = torch.arange(-5, 6, dtype=x.dtype, device=x.device)
-        window = F.normalize((offsets / 1.5).square().mul(-0.5).exp(), p=1, dim=0)
-
-        def blur(images: Tensor) -> Tensor:
-            return F.conv2d(F.conv2d(images, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
-
-        mean_x, mean_y = blur(x), blur(y)
-        var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
-        covariance = blur(x * y) - mean_x * mean_y
+        x, y = (images.to(accurate(images.dtype)).contiguous() for images in (restored, gt))
+        mean_x, mean_y, mean_xx, mean_yy, mean_xy = _gaussian_window(torch.cat([x, y, x * x, y * y, x * y], 1)).chunk(
+            5, 1
+        )
+        var_x, var_y = mean_xx - mean_x**2, mean_yy - mean_y**2
+        covariance = mean_xy - mean_x * mean_y
         # Means count from black, which is -1.
         mean_x, mean_y = mean_x + 1, mean_y + 1
         c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
         similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
             (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
         )
-        return similarity.view(len(restored), -1).mean(1)
+        return similarity.flatten(1).mean(1)
+
+
+def _gaussian_window(images: Tensor) -> Tensor:
+    """Weighted means of (N, C, H, W) over 11 x 11 pixels, sigma 1.5, where they fit: (N, C, H - 10, W - 10)."""
+    offsets = torch.arange(-5, 6, dtype=images.dtype, device=images.device)
+    window = F.normalize((offsets / 1.5).square().mul(-0.5).exp(), p=1, dim=0)
+    channels = images.shape[1]
+    rows, columns = (window.view(shape).expand(channels, 1, *shape[2:]) for shape in ((1, 1, -1, 1), (1, 1, 1, -1)))
+    return F.conv2d(F.conv2d(images, rows, groups=channels), columns, groups=channels)
 
 
 def fft_loss(restored: Tensor, gt: Tensor) -> Tensor:
