@@ -54,7 +54,6 @@ def main(faces: Path, features: Path, output: Path, more: list[Path]) -> None:
         output / "face_descriptor.npz", **{key: value.half().numpy() for key, value in descriptor.items()}
     )
     first = read_state(Path("src/revisage/weights/restorer.onnx"))
-    first.pop("gate_threshold")
     np.savez_compressed(output / "first.npz", **eight_bits(first))
     total = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"{total / 1e6:.1f} MB")

@@ -193,7 +193,7 @@ class Trainer:
         if arguments.weights:
             parts = sorted(arguments.weights.parent.glob(f"{arguments.weights.name}_*.npz"))
             state = {key: value for part in parts for key, value in read_state(part).items()}
-            self.network.load_state_dict(state | dict(self.network.named_buffers()))  # noise, no gate
+            self.network.load_state_dict(state | dict(self.network.named_buffers()))  # noise
         else:
             grow(self.network, state)
         self.network.to(device, memory_format=torch.channels_last).train()

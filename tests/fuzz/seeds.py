@@ -37,7 +37,7 @@ GFPGAN = {
 UNET = {"widths": [8, 16], "blocks": [1, 1], "unshuffle": 4}
 HEADERS = [
     Header("RestorationUNet", UNET, 512),
-    Header("CoarseToFineUNet", {"coarse": UNET, "fine": UNET, "gate_threshold": 0.1}, 512),
+    Header("CoarseToFineUNet", {"coarse": UNET, "fine": UNET}, 512),
     Header("GFPGANv1Clean", GFPGAN, 32),
     Header("SRVGGNetCompact", {"num_feat": 4, "num_conv": 2, "upscale": 2}),
     Header("RRDBNet", {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 1}),

@@ -8,7 +8,7 @@ from revisage.models.convert import convert
 from revisage.models.nets.discriminators import FacialComponentDiscriminator
 from revisage.models.nets.gfpgan import GFPGANv1Clean
 from revisage.models.nets.gfpgan_fir import GFPGANBilinear
-from revisage.models.nets.restoration_unet import CoarseToFineUNet, RestorationUNet
+from revisage.models.nets.restoration_unet import RestorationUNet
 from revisage.models.nets.retinaface import RetinaFace
 from revisage.models.nets.stylegan2_fir import StyleGAN2GeneratorBilinear
 
@@ -55,13 +55,6 @@ def test_each_network_gets_the_published_layout(tmp_path, network, entry):
     convert(saved(tmp_path / "a.pth", state), tmp_path / "b.pth")
     content = torch.load(tmp_path / "b.pth", weights_only=True)
     assert same(content[entry] if entry else content, state)
-
-
-def test_a_restorer_keeps_its_gate_threshold_in_a_file_without_header(tmp_path):
-    levels = {"widths": (8, 12), "blocks": (1, 1)}
-    network = CoarseToFineUNet(levels, levels, gate_threshold=0.25)
-    convert(saved(tmp_path / "a.pth", network.state_dict()), tmp_path / "b.pth")
-    assert float(build(tmp_path / "b.pth")[0].gate_threshold) == 0.25
 
 
 def test_raw_weights_keep_their_name(tmp_path):

@@ -285,7 +285,7 @@ _ROWS = (
     Architecture(
         "restoration_unet:CoarseToFineUNet",
         "restorer",
-        (r"coarse\.stem\.weight", r"fine\.stem\.weight", r"gate_threshold"),
+        (r"coarse\.stem\.weight", r"fine\.stem\.weight"),
         _coarse_to_fine,
         size=FACE_SIZE,
     ),

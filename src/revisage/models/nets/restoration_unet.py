@@ -24,8 +24,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from revisage.models.nets.precision import accurate
-
 COARSE: Mapping[str, Any] = {
     "widths": (80, 144, 224, 256),
     "blocks": (2, 3, 3, 2),
@@ -215,28 +213,14 @@ class CoarseToFineUNet(nn.Module):
         coarse: constructor arguments of the :class:`RestorationUNet` that works on the small image.
         fine: constructor arguments of the one that works at full size, without ``inputs``, which are two.
         factor: the small image is this many times smaller.
-        gate_threshold: root mean square, in units of the image, of a correction of which half is applied. An image
-            that needs little is nearly good, and a correction of it is as often wrong as right: so the smaller a
-            correction, the smaller the part of it that is applied, in eval mode only (in training the network would
-            learn to compensate). 0: corrections are applied whole. Lowered for old prints, see :func:`caution`. Part of
-            the state: loaded weights bring theirs.
     """
 
-    gate_threshold: Tensor
-
-    def __init__(
-        self,
-        coarse: Mapping[str, Any] = COARSE,
-        fine: Mapping[str, Any] = FINE,
-        factor: int = 4,
-        gate_threshold: float = 0.0,
-    ) -> None:
+    def __init__(self, coarse: Mapping[str, Any] = COARSE, fine: Mapping[str, Any] = FINE, factor: int = 4) -> None:
         super().__init__()
         self.coarse = RestorationUNet(**coarse)
         self.fine = RestorationUNet(**fine, inputs=2)
         self.factor = factor
         self.multiple = math.lcm(self.fine.multiple, factor * self.coarse.multiple)
-        self.register_buffer("gate_threshold", torch.tensor(float(gate_threshold)))
 
     def forward(self, x: Tensor, corners: Sequence[tuple[int, int]] | None = None, size: int = 0) -> Tensor:
         """Restore faces (N, 3, H, W) RGB in [-1, 1], or square parts of them in sight of the whole; not clamped.
@@ -250,47 +234,10 @@ class CoarseToFineUNet(nn.Module):
         seen = x + F.interpolate(correction, scale_factor=self.factor, mode="bilinear", align_corners=False)
         if corners is not None:
             x, seen = (crop_parts(images, corners, size) for images in (x, seen))
-        restored = self.fine(torch.cat([x, seen], 1))
-        if self.training:
-            return restored
-        correction = restored - x
-        return x + correction * correction_gate(correction, self.gate_threshold * caution(x))
+        return self.fine(torch.cat([x, seen], 1))
 
 
 def crop_parts(images: Tensor, corners: Sequence[tuple[int, int]], size: int) -> Tensor:
     """Cut parts at (left, top) out of images: (N, 3, H, W) -> (N, 3, size, size)."""
     crops = [image[:, y : y + size, x : x + size] for image, (x, y) in zip(images, corners, strict=True)]
     return torch.stack(crops)
-
-
-COLORED = 10 / 255
-"""RMS of color, in units of an image from -1 to 1, from which a face counts as one of a color photo."""
-LEAST_CAUTION = 0.2
-
-
-def caution(x: Tensor) -> Tensor:
-    """Faces (N, 3, H, W) in [-1, 1] -> (N, 1, 1, 1) from ``LEAST_CAUTION``, monochrome, to 1, a color photo.
-
-    Old prints are monochrome. Their contrast is low, so that corrections of them are small although they need them.
-    A tint, such as sepia, is no color: only what brightness does not explain counts.
-    """
-    height, width = x.shape[-2:]
-    face = x[..., 3 * height // 16 : 7 * height // 8, 5 * width // 32 : 27 * width // 32].to(accurate(x.dtype))
-    luma = 0.299 * face[:, :1] + 0.587 * face[:, 1:2] + 0.114 * face[:, 2:]
-    color = face - luma
-    luma = luma - luma.mean((2, 3), keepdim=True)
-    color = color - color.mean((2, 3), keepdim=True)
-    tint = (color * luma).mean((2, 3), keepdim=True) / (luma.square().mean((2, 3), keepdim=True) + 1e-6)
-    rms = (color - tint * luma).square().mean((1, 2, 3), keepdim=True).sqrt()
-    return (rms / COLORED).clamp(LEAST_CAUTION, 1.0).to(x.dtype)
-
-
-def correction_gate(correction: Tensor, gate_threshold: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, 1, 1, 1) share of each to apply, from 0 to 1 by its RMS, half at ``gate_threshold``.
-
-    The threshold is one for all, or (N, 1, 1, 1).
-    """
-    exact = accurate(correction.dtype)
-    power = correction.to(exact).square().mean((1, 2, 3), keepdim=True).square()
-    gate = power / (power + gate_threshold.to(exact) ** 4).clamp_min(torch.finfo(exact).tiny)
-    return gate.to(correction.dtype)

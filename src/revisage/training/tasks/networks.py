@@ -82,7 +82,6 @@ class CoarseToFineUNetConfig(NetworkConfig):
     coarse: LevelsConfig = LevelsConfig(**COARSE)
     fine: LevelsConfig = LevelsConfig(**FINE)
     factor: PositiveInt = 4
-    gate_threshold: NonNegativeFloat = 0
     coarse_weights: Path | None = None
     fine_weights: Path | None = None
 
