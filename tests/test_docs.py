@@ -19,7 +19,7 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     assert all((tmp_path / name).stat().st_size > 0 for name in written)
 
 
-@pytest.mark.parametrize("page", ["docs/training.md", "docs/scaling.md", "docs/cli.md"])
+@pytest.mark.parametrize("page", ["docs/training.md", "docs/scaling.md", "docs/cli.md", "recipes/gfpgan_v1.yml"])
 def test_torchrun_hands_all_options_on(page):
     """torchrun takes `--run` for its own `--run-path` unless `--` comes before."""
     text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
