@@ -180,6 +180,20 @@ def test_the_state_is_saved_when_a_gradient_is_not_finite(recipe_file, folders, 
     assert all(value.isfinite().all() for value in read_weights(run / "model.safetensors")[0].values())
 
 
+def test_float16_does_not_go_on_for_ever_without_learning(recipe_file, folders, monkeypatch):
+    """A gradient that is not finite lowers the scale of the losses, which must end somewhere."""
+    whole_step = loop.step
+
+    def spoiled(task, state, batches, *others):
+        batches[0].batch["lq"][:] = torch.nan
+        return whole_step(task, state, batches, *others)
+
+    monkeypatch.setattr(loop, "step", spoiled)
+    settings = ["training.precision=float16", "training.images=1000", "training.validate_every=1000"]
+    with pytest.raises(TrainingError, match="gradient of generator is not finite after .. images"):
+        train(read_recipe(recipe_file, settings), folders / "run")
+
+
 def test_an_error_within_a_step_keeps_the_files_of_the_last_save_as_well(recipe_file, folders, monkeypatch, capsys):
     run = folders / "run"
     fail_at(monkeypatch, 4, ValueError("unforeseen"), "discriminator")

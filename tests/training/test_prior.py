@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from revisage.errors import RecipeError
+from revisage.errors import CheckpointError, RecipeError
 from revisage.models.checkpoint import read_weights, save_weights
 from revisage.models.nets.stylegan2 import StyleGAN2GeneratorClean
 from revisage.training.distributed import World
@@ -115,7 +115,13 @@ def test_the_saved_file_is_a_prior_for_gfpgan(settings, tmp_path, kind):
     assert all(torch.equal(value, state[key]) for key, value in learnt.items())
 
 
-def test_an_validation_draws_the_same_faces_every_time(settings):
+def test_a_prior_of_a_smaller_size_is_refused(settings, tmp_path):
+    path = run(settings, tmp_path / "run", images=4)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        GFPGANv1CleanConfig(**SMALL | {"out_size": 64}, decoder_weights=path).build()
+
+
+def test_a_validation_draws_the_same_faces_every_time(settings):
     made = task(settings)
     torch.manual_seed(1)
     first = made.validate(made.network, World())

@@ -192,6 +192,13 @@ def test_a_coarse_to_fine_network_takes_samples_that_are_whole_faces(settings):
     assert made.image_grid(samples).shape == (128, 256, 3)
 
 
+def test_a_patch_that_the_fine_half_cannot_work_out_is_refused(settings):
+    coarse, fine = {"widths": [8], "blocks": [1]}, {"widths": [8, 8], "blocks": [1, 1]}
+    network = {"type": "CoarseToFineUNet", "coarse": coarse, "fine": fine}
+    with pytest.raises(RecipeError, match=r"task\.patch: the network needs a multiple of 4, not 30"):
+        task(settings, patch=30, network=network)
+
+
 @pytest.mark.parametrize("half", ["coarse", "fine"])
 def test_each_half_of_a_coarse_to_fine_network_can_begin_with_weights_of_its_own(settings, tmp_path, half):
     levels = {"widths": [8, 8], "blocks": [1, 1]}

@@ -81,7 +81,8 @@ def _update(state: State, name: str, training: TrainingConfig, world: World) -> 
     world.average_gradients(network)
     scaler.unscale_(optimizer)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip)
-    if not scaler.is_enabled() and not math.isfinite(float(norm)):  # a scaler skips such a step and scales less
+    # A scaler skips such a step and scales less, which helps while it scales at all.
+    if not (scaler.is_enabled() and scaler.get_scale() > 1) and not math.isfinite(float(norm)):
         raise TrainingError(
             f"the gradient of {name} is not finite after {state.images} images; start another run with a lower learning"
             " rate, from the weights of this one"

@@ -68,6 +68,15 @@ def test_a_source_gives_each_crop_by_its_place(make, tmp_path):
         np.testing.assert_array_equal(source[index].pixels, crops[index].pixels)
 
 
+def test_crops_of_a_folder_named_more_than_once_are_kept_once(tmp_path):
+    for name in "ab":
+        folder(tmp_path / name, faces(2))
+    crops = read_crops([tmp_path / name for name in "aba"])
+    assert [crop.key for crop in crops] == ["face0", "face1"] * 3
+    assert crops[0] is crops[4]
+    assert crops[0] is not crops[2]
+
+
 @KINDS
 def test_a_source_can_be_sent_to_another_process_after_use(make, tmp_path):
     source = make(tmp_path / "a", faces())

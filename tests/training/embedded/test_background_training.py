@@ -72,6 +72,20 @@ def test_steps_lower_the_distance(photos):
     assert losses[-1] < losses[0]
 
 
+def test_a_process_without_a_photo_to_validate_on_shows_none(photos, monkeypatch):
+    task = config(photos).build(0)
+    first = task.validate(task.network, World()).metrics
+    monkeypatch.setattr(World, "gather", lambda _, rows: rows or [first])
+    result = task.validate(task.network, World(rank=3, size=4))
+    assert result.metrics == first
+    assert result.image_grid is None
+
+
+def test_a_patch_that_the_network_cannot_take_is_refused(photos):
+    with pytest.raises(RecipeError, match=r"task\.patch: the network needs a multiple of 8, not 12"):
+        config(photos).model_copy(update={"patch": 12}).build(0)
+
+
 def test_a_folder_without_photos_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="no images"):
         config(tmp_path).build(0)

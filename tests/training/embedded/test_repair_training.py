@@ -6,6 +6,7 @@ import PIL.Image
 import pytest
 import torch
 
+from revisage.errors import RecipeError
 from revisage.training.distributed import World
 from revisage.training.embedded.repair import RepairConfig, damage_mask
 from revisage.training.task import Progress
@@ -65,3 +66,8 @@ def test_steps_lower_the_losses(photos):
         optimizer.step()
         losses.append(sum(terms.values()).item())
     assert losses[-1] < 0.95 * losses[0]
+
+
+def test_a_patch_that_the_network_cannot_take_is_refused(photos):
+    with pytest.raises(RecipeError, match=r"task\.patch: the network needs a multiple of 4, not 30"):
+        config(photos).model_copy(update={"patch": 30}).build(0)

@@ -77,7 +77,7 @@ class StyleGAN2Discriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, 3, out_size, out_size), RGB in [-1, 1] -> logits (N, 1), high for real ones.
 
-        N is a multiple of ``stddev_group``, or less than it (ValueError: it is not, or x has another size).
+        ValueError: x has another size.
         """
         if x.ndim != 4 or tuple(x.shape[1:]) != (3, self.out_size, self.out_size):
             raise ValueError(f"expected (N, 3, {self.out_size}, {self.out_size}), got {tuple(x.shape)}")
@@ -89,13 +89,11 @@ class StyleGAN2Discriminator(nn.Module):
 def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     """Standard deviation over a batch (Karras et al. 2017, arXiv 1710.10196, section 3): one number a group.
 
-    (N, C, H, W) -> (N, 1, H, W), constant in each image. Image i belongs to the group i modulo N / ``group``, the
-    number of images of a group, at most N (ValueError: N is no multiple of it).
+    (N, C, H, W) -> (N, 1, H, W), constant in each image. A group has ``group`` images, or the next smaller number of
+    which N is a multiple; image i belongs to the group i modulo the number of groups.
     """
     batch, _, height, width = x.shape
-    size = min(batch, group)
-    if batch % size:
-        raise ValueError(f"a batch of {batch} cannot be divided into groups of {size} images")
+    size = next(size for size in range(min(batch, group), 0, -1) if batch % size == 0)
     grouped = x.to(accurate(x.dtype)).unflatten(0, (size, -1))
     spread = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     return spread.to(x.dtype).repeat(size).view(batch, 1, 1, 1).expand(-1, -1, height, width)

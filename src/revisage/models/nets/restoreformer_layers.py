@@ -110,7 +110,8 @@ class VectorQuantizer(nn.Module):
     Args:
         n_e: entries of the codebook.
         e_dim: length of an entry.
-        beta: weight of the loss that draws vectors to the codebook, relative to the one that draws the codebook.
+        beta: weight of the loss that draws the codebook to the vectors, relative to the one that draws the vectors to
+            the codebook. The paper weighs the other one; RestoreFormer was published with this.
     """
 
     def __init__(self, n_e: int, e_dim: int, beta: float = 0.25) -> None:

@@ -78,9 +78,14 @@ def _open(name: str, name_prefixes: Sequence[str]) -> Source:
 
 
 def read_crops(names: str | Path | Iterable[str | Path], name_prefixes: Sequence[str] = ("",)) -> list[Crop]:
-    """Decode all images of :func:`open_source` (RecipeError: also if one is not square or cannot be read)."""
-    source = open_source(names, name_prefixes)
-    return [source[index] for index in range(len(source))]
+    """Decode all images of :func:`open_source` (RecipeError: also if one is not square or cannot be read).
+
+    Those of a source that is named more than once are decoded, and kept, once.
+    """
+    names = [names] if isinstance(names, str | Path) else list(names)
+    sources = {name: open_source(name, name_prefixes) for name in names}
+    crops = {name: [source[index] for index in range(len(source))] for name, source in sources.items()}
+    return [crop for name in names for crop in crops[name]]
 
 
 class FileSource:

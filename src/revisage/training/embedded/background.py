@@ -19,7 +19,7 @@ from revisage.evaluation.metrics.image import RGB8, psnr, ssim
 from revisage.images.pixels import from_float, to_float
 from revisage.models.checkpoint import Header
 from revisage.models.nets.background_unet import BackgroundUNet, enlarge_twice
-from revisage.training.checks import Problems
+from revisage.training.checks import Problems, check_sizes
 from revisage.training.config import Strict
 from revisage.training.data.crops import decode_image, list_crops
 from revisage.training.data.datasets import resize_crop, shuffled_index, to_chw_tensor
@@ -178,6 +178,7 @@ class BackgroundTask:
             self.network = problems.attempt(
                 lambda: initial_network(config.network.build, config.initial_weights), "task.initial_weights"
             )
+            problems.add(*check_sizes(self.network, patch=config.patch))
             self._pixel = config.pixel.build()
             self._perceptual = problems.attempt(
                 lambda: config.perceptual.build() if config.perceptual else None, "task.perceptual"
@@ -223,7 +224,7 @@ class BackgroundTask:
                 shown.append(np.hstack([cubic, restored, gt]))
         rows = world.gather(rows)
         return ValidationResult(
-            {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}, np.vstack(shown)
+            {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}, np.vstack(shown) if shown else None
         )
 
     def header(self) -> Header:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, default_collate
 from revisage.evaluation.metrics.image import RGB8
 from revisage.models.checkpoint import Header
 from revisage.models.nets.repair_unet import RepairUNet
-from revisage.training.checks import Problems
+from revisage.training.checks import Problems, check_sizes
 from revisage.training.config import Strict
 from revisage.training.data.degradations.recipes import DegradationSettings, Steps, StepSettings, choose_randomly
 from revisage.training.data.degradations.steps import Probability, Range
@@ -134,6 +134,7 @@ class RepairTask:
         self.config = config
         with Problems(missing) as problems:
             self.network = initial_network(config.network.build, None)
+            problems.add(*check_sizes(self.network, patch=config.patch))
             photos, self._kept = problems.attempt(lambda: split_photos(config.photos), "task.photos") or ([], [])
             self.dataset = DamagedPatches(config, photos, seed)
             self._validation = DamagedPatches(config, self._kept, seed + 1)

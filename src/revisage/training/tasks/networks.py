@@ -119,7 +119,8 @@ class _GFPGANConfig(NetworkConfig):
         if self.decoder_weights is not None:
             prior = network.get_submodule("stylegan_decoder")
             state = read_initial_weights(self.decoder_weights, "task.network.decoder_weights")
-            load_strictly(prior, dict(prior.state_dict()) | state, str(self.decoder_weights))
+            own_noise = {key: value for key, value in prior.state_dict().items() if key.startswith("noises.")}
+            load_strictly(prior, own_noise | state, str(self.decoder_weights))
         return network
 
 

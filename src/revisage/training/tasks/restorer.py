@@ -182,9 +182,13 @@ class RestorerTask:
                 "task.network",
                 "task.initial_weights",
             )
-            is_whole = config.data is not None or isinstance(self.network, CoarseToFineUNet)
-            patch = {} if is_whole else {"patch": min(config.patch, config.size)}
-            problems.add(*check_sizes(self.network, size=config.size, **patch))
+            sizes = {"size": config.size}
+            patch = {} if config.data is not None else {"patch": min(config.patch, config.size)}
+            if isinstance(self.network, CoarseToFineUNet):  # sees whole faces, and works patches out at full size
+                problems.add(*check_sizes(self.network.fine, **patch))
+            else:
+                sizes |= patch
+            problems.add(*check_sizes(self.network, **sizes))
             self.comparisons = problems.attempt(config.losses.comparisons, "task.losses")
             self.gan = ImageGANLoss(config.losses.adversarial) if config.losses.adversarial else None
             self.components = ComponentGANLoss(config.losses.components) if config.losses.components else None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -209,7 +209,7 @@ class PerceptualTerm(Strict):
     """
 
     network: Literal["vgg19"] = "vgg19"
-    weight: PositiveFloat = 1.0
+    weight: NonNegativeFloat = 1.0
     style: float = 50.0
     file: Path
     layers: dict[str, float] = Field(default_factory=lambda: dict(VGG19_WEIGHTS))
