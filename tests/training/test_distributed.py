@@ -121,3 +121,17 @@ def test_a_batch_that_does_not_divide_is_refused(recipe_file, tmp_path):
 def test_the_shares_of_all_processes_are_the_whole():
     shares = [list(World(rank, 3).shard(10)) for rank in range(3)]
     assert sorted(place for share in shares for place in share) == list(range(10))
+
+
+def test_weights_in_any_order_of_memory_are_sent_contiguous(monkeypatch):
+    def send(tensor, _):
+        assert tensor.is_contiguous()
+        tensor.fill_(2)
+
+    monkeypatch.setattr(torch.distributed, "broadcast", send)
+    network = torch.nn.ParameterDict({"a": torch.randn(3, 4, 5, 5), "b": torch.randn(1, 3, 4, 5, 5)})
+    for name, weight in network.items():
+        weight.data = weight.data.transpose(-1, -3)
+        assert not weight.is_contiguous(), name
+    World(1, 2).broadcast_from_rank0(network)
+    assert all((weight == 2).all() for weight in network.values())

@@ -62,7 +62,9 @@ class World:
         """Give every process the weights of the first."""
         if self.size > 1:
             for tensor in network.state_dict().values():
-                distributed.broadcast(tensor, 0)
+                whole = tensor.contiguous()  # NCCL refuses other orders, such as channels last in five dimensions
+                distributed.broadcast(whole, 0)
+                tensor.copy_(whole)
 
     def gather(self, items: list[Any]) -> list[Any]:
         """All processes' items in the order of :meth:`shard`, in every process."""
