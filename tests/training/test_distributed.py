@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from revisage.errors import RecipeError
-from revisage.training.distributed import World
+from revisage.training.distributed import Interruption, World
 from revisage.training.loop import train
 from revisage.training.recipe import read_recipe
 
@@ -23,6 +23,38 @@ from revisage.training.loop import train
 from revisage.training.recipe import read_recipe
 torch.set_num_threads(1)
 train(read_recipe(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]))
+"""
+
+LEAVING = """
+import json, os, signal, sys, time
+from pathlib import Path
+import torch
+from revisage.training import loop
+from revisage.training.recipe import read_recipe
+from revisage.training.run_folder import RunFolder
+torch.set_num_threads(1)
+rank, run, (stop_at, *settings) = int(os.environ["RANK"]), Path(sys.argv[2]), sys.argv[3:]
+step, save, begun = loop.step, RunFolder.save, []
+
+def stopped(task, state, *others):
+    terms = step(task, state, *others)
+    begun.append(state.images)
+    if rank == 1 and state.images == int(stop_at):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return terms
+
+def slow(folder):
+    time.sleep(1 if rank == 0 else 0)
+    save(folder)
+
+loop.step, RunFolder.save = stopped, slow
+try:
+    loop.train(read_recipe(Path(sys.argv[1]), settings), run)
+except BaseException as error:
+    saved = torch.load(run / "state.pt", weights_only=True)["images"] if (run / "state.pt").exists() else None
+    left = {"error": type(error).__name__, "message": str(error), "begun": begun, "saved": saved}
+    (run.parent / f"left{rank}.json").write_text(json.dumps(left))
+    sys.exit(1)
 """
 
 
@@ -62,12 +94,18 @@ def recipe_file(tmp_path):
     return path
 
 
-def two_processes(recipe_file, run, *settings):
-    script = run.parent / "script.py"
-    script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+def two_processes(recipe_file, run, *settings, script=SCRIPT, code=0):
+    path = run.parent / "script.py"
+    path.write_text(script)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(path)]
     result = subprocess.run([*command, recipe_file, run, *settings], capture_output=True, text=True, timeout=600)
-    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.returncode == code, result.stderr[-2000:]
+
+
+def two_that_leave(recipe_file, run, stop_at, *settings):
+    """How each of two processes left: its error, the steps that it began, and the count of the state saved by then."""
+    two_processes(recipe_file, run, stop_at, "task.validation={}", *settings, script=LEAVING, code=1)
+    return [json.loads((run.parent / f"left{rank}.json").read_text()) for rank in range(2)]
 
 
 def state(run):
@@ -121,6 +159,37 @@ def test_a_batch_that_does_not_divide_is_refused(recipe_file, tmp_path):
 def test_the_shares_of_all_processes_are_the_whole():
     shares = [list(World(rank, 3).shard(10)) for rank in range(3)]
     assert sorted(place for share in shares for place in share) == list(range(10))
+
+
+def test_a_damaged_image_of_one_process_ends_both_with_its_name_and_the_state_saved(recipe_file, tmp_path):
+    order = np.random.default_rng((0, 0)).permutation(5)  # of the first epoch, with seed 0
+    damaged = tmp_path / "crops" / f"{'abcde'[order[3]]}.png"  # the second process takes every second image
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    faces = ["task.crops=[]", f"task.data={{source: {tmp_path / 'crops'}}}", "task.losses={pixel: {}}"]  # read when due
+    left = two_that_leave(recipe_file, tmp_path / "run", "-1", "training.batch=2", *faces)
+    message = f"{damaged} is not a readable image"
+    assert left == [{"error": "RecipeError", "message": message, "begun": [0], "saved": 2}] * 2
+
+
+def test_a_stop_that_one_process_is_asked_for_ends_both_after_the_same_step(recipe_file, tmp_path):
+    left = two_that_leave(recipe_file, tmp_path / "run", "8")
+    assert left == [{"error": "KeyboardInterrupt", "message": "", "begun": [0, 8], "saved": 16}] * 2
+
+
+def test_an_error_that_other_processes_may_not_know_reaches_them_as_its_text(monkeypatch):
+    class OwnError(Exception):
+        pass
+
+    def items():
+        yield 1
+        raise OwnError("broken pipe")
+
+    sent = []
+    monkeypatch.setattr(World, "any", lambda _, flag: flag)
+    monkeypatch.setattr(World, "gather", lambda _, errors: sent.extend(errors) or errors)
+    with Interruption(World(1, 2)) as interruption, pytest.raises(OwnError):
+        list(interruption.together(items()))
+    assert [repr(error) for error in sent] == [repr(RuntimeError("OwnError('broken pipe')"))]
 
 
 def test_weights_in_any_order_of_memory_are_sent_contiguous(monkeypatch):

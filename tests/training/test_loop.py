@@ -17,7 +17,7 @@ import yaml
 from revisage.errors import OutputError, RecipeError, TrainingError
 from revisage.models.checkpoint import read_weights
 from revisage.training.config import ScheduleConfig
-from revisage.training.distributed import Interruption
+from revisage.training.distributed import Interruption, World
 from revisage.training.loop import train
 from revisage.training.recipe import read_recipe
 from revisage.training.state import EMA
@@ -239,7 +239,7 @@ def test_an_interrupted_run_ends_its_step_and_saves_before_it_leaves(recipe_file
 
 
 def test_a_second_interrupt_does_not_wait():
-    with Interruption() as interruption:
+    with Interruption(World()) as interruption:
         os.kill(os.getpid(), signal.SIGINT)
         assert interruption.requested
         with pytest.raises(KeyboardInterrupt):

@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
-from revisage.errors import TrainingError
+from revisage.errors import RevisageError, TrainingError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,15 @@ class World:
                 distributed.broadcast(whole, 0)
                 tensor.copy_(whole)
 
+    def any(self, flag: bool) -> bool:
+        """Whether a flag is set in any process; all wait for each other to know."""
+        if self.size == 1:
+            return flag
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        found = torch.tensor(int(flag), device=device)
+        distributed.all_reduce(found, distributed.ReduceOp.MAX)
+        return bool(found)
+
     def gather(self, items: list[Any]) -> list[Any]:
         """All processes' items in the order of :meth:`shard`, in every process."""
         if self.size == 1:
@@ -108,12 +119,19 @@ class Interruption:
 
     A second one raises. In the middle of a step some networks are updated and others are not: a state saved there would
     be none that an uninterrupted run passes through.
+
+    Processes leave together, between two steps, although a signal or a damaged image comes to one of them alone: if it
+    just left, the others would wait for it in the middle of their next step, until that fails or torchrun kills them.
+    Not covered is an error that one process alone meets within a step or a validation, such as too little memory.
+    With gloo the others fail then, and the first saves; with NCCL they are killed, and the last save is what remains.
     """
 
     SIGNALS = signal.SIGINT, signal.SIGTERM
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
         self.requested = False
+        self._world = world
+        self._leaving = False
         self._before: list[Any] = []
 
     def __enter__(self) -> Interruption:
@@ -122,8 +140,40 @@ class Interruption:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, before in zip(self.SIGNALS, self._before, strict=False):
-            signal.signal(number, before)
+        try:
+            if self._leaving:
+                # The first process saves on its way here: torchrun gives it little time once another has ended.
+                with suppress(RuntimeError):  # one that did not wait: what this process raises says more
+                    self._world.any(False)
+        finally:
+            for number, before in zip(self.SIGNALS, self._before, strict=False):
+                signal.signal(number, before)
+
+    def agreed(self) -> bool:
+        """Whether any process is asked to stop, hence all: then the caller leaves this context."""
+        self._leaving = self._world.any(self.requested)
+        return self._leaving
+
+    def together(self, items: Iterator[Item]) -> Iterator[Item]:
+        """As many items in every process; an error on the way to one of them is raised in all processes."""
+        if self._world.size == 1:
+            yield from items
+            return
+        while True:
+            item = failure = None
+            try:
+                item = next(items, None)
+            except Exception as error:
+                failure = error
+            if self._world.any(failure is not None):
+                self._leaving = True
+                # Errors of the package survive pickling; others may not, and their text is enough to know them by.
+                sent = failure if failure is None or isinstance(failure, RevisageError) else RuntimeError(repr(failure))
+                failures = self._world.gather([sent])
+                raise failure or next(filter(None, failures))
+            if item is None:
+                return
+            yield item
 
     def _note(self, *_: object) -> None:
         if self.requested:

@@ -30,7 +30,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
     The folder receives ``recipe.json``, ``metrics.jsonl``, ``samples/``, ``state.pt`` (to resume),
     ``model.safetensors`` (averaged weights with their configuration) and, with ``training.best``, ``best.safetensors``.
     The state is saved before each validation and on every way out: an error, too little memory, Ctrl-C and SIGTERM,
-    which end the step first. Under ``torchrun`` all processes call this.
+    which end the step first. Under ``torchrun`` all processes call this, and leave together (:class:`.Interruption`).
 
     Returns:
         Path of the weights.
@@ -64,13 +64,13 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
                 folder.save_best()
             state.pending = False
 
-        with log, Interruption() as interruption, folder.saved_on_exit(log):
+        with log, Interruption(world) as interruption, folder.saved_on_exit(log):
             log.write("recipe.json", json.dumps(identity["recipe"], indent=2))
             for setting in changed:
                 log.note(f"the files of {setting} have changed since the state was saved")
             if state.pending:
                 validate()
-            for micro_batches in _steps(task, training, state.images, world, own):
+            for micro_batches in interruption.together(_steps(task, training, state.images, world, own)):
                 # Update the networks.
                 state.begin_step()
                 terms = step(task, state, micro_batches, recipe.seed, training, world)
@@ -83,9 +83,10 @@ def train(recipe: Recipe, run: Path, *, device: str = "cpu") -> Path:
 
                 # Save, and validate.
                 state.pending = _passed(before, state.images, training.validate_every)
-                if interruption.requested or state.pending or _passed(before, state.images, training.save_every):
+                stop = interruption.agreed()
+                if stop or state.pending or _passed(before, state.images, training.save_every):
                     folder.save()
-                if interruption.requested:
+                if stop:
                     raise KeyboardInterrupt
                 if state.pending:
                     validate()
