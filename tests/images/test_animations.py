@@ -113,6 +113,15 @@ def test_frames_count_together_towards_the_limit_of_pixels():
         read_photo(animation("GIF"), max_pixels=COUNT * 2400 - 1)
 
 
+def test_pages_count_with_their_own_sizes_towards_the_limit_of_pixels():
+    file = io.BytesIO()
+    small, large = (PIL.Image.fromarray(np.zeros((side, side), np.uint8)) for side in (10, 60))
+    small.save(file, "TIFF", save_all=True, append_images=[large])
+    assert len(read_photo(file, max_pixels=3700).frames) == 2
+    with pytest.raises(ImageError, match=r"2 pages of 0\.0037 million pixels together are more than the limit"):
+        read_photo(file, max_pixels=3699)
+
+
 def test_a_page_that_cannot_be_restored_is_named():
     file = io.BytesIO()
     numbers = PIL.Image.fromarray(np.zeros((8, 8), np.float32))

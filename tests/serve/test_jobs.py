@@ -8,7 +8,7 @@ import zipfile
 from threading import Event
 
 import pytest
-from stand_ins_of_serve import encoded, engine, flat, invert
+from stand_ins_of_serve import embed, encoded, engine, flat, invert
 from test_bad_requests import assert_problem
 
 from revisage.errors import OutputError
@@ -168,6 +168,31 @@ def test_limits_of_jobs(serve):
     large = {"image": ("large.png", encoded(flat(1, (80, 80))))}
     assert_problem(post(client, files=large), 422, "large.png")
     assert_problem(post(client, files={"image": b"x" * 30_000}), 413, "MB")
+
+
+def test_all_pages_of_a_file_count_towards_the_limit_of_a_job(serve):
+    client = serve(max_pixels=3000)
+    pages = encoded([flat(1, (10, 10)), flat(1, (60, 60))], "tif")
+    assert_problem(post(client, files={"image": ("pages.tif", pages)}), 422, "pages.tif")
+
+
+def test_a_reference_above_the_limit_is_refused_with_the_job(serve):
+    client = serve(max_pixels=2000, embed=embed)
+    files = [("image", ("a.png", encoded(flat(1)))), ("reference", ("b.png", encoded(flat(1, (80, 80)))))]
+    assert_problem(post(client, files=files), 422, "80 x 80")
+
+
+def test_a_job_reads_within_the_limit_whatever_was_checked_before(serve, monkeypatch):
+    monkeypatch.setattr("revisage.serve.job_routes.check_upload", lambda *_: None)
+    monkeypatch.setattr("revisage.serve.job_routes.check_reference", lambda *_: None)
+    client = serve(max_pixels=2000, embed=embed)
+    large = encoded(flat(1, (80, 80)))
+    job = finish(client, post(client, files={"image": ("large.png", large)}).json()["id"])
+    assert "80 x 80 pixels are more than the limit" in job["files"][0]["error"]
+    files = [("image", ("a.png", encoded(flat(1)))), ("reference", ("b.png", large))]
+    job = finish(client, post(client, files=files).json()["id"])
+    assert (job["state"], job["files"]) == ("failed", [])
+    assert "80 x 80 pixels are more than the limit" in job["error"]
 
 
 def test_too_many_jobs_are_refused(serve):

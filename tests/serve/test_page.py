@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("gradio", reason="the page needs gradio: pip install 'revisage[serve]'")
 
 from fastapi.testclient import TestClient
-from stand_ins_of_serve import engine
+from stand_ins_of_serve import engine, flat
 
-from revisage import InputError
+from revisage import InputError, write_image
 from revisage.restore.controls import Controls, Selection, declared
 from revisage.serve import page_fields, page_html
 from revisage.serve.app import create_app
@@ -96,6 +96,13 @@ def test_texts_in_fields_are_parsed_and_refused_in_one_line():
         page_fields.make_controls({"eyes": "much"})
     with pytest.raises(InputError, match="x1,y1,x2,y2"):
         page_fields.make_controls({"roi": "left"})
+
+
+def test_references_of_the_page_are_within_the_limit_of_pixels(tmp_path):
+    write_image(tmp_path / "a.png", flat(1, (80, 80)))
+    assert len(page_fields.make_controls({"reference": [tmp_path / "a.png"]}).selection.reference) == 1
+    with pytest.raises(InputError, match="80 x 80 pixels are more than the limit"):
+        page_fields.make_controls({"reference": [tmp_path / "a.png"]}, 2000)
 
 
 def test_names_of_files_are_shown_as_text(tmp_path):

@@ -103,6 +103,14 @@ def test_a_video_that_cannot_be_read_is_one_line_and_costs_no_other(serve, clip,
     assert str(client.engine.settings.jobs_path) not in bad["error"]
 
 
+@pytest.mark.parametrize("limit", [{"max_pixels": 3000}, {"max_output_pixels": 3000}], ids=str)
+def test_a_video_of_frames_above_the_limit_is_refused_whatever_its_name(serve, clip, limit):
+    client = serve(**limit)
+    assert_problem(post(client, ("clip.mp4", clip)), 422, "clip.mp4")
+    job = finish(client, post(client, ("clip.bin", clip)).json()["id"])
+    assert "more than the limit" in job["files"][0]["error"]
+
+
 def test_a_server_without_pyav_refuses_videos(serve, clip, monkeypatch):
     monkeypatch.delitem(sys.modules, "revisage.video.restore", raising=False)
     monkeypatch.setitem(sys.modules, "av.video.frame", None)

@@ -12,6 +12,7 @@ import numpy as np
 
 from revisage.errors import InputError, suggest_keywords
 from revisage.images import FORMATS, WRITABLE
+from revisage.images.decode import MAX_PIXELS
 from revisage.jobs.buckets import parse_location
 from revisage.jobs.collector import VIDEOS, Kind
 from revisage.jobs.store import stamp_of
@@ -48,6 +49,7 @@ class Options:
         save_faces: also write every face, in the folders of the classic tool.
         preserve_mtime: give results the modification and access times of their sources.
         allow_damaged: restore what is there of truncated or damaged images.
+        max_pixels: images of more are refused; all frames count together.
         resume: keep a job store, so that the same call can resume later.
         store: folder of that store; None: ``.revisage`` in the output folder.
         strict: fail where a result would lack anything of its source, instead of naming it.
@@ -67,6 +69,7 @@ class Options:
     save_faces: bool = False
     preserve_mtime: bool = False
     allow_damaged: bool = False
+    max_pixels: int = MAX_PIXELS
     resume: bool = False
     store: Path | None = None
     strict: bool = False

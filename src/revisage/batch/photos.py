@@ -67,7 +67,7 @@ def read_checked(path: Path, target: Path, options: Options) -> Photo:
 
     OutputError: its format cannot hold it; or it would lack something, and that must not be.
     """
-    photo = read_photo(path, allow_damaged=options.allow_damaged)
+    photo = read_photo(path, max_pixels=options.max_pixels, allow_damaged=options.allow_damaged)
     scale = 0 if options.controls.aligned else options.controls.scale
     if misfit := find_misfit(photo, target.suffix, scale):
         raise OutputError(f"cannot write {target}: {misfit}")

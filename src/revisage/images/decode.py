@@ -125,6 +125,14 @@ def _check_size(file: ImageFile, max_pixels: int, frames: int = 1) -> None:
         raise ImageError(f"cannot read {file.name}: {what}{width} x {height} pixels are more than the limit of {limit}")
 
 
+def _check_frames(file: ImageFile, max_pixels: int) -> None:
+    if not file.tiff:
+        _check_size(file, max_pixels, count_frames(file))
+    elif (pixels := count_pixels(file)) > max_pixels:
+        told = f"{count_frames(file)} pages of {pixels / 1e6:g} million pixels together"
+        raise ImageError(f"cannot read {file.name}: {told} are more than the limit of {max_pixels / 1e6:g} million")
+
+
 def decode(file: ImageFile) -> Array:
     """Decode upright pixels (H, W, 1..4), uint8 or uint16: gray, gray and alpha, RGB, or RGBA.
 
@@ -155,11 +163,11 @@ def iterate_frames(file: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[tu
     Raises:
         ImageError: one is damaged or of a kind that cannot be restored, or all together have too many pixels.
     """
+    _check_frames(file, max_pixels)
     if file.tiff:
-        pages = [_tiff_page(file.name, file.data, page) for page in _usable_pages(file.data)]
-        for number, page in enumerate(pages):
-            _check_size(page, max_pixels, len(pages))
+        for number, directory in enumerate(_usable_pages(file.data)):
             try:
+                page = _tiff_page(file.name, file.data, directory)
                 pixels = decode(page)
             except DamagedError as error:
                 raise DamagedError(
@@ -167,9 +175,7 @@ def iterate_frames(file: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[tu
                 ) from error
             yield page, pixels, 0
         return
-    count = count_frames(file)
-    _check_size(file, max_pixels, count)
-    for number in range(count):
+    for number in range(count_frames(file)):
         try:
             file.opened.seek(number + _skips_default(file))
             pixels = decode(file)
@@ -188,6 +194,17 @@ def count_frames(file: ImageFile) -> int:
         return max(int(getattr(file.opened, "n_frames", 1)) - _skips_default(file), 1)
     except _DAMAGE:  # found while the frames of a GIF file are counted
         return 1
+
+
+def count_pixels(file: ImageFile) -> int:
+    """Count the pixels of all frames, or of all pages of a TIFF file, each of its own size (DamagedError: of none)."""
+    if file.tiff is None:
+        width, height = size_of(file)
+        return width * height * count_frames(file)
+    try:
+        return sum(width * height for width, height in map(tiff.read_size, _usable_pages(file.data)))
+    except _DAMAGE as error:
+        raise DamagedError(f"cannot read {file.name}: the tags of one of its pages are damaged") from error
 
 
 def _skips_default(file: ImageFile) -> int:

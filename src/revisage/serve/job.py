@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -99,6 +99,11 @@ class Job:
             file.write(f"{json.dumps(outcome)}\n")
         self.outcomes[outcome["name"]] = outcome
         self.version += 1
+
+
+def video_scale(fields: Mapping[str, Any]) -> float:
+    """The output scale of videos with these controls; their default is not that of photos."""
+    return fields.get("scale") or 1.0
 
 
 def load_job(folder: Path) -> Job:

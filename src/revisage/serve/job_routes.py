@@ -14,16 +14,13 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from revisage.errors import ImageError, InputError
-from revisage.images.decode import count_frames, open_image, size_of
-from revisage.jobs.collector import VIDEOS
 from revisage.serve.engine import Engine
 from revisage.serve.fields import JobFields, controls_of, with_form
-from revisage.serve.job import REFERENCES, RESULTS, UPLOADS, Job
+from revisage.serve.job import REFERENCES, RESULTS, UPLOADS, Job, video_scale
+from revisage.serve.job_limits import check_reference, check_upload
 from revisage.serve.jobs import Jobs, pack
 from revisage.serve.openapi import JOB, body_of
 from revisage.serve.problems import OF_UPLOADS, PROBLEMS
-from revisage.serve.settings import Settings
 from revisage.serve.uploads import Upload, receive_upload
 
 LONGEST_NAME = 120
@@ -125,40 +122,21 @@ def _accept(engine: Engine, jobs: Jobs, folder: Path, fields: JobFields, upload:
         OSError: the disk is full.
     """
     engine.restorer(fields.model)
-    controls = controls_of(fields)
+    controls, given = controls_of(fields), fields.model_dump(exclude_none=True, exclude={"model"})
     names = safe_names([name for _, name in upload.images])
     for name, (file, _) in zip(names, upload.images, strict=True):
         _write(folder / UPLOADS / name, file)
-        _check(folder / UPLOADS / name, 1 if controls.aligned else controls.scale, engine.settings)
+        check_upload(folder / UPLOADS / name, controls, video_scale(given), engine.settings)
     for number, file in enumerate(upload.references):
+        check_reference(file, engine.settings)
         _write(folder / REFERENCES / str(number), file)
-    return jobs.add(folder, fields.model, fields.model_dump(exclude_none=True, exclude={"model"}), names)
+    return jobs.add(folder, fields.model, given, names)
 
 
 def _write(path: Path, file: BinaryIO) -> None:
     path.parent.mkdir(exist_ok=True)
     with path.open("wb") as written:
         shutil.copyfileobj(file, written)
-
-
-def _check(path: Path, scale: float, settings: Settings) -> None:
-    """Refuse an image of too many pixels. Files that cannot be read are reported by the job."""
-    if path.suffix.lower() in VIDEOS:
-        _require_pyav()
-        return
-    try:
-        image = open_image(path)
-        width, height = size_of(image)
-        pixels = width * height * count_frames(image)
-    except ImageError:
-        return
-    for count, most in ((pixels, settings.max_pixels), (pixels * scale**2, settings.max_output_pixels)):
-        if count > most:
-            raise InputError(f"{path.name}: {count / 1e6:g} million pixels are more than the limit of {most / 1e6:g}")
-
-
-def _require_pyav() -> None:
-    import revisage.video.restore  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
 def safe_names(names: Sequence[str]) -> list[str]:

@@ -17,7 +17,9 @@ from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.serve.engine import Engine
 from revisage.serve.fields import JobFields, controls_of
-from revisage.serve.job import REFERENCES, RESULTS, UPLOADS, Job
+from revisage.serve.job import REFERENCES, RESULTS, UPLOADS, Job, video_scale
+from revisage.serve.job_limits import check_video
+from revisage.serve.settings import Settings
 
 
 def restore_job(engine: Engine, job: Job) -> None:
@@ -30,24 +32,27 @@ def restore_job(engine: Engine, job: Job) -> None:
     """
     restorer = engine.restorer(job.model)
     photos = sorted(path for path in (job.folder / REFERENCES).glob("*"))
-    controls = controls_of(JobFields(**job.fields), [read_image(path) for path in photos])
+    most = engine.settings.max_pixels
+    controls = controls_of(JobFields(**job.fields), [read_image(path, max_pixels=most) for path in photos])
     options = Options(
         output=job.folder / RESULTS,
         controls=restorer.resolve(controls),
-        video_scale=job.fields.get("scale") or 1.0,
+        video_scale=video_scale(job.fields),
+        max_pixels=most,
         resume=True,
     )
     with job.task.as_current():
         names = [name for name in job.names if name not in job.outcomes]
         while names:
-            names = _restore(job, names, restorer, options)
+            names = _restore(job, names, restorer, options, engine.settings)
 
 
-def _restore(job: Job, names: Sequence[str], restorer: Restorer, options: Options) -> list[str]:
+def _restore(job: Job, names: Sequence[str], restorer: Restorer, options: Options, settings: Settings) -> list[str]:
     """Restore files; return those whose result was there, but not what became of it: they are to be restored again."""
     again: list[str] = []
     sources = collect([job.folder / UPLOADS / name for name in names])
-    with closing(restore_files(restorer, sources, options, partial(_restore_video, job))) as outcomes:
+    restore_video = partial(_restore_video, job, settings)
+    with closing(restore_files(restorer, sources, options, restore_video)) as outcomes:
         for outcome in outcomes:
             job.frames = job.all_frames = 0
             if outcome.up_to_date and outcome.target is not None:  # the process ended between the two
@@ -72,9 +77,11 @@ def _fields(outcome: Outcome, folder: Path) -> dict[str, Any]:
 
 
 def _restore_video(
-    job: Job, restorer: Restorer, source: Path, target: Path, controls: Controls, *, overwrite: bool
+    job: Job, settings: Settings, restorer: Restorer, source: Path, target: Path, controls: Controls, *, overwrite: bool
 ) -> Outcome:
     from revisage.video.restore import restore_video
+
+    check_video(source, controls.scale, settings)
 
     def progress(frames: int, all_frames: int) -> None:
         job.task.check()

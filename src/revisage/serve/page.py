@@ -241,7 +241,8 @@ class Page:
             return
         model, *values = choices
         try:
-            controls = await asyncio.to_thread(page_fields.make_controls, dict(zip(self.fields, values, strict=True)))
+            given = dict(zip(self.fields, values, strict=True))
+            controls = await asyncio.to_thread(page_fields.make_controls, given, self.limits.max_pixels)
         except RevisageError as error:
             yield {
                 self.status: page_html.status("", errors=[_sentence(error, session)]),

@@ -9,6 +9,7 @@ import gradio as gr
 
 from revisage.errors import InputError
 from revisage.images import read_image
+from revisage.images.decode import MAX_PIXELS
 from revisage.restore import controls
 from revisage.restore.controls import Controls, Option, declared
 
@@ -28,8 +29,12 @@ def make_fields(*, first: bool) -> dict[str, Any]:
     }
 
 
-def make_controls(values: dict[str, Any]) -> Controls:
+def make_controls(values: dict[str, Any], max_pixels: int = MAX_PIXELS) -> Controls:
     """Controls from the values of fields; what is empty has its default.
+
+    Args:
+        values: by name of the control.
+        max_pixels: of a reference image.
 
     Raises:
         InputError: a value makes no sense, or a reference image cannot be read.
@@ -40,7 +45,7 @@ def make_controls(values: dict[str, Any]) -> Controls:
         if value in (None, "", []):
             continue
         if option.files:
-            value = tuple(read_image(path) for path in value)
+            value = tuple(read_image(path, max_pixels=max_pixels) for path in value)
         elif option.parse:
             value = option.parse(value)
         elif isinstance(value, str) and not option.choices:

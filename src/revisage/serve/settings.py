@@ -26,8 +26,8 @@ class Settings(BaseModel):
         queue: images that may wait for a worker; more are refused (429).
         batch: faces in one call of the network; 0: 1 on a CPU, which gains nothing by more, else 8.
         max_bytes: size of an upload.
-        max_pixels: of an image, all its frames together.
-        max_output_pixels: of a result, all its frames together.
+        max_pixels: of an image, all its frames together; of a reference; of each frame of a video.
+        max_output_pixels: of a result, all its frames together; of each frame of a video.
         max_faces: detected in an image.
         max_seconds: of a request from its last byte to its reply, waiting included; also the longest upload.
         jobs_folder: where jobs are kept until they expire; None: a folder of the user.
