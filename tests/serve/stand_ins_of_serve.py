@@ -30,13 +30,13 @@ def embed(crops):
     return np.ones((len(crops), 1), np.float32)
 
 
-def restorer(network=invert, detect=one_face, embed=None):
-    return Restorer("plain", detect, network, SIZE, embed=embed)
+def restorer(network=invert, detect=one_face, embed=None, **more):
+    return Restorer("plain", detect, network, SIZE, embed=embed, **more)
 
 
-def engine(network=invert, detect=one_face, embed=None, **settings):
+def engine(network=invert, detect=one_face, embed=None, of_restorer=None, **settings):
     settings = {"workers": 2, "page": False, **settings}
-    return Engine(Settings(**settings), {"plain": restorer(network, detect, embed)})
+    return Engine(Settings(**settings), {"plain": restorer(network, detect, embed, **(of_restorer or {}))})
 
 
 def flat(level, size=(24, 20)):

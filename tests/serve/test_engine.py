@@ -10,8 +10,11 @@ import pytest
 from stand_ins_of_serve import engine, flat, invert, one_face
 
 from revisage.errors import CancelledError, UnknownModelError
+from revisage.models.device import DeviceConfig
 from revisage.process import is_crowded
 from revisage.serve.engine import BusyError, TooManyFacesError, TooSlowError
+
+GPU = DeviceConfig("torch", "cuda", "float16", "test")
 
 
 @pytest.fixture
@@ -77,6 +80,48 @@ def test_cancelled_work_ends_before_its_next_step():
         task.future.result(10)
     made.close()
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("step", ["detect", "network"])
+def test_cancelled_work_ends_on_an_accelerator_too_where_threads_work_ahead(step):
+    seen, begun, go = [], Event(), Event()
+
+    def hold(name, value):
+        seen.append(name)
+        if name == step:
+            begun.set()
+            assert go.wait(10)
+        return value
+
+    made = engine(
+        lambda crops: hold("network", invert(crops)),
+        lambda image: hold("detect", one_face(image)),
+        of_restorer={"device": GPU},
+        batch=1,
+    )
+    task = made.submit(lambda one: one([flat(level) for level in range(9)]))
+    assert begun.wait(10)
+    task.cancel()
+    go.set()
+    with pytest.raises(CancelledError):
+        task.future.result(10)
+    made.close()
+    assert seen.count(step) == 1
+
+
+def test_an_image_that_takes_too_long_is_given_up_on_an_accelerator_too():
+    seen = []
+
+    def slow(crops):
+        seen.append(len(crops))
+        time.sleep(0.15)
+        return invert(crops)
+
+    made = engine(slow, of_restorer={"device": GPU}, batch=1, max_seconds=0.1)
+    with pytest.raises(TooSlowError):
+        made.submit(lambda one: one([flat(1)] * 9)).future.result(10)
+    made.close()
+    assert len(seen) <= 1
 
 
 def test_leaving_an_await_cancels_the_work(held):

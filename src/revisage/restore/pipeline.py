@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -365,10 +366,17 @@ class _Group:
 
 
 def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items; the next one is made in a thread while the caller works on one."""
+    """The same items; the next one is made in a thread while the caller works on one.
+
+    The thread sees the context of the caller: a server tells by it whether the work is to end.
+    """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        waiting: Future[Any] = pool.submit(next, iterator, end)
+
+        def make_next() -> Future[Any]:  # each time with a copy of its own: a context cannot be entered twice at once
+            return pool.submit(copy_context().run, next, iterator, end)
+
+        waiting = make_next()
         while (item := waiting.result()) is not end:
-            waiting = pool.submit(next, iterator, end)
+            waiting = make_next()
             yield item
