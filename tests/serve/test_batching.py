@@ -43,7 +43,7 @@ def batcher(network):
 def call_together(batcher, network, values):
     with ThreadPoolExecutor(len(values)) as pool:
         futures = [pool.submit(batcher, value) for value in values]
-        while batcher._waiting.qsize() < len(values) - 4:
+        while len(batcher._waiting) < len(values) - 4:
             pass
         network.go.set()
         return [future.exception(10) or future.result() for future in futures]
@@ -59,6 +59,13 @@ def test_what_waits_goes_through_together(batcher, network):
     call_together(batcher, network, [crop(value) for value in range(9)])
     assert sum(network.sizes) == 9
     assert len(network.sizes) < 9
+
+
+def test_no_call_takes_more_faces_than_its_limit_unless_one_caller_has_more(batcher, network):
+    values = [crop(1, count) for count in (3, 3, 2, 6, 1, 3, 2, 2)]
+    call_together(batcher, network, values)
+    assert sum(network.sizes) == 22
+    assert [size for size in network.sizes if size > 4] == [6]
 
 
 def test_a_failure_costs_only_the_one_that_failed(batcher, network):

@@ -174,6 +174,21 @@ def test_an_image_that_takes_too_long_is_given_up():
     made.close()
 
 
+@pytest.mark.parametrize(("batch", "sizes"), [(0, [8, 4]), (3, [3, 3, 3, 3]), (1, [1] * 12)])
+def test_an_accelerator_takes_as_many_faces_in_a_call_as_the_settings_say(batch, sizes):
+    seen = []
+
+    def network(crops):
+        seen.append(len(crops))
+        return invert(crops)
+
+    of_restorer = {"device": GPU, "batch": 8}
+    made = engine(network, lambda image: one_face(image) * 12, of_restorer=of_restorer, batch=batch)
+    made.restore(flat(1), scale=1)
+    made.close()
+    assert seen == sizes
+
+
 def test_a_crowd_is_refused():
     made = engine(detect=lambda image: one_face(image) * 3, max_faces=2)
     with pytest.raises(TooManyFacesError, match="3 faces are more than the limit of 2"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import Empty, SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +21,19 @@ class MicroBatcher:
 
     Args:
         network: (N, 3, S, S) -> the same shape, each image on its own.
-        most: faces in one call.
+        most: faces in one call, unless a caller alone has more.
     """
 
     def __init__(self, network: RestoreNetwork, most: int) -> None:
         self._network = network
         self._most = most
-        self._waiting: SimpleQueue[_Item] = SimpleQueue()
+        self._waiting: deque[_Item] = deque()  # taken from by the one thread only
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, S, S) float32 -> the same shape; blocks until the call that takes them has run."""
         future: Future[NDArray[np.float32]] = Future()
-        self._waiting.put((batch, future))
+        self._waiting.append((batch, future))
         self._thread.submit(self._run_waiting)  # one for each item, so that none is left
         return future.result()
 
@@ -43,13 +43,12 @@ class MicroBatcher:
 
     def _run_waiting(self) -> None:
         items: list[_Item] = []
-        try:
-            while sum(len(batch) for batch, _ in items) < self._most:
-                items.append(self._waiting.get_nowait())
-        except Empty:
-            if not items:  # an earlier call took it
-                return
-        self._run(items)
+        count = 0
+        while self._waiting and (not items or count + len(self._waiting[0][0]) <= self._most):
+            items.append(self._waiting.popleft())
+            count += len(items[-1][0])
+        if items:  # else an earlier call took it
+            self._run(items)
 
     def _run(self, items: Sequence[_Item]) -> None:
         """Run the network on items; if it fails on several, on each alone: one must not cost the others."""

@@ -282,7 +282,7 @@ class Engine:
             check_task()
             return network(crops)
 
-        return replace(restorer, detect=detect, network=restore_faces)
+        return replace(restorer, detect=detect, network=restore_faces, batch=batch)
 
     def _describe(self, name: str, restorer: Restorer) -> ModelInfo:
         spec = MODELS.get(name)
