@@ -11,7 +11,7 @@ import pytest
 from stand_ins_of_serve import embed, encoded, engine, flat, invert
 from test_bad_requests import assert_problem
 
-from revisage.errors import OutputError
+from revisage.errors import OutputError, WeightsError
 from revisage.images import read_image
 from revisage.serve.job_routes import safe_names
 from revisage.serve.jobs import INCOMING, Jobs
@@ -193,6 +193,19 @@ def test_a_job_reads_within_the_limit_whatever_was_checked_before(serve, monkeyp
     job = finish(client, post(client, files=files).json()["id"])
     assert (job["state"], job["files"]) == ("failed", [])
     assert "80 x 80 pixels are more than the limit" in job["error"]
+
+
+@pytest.mark.parametrize("folder", [".", "results", "uploads"])
+@pytest.mark.parametrize("error", [OutputError, WeightsError])
+def test_the_error_of_a_job_tells_nothing_of_the_servers_folders(serve, monkeypatch, error, folder):
+    def fail(restorer, sources, options, *more):
+        folder_of_job = options.output.parent
+        raise error(f"cannot write {folder_of_job / folder / 'a.png'} in {folder_of_job}: no permission")
+
+    monkeypatch.setattr("revisage.serve.job_run.restore_files", fail)
+    client = serve()
+    job = finish(client, post(client, 10).json()["id"])
+    assert (job["state"], job["error"]) == ("failed", "cannot write a.png in the job's folder: no permission")
 
 
 def test_too_many_jobs_are_refused(serve):

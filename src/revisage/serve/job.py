@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -104,6 +105,15 @@ class Job:
 def video_scale(fields: Mapping[str, Any]) -> float:
     """The output scale of videos with these controls; their default is not that of photos."""
     return fields.get("scale") or 1.0
+
+
+def without_folders(text: str, folder: Path) -> str:
+    """A message for clients: names in place of the paths of files in a job's folder."""
+    for root in dict.fromkeys((folder.resolve(), folder)):  # some messages have the whole path of a relative one
+        for parent in (root / UPLOADS, root / REFERENCES, root / RESULTS, root):
+            text = text.replace(f"{parent}{os.sep}", "")
+        text = text.replace(str(root), "the job's folder")
+    return text
 
 
 def load_job(folder: Path) -> Job:

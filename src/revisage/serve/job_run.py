@@ -17,7 +17,7 @@ from revisage.restore.controls import Controls
 from revisage.restore.pipeline import Restorer
 from revisage.serve.engine import Engine
 from revisage.serve.fields import JobFields, controls_of
-from revisage.serve.job import REFERENCES, RESULTS, UPLOADS, Job, video_scale
+from revisage.serve.job import REFERENCES, RESULTS, UPLOADS, Job, video_scale, without_folders
 from revisage.serve.job_limits import check_video
 from revisage.serve.settings import Settings
 
@@ -70,9 +70,8 @@ def _fields(outcome: Outcome, folder: Path) -> dict[str, Any]:
     fields["name"] = fields.pop("path").name
     fields["result"] = (target := fields.pop("target")) and target.name
     fields["status"] = "failed" if outcome.error else "done"
-    for parent in (folder / UPLOADS, folder / RESULTS):
-        fields["error"] = fields["error"].replace(f"{parent}/", "")
-        fields["warnings"] = [one.replace(f"{parent}/", "") for one in fields["warnings"]]
+    fields["error"] = without_folders(fields["error"], folder)
+    fields["warnings"] = [without_folders(one, folder) for one in fields["warnings"]]
     return fields
 
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from revisage.errors import CancelledError, OutputError, RevisageError
 from revisage.files import atomic_write, is_disk_full
 from revisage.serve.engine import BusyError, Engine
-from revisage.serve.job import RESULTS, Job, State, load_job
+from revisage.serve.job import RESULTS, Job, State, load_job, without_folders
 from revisage.serve.job_run import restore_job
 
 INCOMING = "incoming-"
@@ -188,7 +188,7 @@ def _told(job: Job, error: Exception) -> str:
     if is_disk_full(error):
         return "the disk of the server is full"
     if isinstance(error, RevisageError):
-        return str(error)
+        return without_folders(str(error), job.folder)
     _log.error("job %s", job.id, exc_info=error)
     return "a fault of the server"
 
