@@ -87,7 +87,8 @@ def load(
         dtype: "auto" (float32 on a CPU, float16 on torch's accelerators), "float32", "bfloat16" or "float16".
         fast: take the fastest number format that keeps 45 dB against float32 on a check crop; ``restorer.device`` and
             one line of the log say which. Networks that onnxruntime runs on a CPU stay as they are.
-        compile: have torch compile the restorer at its first face (CUDA graphs; minutes), to run faster then.
+        compile: have torch compile the restorer at its first face (minutes; from torch 2.13 on as CUDA graphs), to run
+            faster then.
         architecture: "GFPGANBilinear" for weights trained with bilinear layers; their files look like those of
             GFPGANv1, the default for them.
         detector: face detector: a registered name, a RetinaFace file, or a YuNet ``.onnx``.

@@ -5,7 +5,7 @@ from torch import nn
 
 from revisage.errors import CheckpointError
 from revisage.models.backends import open_network
-from revisage.models.backends.torch import TorchNetwork, run_network
+from revisage.models.backends.torch import TorchNetwork, compile_mode, run_network
 from revisage.models.checkpoint import Header, save_weights
 from revisage.models.device import DeviceConfig
 from revisage.models.nets.restoration_unet import RestorationUNet
@@ -62,6 +62,21 @@ def test_errors_of_torch_are_named(error, raised):
 
     with pytest.raises(raised, match=error):
         TorchNetwork(Header("Failing"), EXACT, Failing())(np.zeros((1, 3, 4, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("version", "has_graphs"),
+    [("2.13.0+cu130", True), ("2.13.0a0+git1", True), ("3.0.0", True), ("2.12.1", False), ("2.9.0", False)],
+)
+def test_graphs_are_recorded_where_torch_runs_them_in_any_thread(tmp_path, monkeypatch, version, has_graphs):
+    modes = []
+    monkeypatch.setattr(torch, "__version__", version)
+    monkeypatch.setattr(torch, "compile", lambda module, mode, **_: modes.append(mode) or module)
+    header = Header("RestorationUNet", {"widths": [8], "blocks": [1]}, 32)
+    save_weights(tmp_path / "w.safetensors", RestorationUNet((8,), (1,)).state_dict(), header)
+    open_network(tmp_path / "w.safetensors", "cpu", compile=True)
+    assert modes == ["reduce-overhead" if has_graphs else "default"]
+    assert compile_mode("no version") == "default"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

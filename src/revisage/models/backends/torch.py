@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ class TorchNetwork:
     """A module on its device; see ``backends.Network``.
 
     Attributes:
-        compiled: the module as ``torch.compile`` makes it, on CUDA as a graph that is launched whole; None: as it is.
+        compiled: the module as ``torch.compile`` makes it, see :func:`compile_mode`; None: as it is.
     """
 
     header: Header
@@ -93,9 +94,21 @@ def open_weights(
     network, header = build(path, architecture)
     network = retinaface.fuse_batch_norms(network) if isinstance(network, RetinaFace) else network
     module = inference_module(network).to(device.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    # "reduce-overhead" records CUDA graphs: one launch for hundreds of small kernels.
-    compiled = Compiled(torch.compile(module, mode="reduce-overhead", dynamic=False)) if compile else None
+    mode = compile_mode(torch.__version__)
+    compiled = Compiled(torch.compile(module, mode=mode, dynamic=False)) if compile else None
     return TorchNetwork(header, device, module, compiled)
+
+
+def compile_mode(version: str) -> str:
+    """The mode of ``torch.compile`` that suits a version of torch.
+
+    "reduce-overhead" records CUDA graphs: one launch for hundreds of small kernels. Before torch 2.13 they fail an
+    assertion in threads other than the one that torch set them up in (pytorch issue 123177), and restorers run networks
+    in threads that come and go. A version that cannot be read counts as an earlier one.
+    """
+    found = re.match(r"(\d+)\.(\d+)", version)
+    has_threads = found is not None and (int(found[1]), int(found[2])) >= (2, 13)
+    return "reduce-overhead" if has_threads else "default"
 
 
 def run_network(
