@@ -89,6 +89,21 @@ def test_a_face_without_partner_is_named_before_the_first_step(folders, change, 
         restorer(folders, places(folders)).build(seed=0)
 
 
+def test_names_that_repeat_find_partners_in_the_same_order_or_are_named(tmp_path):
+    for value, folder in enumerate(("gt/a", "lq/a", "gt/b", "lq/b")):
+        (tmp_path / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / folder / "x.png"), np.full((8, 8, 3), 50 * (value // 2), np.uint8))
+    pairs = {side: [str(tmp_path / side / name) for name in "ab"] for side in ("gt", "lq")}
+    source = PairsSource.model_validate(pairs).open()
+    assert [int(source[index].pixels.max()) for index in range(2)] == [0, 50]
+    assert [int(source[index].lq.max()) for index in range(2)] == [0, 50]
+    cv2.imwrite(str(tmp_path / "lq" / "b" / "x.jpg"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(RecipeError, match="pairs: x is the name of 2 originals and of 3 images of "):
+        PairsSource.model_validate(pairs).open()
+    with pytest.raises(RecipeError, match="pairs: x is the name of 1 originals and of 2 images of "):
+        PairsSource(gt=pairs["gt"][1], lq=pairs["lq"][1]).open()
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

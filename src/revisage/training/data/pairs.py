@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,10 @@ class PairsSource(Strict):
         return self
 
     def open(self, name_prefixes: Sequence[str] = ("",)) -> Source:
-        """The pairs as a source whose crops have ``lq`` (RecipeError: a partner is missing, the list is none)."""
+        """The pairs as a source whose crops have ``lq``.
+
+        RecipeError: a partner is missing, names do not tell which it is, or the list is none.
+        """
         if self.gt is not None and self.lq is not None:
             gt, lq = open_source(self.gt, name_prefixes), open_source(self.lq, name_prefixes)
             return _Pairs(gt, lq, _find_partners(gt.names, lq.names, str(self.lq)))
@@ -81,13 +85,24 @@ def degrade_pair(
 
 
 def _find_partners(gt: Sequence[str], lq: Sequence[str], place: str) -> list[int]:
-    """Index of each original's partner."""
+    """Index of each original's partner; if both sides list the same names, that of its own place.
+
+    RecipeError: a partner is missing, or a name that comes more than once does not tell which it is.
+    """
+    if list(gt) == list(lq):
+        return list(range(len(gt)))
     indices = {name: index for index, name in enumerate(lq)}
     alone = [name for name in gt if name not in indices]
     if alone:
         raise RecipeError(f"pairs: {len(alone)} of {len(gt)} originals have no partner in {place}: {_first(alone)}")
     if left := sorted(indices.keys() - set(gt)):
         raise RecipeError(f"pairs: {len(left)} images of {place} have no original: {_first(left)}")
+    originals, degraded = Counter(gt), Counter(lq)
+    if (repeated := next((name for name in indices if max(originals[name], degraded[name]) > 1), None)) is not None:
+        raise RecipeError(
+            f"pairs: {repeated} is the name of {originals[repeated]} originals and of {degraded[repeated]} images of "
+            f"{place}; names may come more than once only if both sides list the same names in the same order"
+        )
     return [indices[name] for name in gt]
 
 
