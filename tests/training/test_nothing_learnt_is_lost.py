@@ -14,6 +14,7 @@ from revisage.errors import RecipeError, TrainingError
 from revisage.models.checkpoint import read_weights
 from revisage.training import loop
 from revisage.training import step as steps
+from revisage.training.identity import compare, identify
 from revisage.training.loop import train
 from revisage.training.recipe import read_recipe
 from revisage.training.tasks.restorer import RestorerTask
@@ -276,6 +277,26 @@ def test_files_that_have_changed_under_the_same_path_are_named(recipe_file, fold
     (folders / "crops" / "b.png").unlink()
     train(read_recipe(recipe_file, ["task.validation={}"]), folders / "run")
     assert "the files of task.data.source have changed since the state was saved" in capsys.readouterr().err
+
+
+def differences(recipe_file, first, second):
+    """Settings in which two changed recipes must not differ, and do."""
+    return compare(*(identify(read_recipe(recipe_file, [override])) for override in (first, second)))[0]
+
+
+def test_a_pattern_may_move_with_its_files_only(recipe_file, folders):
+    shutil.copytree(folders / "crops", folders / "moved")
+    first = f"task.data.source={folders}/crops/[a-d].png"
+    assert not differences(recipe_file, first, f"task.data.source={folders}/moved/[a-d].png")
+    for other in (f"{folders}/crops/[a-c].png", f"{folders}/crops/[x-z].png"):
+        assert "task.data.source was " in differences(recipe_file, first, f"task.data.source={other}")[0]
+    assert differences(recipe_file, "task.data.source=none/*.png", "task.data.source=nowhere/*.png")
+
+
+def test_another_url_is_another_source(recipe_file, folders):
+    first, second = (f"task.data.source=[{folders}/crops, 's3://faces/{name}.tar']" for name in ("one", "two"))
+    assert differences(recipe_file, first, second)
+    assert not differences(recipe_file, first, first)
 
 
 @pytest.mark.parametrize(("metric", "best"), [("same/psnr", max), ("same/vgg_cosine", min)])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,9 +32,9 @@ _ENDS = 1 << 16
 def identify(recipe: BaseModel) -> dict[str, Any]:
     """Settings of a recipe, and what lies at the paths that its task names: setting -> fingerprints."""
     files: dict[str, list[str]] = {}
-    for name, path in named_paths(cast(Any, recipe).task, "task"):
+    for name, place in _named_places(cast(Any, recipe).task, "task"):
         if not _may_change(name):
-            files.setdefault(name, []).append(fingerprint(weights_file(path)))
+            files.setdefault(name, []).append(fingerprint(weights_file(place)) if isinstance(place, Path) else place)
     return {"recipe": to_json(recipe), "files": files}
 
 
@@ -44,47 +45,76 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], 
     """
     before, after = old["files"], new["files"]
     differences = list(_differences(old["recipe"], new["recipe"]))
-    moved = {name for name in before.keys() & after.keys() if name in INITIAL or before[name] == after[name]}
-    changed = before.keys() & after.keys() - moved - {name for name, _ in differences}
+    known = {name for name in before.keys() & after.keys() if "" not in before[name]}
+    moved = {name for name in before.keys() & after.keys() if name in INITIAL}
+    moved |= {name for name in known if before[name] == after[name]}
+    changed = known - moved - {name for name, _ in differences}
     return [line for name, line in differences if name not in moved], sorted(changed)
 
 
 def named_paths(settings: object, name: str) -> Iterator[tuple[str, Path]]:
-    """Every file and folder that settings name, each with the name of its setting; no URLs."""
+    """Every file, folder and pattern that settings name, each with the name of its setting; no URLs."""
+    for setting, place in _named_places(settings, name):
+        if isinstance(place, Path):
+            yield setting, place
+
+
+def _named_places(settings: object, name: str) -> Iterator[tuple[str, Path | str]]:
+    """The same with URLs, as text."""
     match settings:
         case Path():
             yield name, settings
         case Mapping() | BaseModel():
             for key, value in cast(Any, settings.items() if isinstance(settings, Mapping) else settings):
                 if key in ("source", "gt", "lq") and isinstance(value, str | tuple):
-                    names = (value,) if isinstance(value, str) else cast(tuple[str, ...], value)
-                    value = tuple(Path(one) for one in names if "://" not in one)
-                yield from named_paths(value, f"{name}.{key}")
+                    places = (value,) if isinstance(value, str) else cast(tuple[str, ...], value)
+                    yield from ((f"{name}.{key}", one if "://" in one else Path(one)) for one in places)
+                else:
+                    yield from _named_places(value, f"{name}.{key}")
         case tuple():
             for value in cast(tuple[Any, ...], settings):
-                yield from named_paths(value, name)
+                yield from _named_places(value, name)
         case _:
             return
 
 
 def fingerprint(path: Path) -> str:
-    """A few digits that another file has no reason to share: size and ends; of a folder, names and sizes below it."""
+    """A few digits that another file has no reason to share: size and ends.
+
+    Of a folder or pattern: names and sizes below it, or below the part that comes before its first wildcard. "" if
+    there is nothing: that is equal to nothing.
+    """
+    if path.is_dir():
+        return f"folder-{_digest(_files_below(path), path):08x}"
+    if not os.path.lexists(path) and (found := sorted(glob.glob(str(path), recursive=True))):  # noqa: PTH207
+        start = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
+        return f"pattern-{_digest((file for one in found for file in _files_below(Path(one))), start):08x}"
+    try:
+        with safe_open(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            digest = zlib.crc32(file.read(_ENDS))
+            file.seek(max(size - _ENDS, 0))
+            return f"{size}-{zlib.crc32(file.read(_ENDS), digest):08x}"
+    except OSError:
+        return ""
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    """The files in a folder and below it, in one order, without hidden ones; a file itself."""
     if not path.is_dir():
-        try:
-            with safe_open(path) as file:
-                size = os.fstat(file.fileno()).st_size
-                digest = zlib.crc32(file.read(_ENDS))
-                file.seek(max(size - _ENDS, 0))
-                return f"{size}-{zlib.crc32(file.read(_ENDS), digest):08x}"
-        except OSError:
-            return ""
-    digest = 0
+        yield path
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for entry in (Path(folder, file) for file in sorted(files) if not file.startswith(".")):
-            line = f"{entry.relative_to(path).as_posix()} {entry.stat().st_size}\n" if entry.exists() else ""
-            digest = zlib.crc32(line.encode(errors="surrogateescape"), digest)
-    return f"folder-{digest:08x}"
+        yield from (Path(folder, file) for file in sorted(files) if not file.startswith("."))
+
+
+def _digest(files: Iterable[Path], start: Path) -> int:
+    """Checksum of the sizes of files and of their names below ``start``."""
+    digest = 0
+    for file in files:
+        line = f"{file.relative_to(start).as_posix()} {file.stat().st_size}\n" if file.exists() else ""
+        digest = zlib.crc32(line.encode(errors="surrogateescape"), digest)
+    return digest
 
 
 def _may_change(name: str) -> bool:
