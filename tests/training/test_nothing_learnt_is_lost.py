@@ -16,7 +16,7 @@ from revisage.training import loop
 from revisage.training import step as steps
 from revisage.training.identity import compare, identify
 from revisage.training.loop import train
-from revisage.training.recipe import read_recipe
+from revisage.training.recipe import Recipe, read_recipe
 from revisage.training.tasks.restorer import RestorerTask
 
 
@@ -297,6 +297,19 @@ def test_another_url_is_another_source(recipe_file, folders):
     first, second = (f"task.data.source=[{folders}/crops, 's3://faces/{name}.tar']" for name in ("one", "two"))
     assert differences(recipe_file, first, second)
     assert not differences(recipe_file, first, first)
+
+
+def test_folders_of_photos_may_move_with_their_files_only(folders):
+    def identity(*names):
+        photos = [{"folder": folders / name, "weight": weight} for weight, name in enumerate(names, 1)]
+        task = {"kind": "repair", "photos": photos, "damage": [{"step": "print_damage"}]}
+        return identify(Recipe.model_validate({"name": "own", "task": task, "training": {"images": 4}}))
+
+    shutil.copytree(folders / "crops", folders / "moved")
+    assert compare(identity("crops", "lq"), identity("moved", "lq")) == ([], [])
+    (difference,) = compare(identity("crops", "lq"), identity("crops", "moved"))[0]
+    assert difference == f"task.photos.folder was {str(folders / 'lq')!r}, is {str(folders / 'moved')!r}"
+    assert "task.photos was " in compare(identity("crops", "lq"), identity("crops"))[0][0]
 
 
 @pytest.mark.parametrize(("metric", "best"), [("same/psnr", max), ("same/vgg_cosine", min)])

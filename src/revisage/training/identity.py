@@ -126,5 +126,16 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "
         name, before, after = f"{prefix}{key}", old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(cast(Any, before), cast(Any, after), f"{name}.")
+        elif _are_alike(before, after):
+            for one, other in zip(before, after, strict=True):
+                yield from _differences(one, other, f"{name}.")
         elif before != after and not _may_change(name):
             yield name, f"{name} was {before!r}, is {after!r}"
+
+
+def _are_alike(before: object, after: object) -> bool:
+    """Whether two values are equally long lists of mappings; the names of their settings have no index."""
+    if not (isinstance(before, list) and isinstance(after, list)):
+        return False
+    pairs = [cast(list[Any], before), cast(list[Any], after)]
+    return len(pairs[0]) == len(pairs[1]) and all(isinstance(one, dict) for values in pairs for one in values)
