@@ -279,6 +279,40 @@ def test_files_that_have_changed_under_the_same_path_are_named(recipe_file, fold
     assert "the files of task.data.source have changed since the state was saved" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def judged(shared):
+    """A run of two images whose best is more than any image reaches, to be copied."""
+    train(read_recipe(shared / "own.yml", ["training.images=2", "training.best.metric=same/psnr"]), shared / "judged")
+    torch.save(state(shared / "judged") | {"best": 1000.0}, shared / "judged" / "state.pt")
+    return shared / "judged"
+
+
+@pytest.mark.parametrize(
+    ("override", "best"),
+    [
+        *(("name=same", 1000.0), ("training.best.better=higher", 1000.0), ("task.validation.same.gt=moved", 1000.0)),
+        *(("task.validation.other={gt: moved, lq: moved}", 1000.0), ("training.best.metric=same/ssim", None)),
+        *(("training.best.better=lower", None), ("task.validation.same.limit=2", None), ("training.best=null", None)),
+        ("task.validation.same.lq=moved", None),
+    ],
+)
+def test_the_best_starts_anew_if_it_is_judged_otherwise(shared, judged, tmp_path, monkeypatch, override, best):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shared / "crops", "moved")
+    run = shutil.copytree(judged, tmp_path / "run")
+    train(read_recipe(shared / "own.yml", ["training.images=4", "training.best.metric=same/psnr", override]), run)
+    assert state(run)["best"] == best
+
+
+def test_the_best_starts_anew_if_the_images_it_is_judged_by_change(recipe_file, folders):
+    settings = ["training.images=2", "training.best.metric=same/psnr"]
+    train(read_recipe(recipe_file, settings), folders / "run")
+    torch.save(state(folders / "run") | {"best": 1000.0}, folders / "run" / "state.pt")
+    cv2.imwrite(str(folders / "lq" / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    train(read_recipe(recipe_file, [*settings, "training.images=4"]), folders / "run")
+    assert state(folders / "run")["best"] is None
+
+
 def differences(recipe_file, first, second):
     """Settings in which two changed recipes must not differ, and do."""
     return compare(*(identify(read_recipe(recipe_file, [override])) for override in (first, second)))[0]

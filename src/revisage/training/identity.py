@@ -25,6 +25,8 @@ INITIAL = {
     *(f"task.network.{name}_weights" for name in ("decoder", "coarse", "fine")),
 }
 """Files that are read before the first step only."""
+_JUDGES = ("task.metrics", "task.limit", "task.fid", "task.validation_scenes")
+"""Settings that values of metrics depend on, of all validation sets."""
 _ENDS = 1 << 16
 """Bytes at each end of a file that tell it from another of the same size."""
 
@@ -33,8 +35,7 @@ def identify(recipe: BaseModel) -> dict[str, Any]:
     """Settings of a recipe, and what lies at the paths that its task names: setting -> fingerprints."""
     files: dict[str, list[str]] = {}
     for name, place in _named_places(cast(Any, recipe).task, "task"):
-        if not _may_change(name):
-            files.setdefault(name, []).append(fingerprint(weights_file(place)) if isinstance(place, Path) else place)
+        files.setdefault(name, []).append(fingerprint(weights_file(place)) if isinstance(place, Path) else place)
     return {"recipe": to_json(recipe), "files": files}
 
 
@@ -43,13 +44,38 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], 
 
     Returns settings that must not differ and do, with both values; settings whose paths are equal, but not the files.
     """
+    differences, changed = _changes(old, new)
+    lines = [f"{name} was {before!r}, is {after!r}" for name, before, after in differences if not _may_change(name)]
+    return lines, sorted(changed)
+
+
+def is_judged_alike(old: Mapping[str, Any], new: Mapping[str, Any], directions: Mapping[str, str]) -> bool:
+    """Whether the best value under one identity is to be compared with values under another.
+
+    It is if ``training.best`` is one metric in one direction, taken of the same images with the same networks;
+    ``directions`` are those of metrics where the setting has none.
+    """
+    best = [one["recipe"]["training"]["best"] for one in (old, new)]
+    if None in best or best[0]["metric"] != best[1]["metric"]:
+        return False
+    metric = best[1]["metric"]
+    if len({one["better"] or directions[metric] for one in best}) > 1:
+        return False
+    differences, changed = _changes(old, new)
+    # What was given only before or only after is of another metric: this one was taken both times.
+    changed |= {name for name, before, after in differences if before is not None and after is not None}
+    return not any(_is_part(name, {*_JUDGES, f"task.validation.{metric.partition('/')[0]}"}) for name in changed)
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[tuple[str, Any, Any]], set[str]]:
+    """Settings that differ, with both values, without moved paths; those whose paths are equal, but not the files."""
     before, after = old["files"], new["files"]
     differences = list(_differences(old["recipe"], new["recipe"]))
     known = {name for name in before.keys() & after.keys() if "" not in before[name]}
     moved = {name for name in before.keys() & after.keys() if name in INITIAL}
     moved |= {name for name in known if before[name] == after[name]}
-    changed = known - moved - {name for name, _ in differences}
-    return [line for name, line in differences if name not in moved], sorted(changed)
+    changed = known - moved - {name for name, *_ in differences}
+    return [difference for difference in differences if difference[0] not in moved], changed
 
 
 def named_paths(settings: object, name: str) -> Iterator[tuple[str, Path]]:
@@ -118,19 +144,24 @@ def _digest(files: Iterable[Path], start: Path) -> int:
 
 
 def _may_change(name: str) -> bool:
-    return any(f"{name}.".startswith(f"{free}.") for free in MAY_CHANGE)
+    return _is_part(name, MAY_CHANGE)
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _is_part(name: str, settings: Iterable[str]) -> bool:
+    """Whether a setting is one of these, or of a group among them."""
+    return any(f"{name}.".startswith(f"{setting}.") for setting in settings)
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     for key in sorted(old.keys() | new.keys()):
         name, before, after = f"{prefix}{key}", old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(cast(Any, before), cast(Any, after), f"{name}.")
         elif _are_alike(before, after):
-            for one, other in zip(before, after, strict=True):
+            for one, other in zip(cast(Any, before), cast(Any, after), strict=True):
                 yield from _differences(one, other, f"{name}.")
-        elif before != after and not _may_change(name):
-            yield name, f"{name} was {before!r}, is {after!r}"
+        elif before != after:
+            yield name, before, after
 
 
 def _are_alike(before: object, after: object) -> bool:

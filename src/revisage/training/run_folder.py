@@ -15,6 +15,7 @@ from revisage.errors import OutputError, TrainingError
 from revisage.files import atomic_write
 from revisage.models.checkpoint import save_weights
 from revisage.models.device import is_out_of_memory
+from revisage.training.identity import is_judged_alike
 from revisage.training.log import Log
 from revisage.training.recipe import Recipe
 from revisage.training.state import STATE, State, check_state
@@ -47,8 +48,10 @@ class RunFolder:
         """Take up the state in the folder, if there is one; return the settings whose files have changed since."""
         if not (self._run / STATE).exists():
             return []
-        self._state.load(self._run / STATE)
+        saved = self._state.load(self._run / STATE)
         self._saved = self._state.images
+        if not is_judged_alike(saved, self._identity, self._recipe.task.metrics_of_validation()):
+            self._state.best = None  # a value of another metric, or of other images, would never be beaten, or at once
         return check_state(self._run / STATE, self._identity)
 
     def save(self) -> None:

@@ -59,7 +59,7 @@ class State:
         ema: averaged copy of the first of them.
         optimizers, scalers: one for each network; a scaler does nothing unless the precision is float16.
         images: count so far.
-        best: metric of the best validation so far.
+        best: metric of the best validation so far; of the metric and the images that the settings name now.
         pending: the validation that is due at this count has not come to its end.
         updated: names of the networks that the step in progress has updated already.
         buffers: copies of all buffers before that step, which forward passes change.
@@ -121,8 +121,11 @@ class State:
         with atomic_write(path) as temporary:
             torch.save(content, temporary)
 
-    def load(self, path: Path) -> None:
-        """Read a state that :meth:`save` wrote, and :func:`check_state` found to belong to this run (TrainingError)."""
+    def load(self, path: Path) -> dict[str, Any]:
+        """Read a state that :meth:`save` wrote, and :func:`check_state` found to belong to this run (TrainingError).
+
+        Returns the identity that it was saved with.
+        """
         content = _read(path)
         for name, network in self.networks.items():
             network.load_state_dict(content["networks"][name])
@@ -130,6 +133,7 @@ class State:
             self.scalers[name].load_state_dict(content["scalers"][name])
         self.ema.network.load_state_dict(content["ema"])
         self.images, self.best, self.pending = (content[key] for key in ("images", "best", "pending"))
+        return {key: content[key] for key in ("recipe", "files")}
 
 
 def check_state(path: Path, identity: dict[str, Any]) -> list[str]:
