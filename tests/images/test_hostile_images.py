@@ -1,6 +1,8 @@
 """Image files made to harm: little memory is taken, and one line says what is wrong."""
 
+import io
 import struct
+import time
 import tracemalloc
 import zlib
 from functools import cache
@@ -11,7 +13,8 @@ import PIL.PngImagePlugin
 import pytest
 
 from revisage.errors import ImageError
-from revisage.images import read_image, write_image
+from revisage.images import exif, read_image, write_image, xmp
+from revisage.images.jpeg import read_segments
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 MEMORY = 64e6
@@ -51,6 +54,14 @@ def peak():
     tracemalloc.start()
     yield lambda: tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+
+
+@pytest.fixture
+def soon():
+    """Fails a test that takes the processor longer than some passes over a megabyte can."""
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 2
 
 
 def refused(path, data):
@@ -206,3 +217,50 @@ def stating(dpi):
         return opened
 
     return read
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_jpeg_cut_and_filled_up_with_ones_takes_no_time(tmp_path):
+    file = io.BytesIO()
+    PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(file, "JPEG")
+    data = file.getvalue()[: len(file.getvalue()) // 2] + b"\xff" * 1_000_000
+    assert read_segments(data).end == len(data)
+    assert "missing" in refused(tmp_path / "a.jpg", data)
+
+
+def test_ones_that_fill_up_before_a_marker_belong_to_its_segment():
+    """And those at the end of a segment to that one."""
+    data = b"\xff\xd8" + b"\xff\xfe\x00\x04x\xff" + b"\xff\xff\xff\xfe\x00\x03y" + b"\xff\xff\xd9..."
+    segments = read_segments(data)
+    assert segments.found == ((0xFE, b"x\xff"), (0xFE, b"y"))
+    assert (segments.last, segments.end) == (8, len(data) - 3)
+
+
+def overlapping(directories, entries=60_000):
+    """A TIFF file whose directories lie 4 bytes apart; each claims so many entries and names the next one."""
+    starts = range(8, 8 + 4 * directories, 4)
+    following = struct.pack(f"<{directories}I", *starts[1:], 0)
+    body = (struct.pack("<H", entries) * 2 * directories).ljust(2 + 12 * entries, b"\0")
+    return b"II*\0" + struct.pack("<I", 8) + body + following
+
+
+def test_directories_that_overlap_take_no_memory(peak):
+    data = overlapping(100)
+    assert len(data) < 1e6
+    assert exif.set_upright(data, (8, 8)) == b""
+    assert peak() < 2 * MEMORY
+
+
+HOSTILE_PACKETS = {
+    "previews": b"<xmp:Thumbnails>" * 60_000,
+    "open previews": b"<xmp:Thumbnails " * 60_000,
+    "spaces": b"<x/>" + b" " * 1_000_000,
+    "names": b"".join(b' xmlns:n%d="http://ns.apple.com/HDRGainMap/1.0/"' % i for i in range(20_000)),
+}
+
+
+@pytest.mark.parametrize("packet", HOSTILE_PACKETS.values(), ids=HOSTILE_PACKETS)
+@pytest.mark.usefixtures("soon")
+def test_an_xmp_packet_takes_time_by_its_length_at_most(packet):
+    xmp.drop_padding(xmp.set_upright(packet, (8, 8)))
+    xmp.drop_padding(packet + b"x<?xpacket end")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ import PIL.Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 from PIL.PngImagePlugin import PngInfo
 
-from revisage.images import exif, formats, heif, png16, tiff
+from revisage.images import exif, formats, heif, png16, tiff, xmp
 from revisage.images.decode import ImageFile
 from revisage.images.metadata import IPTC_MARK, Metadata
 from revisage.types import Array
@@ -207,7 +206,7 @@ def _fit_into_segments(metadata: Metadata) -> Metadata:
     if len(block) > _SEGMENT:
         block = exif.drop_bulk(block)
     if len(packet) > _SEGMENT - len(_XMP_MARK):
-        packet = re.sub(rb"\s+(?=<\?xpacket end)", b"\n", packet)  # room that is kept for editing in place
+        packet = xmp.drop_padding(packet)
     comment = metadata.comment or dict(metadata.texts).get("Comment", "").encode()
     return replace(
         metadata,

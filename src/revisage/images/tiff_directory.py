@@ -10,6 +10,8 @@ from typing import NamedTuple
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of a file: byte order, then whether offsets have 4 or 8 bytes."""
 MAX_DIRECTORIES = 10_000
+MAX_ENTRIES = 400_000
+"""Of all directories of a file together: 40 for each. Directories that overlap hold any number in few bytes."""
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
 """Field type -> its letter in ``struct``, for fields that hold unsigned integers."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -118,8 +120,12 @@ def iterate_directories(data: bytes) -> Iterator[Directory]:
     form = detect_form(data)
     (offset,) = struct.unpack_from(form.word, data, form.first)
     seen: set[int] = set()
+    total = 0
     while offset and offset not in seen and len(seen) < MAX_DIRECTORIES:
         seen.add(offset)
+        total += struct.unpack_from(form.length, data, offset)[0]
+        if total > MAX_ENTRIES:
+            raise ValueError("it has too many tags")
         directory = read_directory(data, form, offset)
         yield directory
         offset = directory.following
