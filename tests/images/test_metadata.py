@@ -189,6 +189,13 @@ class TestXmp:
         plain = xmp.set_upright(self.packet(), (80, 120))
         assert xmp.set_upright(self.packet(preview), (80, 120)) == plain
 
+    def test_previews_that_are_empty_or_of_the_old_name_take_nothing_else_along(self):
+        packet = xmp.set_upright(
+            self.packet(b"<xmp:Thumbnails/><a/><xap:Thumbnails a='b'>x</xap:Thumbnails>"), (80, 120)
+        )
+        assert b"<a/>" in packet
+        assert b"xap:Thumbnails" not in packet
+
     def test_extended_packet_stays_with_a_jpeg(self, tmp_path):
         extension = b"http://ns.adobe.com/xmp/extension/\0" + b"G" * 32 + struct.pack(">LL", 5, 0) + b"<x/>!"
         segment = b"\xff\xe1" + struct.pack(">H", len(extension) + 2) + extension
@@ -255,6 +262,15 @@ class TestIptcAndComments:
         source = save(tmp_path / "a.png", pnginfo=texts)
         write_image(tmp_path / "b.png", larger().astype(dtype), like=source)
         assert PIL.Image.open(tmp_path / "b.png").text == {"Author": "Jean", "Title": "Großmutter 祖母"}
+
+    @pytest.mark.parametrize("keyword", ["comment", "Comment"])
+    def test_a_comment_among_the_remarks_of_a_png_is_kept_once(self, tmp_path, keyword):
+        """Pillow puts texts among what it says itself of a file: under "comment" it has bytes of other formats."""
+        texts = PngInfo()
+        texts.add_text(keyword, "for Grandma")
+        source = save(tmp_path / "a.png", pnginfo=texts)
+        assert restored(source, tmp_path / "b.png").text == {keyword: "for Grandma"}
+        restored(source, tmp_path / "c.jpg").load()
 
 
 class TestProfile:

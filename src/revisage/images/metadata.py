@@ -67,7 +67,7 @@ def read_metadata(opened: PIL.Image.Image, size: tuple[int, int], gray: bool) ->
     """
     info: dict[Any, Any] = opened.info
     packet = info.get("xmp") or _raw_profile(info, "xmp")
-    icc = find_profile(opened)
+    icc, comment = find_profile(opened), info.get("comment")
     block = _upright_exif(opened, size)
     return Metadata(
         exif=exif.MARK + block if block else b"",
@@ -77,7 +77,7 @@ def read_metadata(opened: PIL.Image.Image, size: tuple[int, int], gray: bool) ->
         xmp_extension=tuple(part for part in _jpeg_segments(opened, "APP1") if part.startswith(_XMP_EXTENSION)),
         dpi=_dpi(info.get("dpi")),
         iptc=drop_iptc_previews(_iptc(opened)),
-        comment=info.get("comment") or b"",
+        comment=comment if isinstance(comment, bytes) else b"",  # a text of that keyword in PNG is one of ``texts``
         texts=_texts(opened),
     )
 
