@@ -76,6 +76,23 @@ def test_detect_draws_numbered_boxes_and_never_on_the_photo_itself(row, tmp_path
     assert row.read_bytes() == before
 
 
+def test_detect_draws_on_no_other_photo_of_the_run(row, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "out").mkdir()
+    for folder in ("a", "out"):
+        shutil.copy(row, tmp_path / folder / "x.png")
+    before = row.read_bytes()
+    done = revisage("detect", tmp_path / "a" / "x.png", tmp_path / "out" / "x.png", "--draw", "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert (
+        f"{tmp_path / 'a' / 'x.png'}: the drawing would replace the photo {tmp_path / 'out' / 'x.png'}" in done.stderr
+    )
+    assert (tmp_path / "out" / "x.png").read_bytes() == before
+    for _ in range(2):  # a drawing of a run before is none
+        again = revisage("detect", tmp_path / "a" / "x.png", "--draw", "-o", tmp_path / "drawn")
+        assert again.returncode == 0, again.stderr
+
+
 def test_detect_names_what_cannot_be_read_and_goes_on(row, tmp_path):
     shutil.copy(row, tmp_path / "b.png")
     (tmp_path / "a.png").write_text("no image")

@@ -15,6 +15,7 @@ from revisage.cli.json_output import Json, print_json
 from revisage.jobs.json_fields import face_fields
 
 if TYPE_CHECKING:
+    from revisage.batch.names import Originals
     from revisage.jobs.collector import Source
     from revisage.types import Face, Image
 
@@ -42,6 +43,7 @@ def detect(
 
     tune_process(threads)  # before other imports: some settings are read when libraries load
     from revisage.auxiliary import load_detector
+    from revisage.batch.names import Originals
     from revisage.errors import fault_of
     from revisage.images import read_image
     from revisage.jobs.collector import Kind, collect
@@ -50,6 +52,7 @@ def detect(
 
     selection = controls.to_controls().selection
     sources = collect(paths, (Kind.IMAGE, Kind.VIDEO), leave_out=output)
+    originals = Originals(sources, output)
     find = load_detector(detector, device, offline=offline or None)
     counts: Counter[str] = Counter()
     taken: set[Path] = set()
@@ -65,7 +68,7 @@ def detect(
                 image = read_image(source.path, allow_damaged=allow_damaged)
                 numbered = enumerate(sort_faces(find(image), selection.order))
                 faces = {number: face for number, face in numbered if face.score >= selection.min_score}
-                target = _write(draw_faces(image, faces), source, output, taken) if draw else None
+                target = _write(draw_faces(image, faces), source, output, originals, taken) if draw else None
         except Exception as caught:  # one that cannot be read must not cost the others
             error = fault_of(source.path, caught)
         counts.update(files=1, faces=len(faces), failed=bool(error))
@@ -108,8 +111,8 @@ def _find_tracks(path: Path, find: Any, min_score: float) -> tuple[dict[int, Fac
     return first, more
 
 
-def _write(drawn: Image, source: Source, output: Path, taken: set[Path]) -> Path:
-    """Write a drawn photo under the name of its source; drawings are replaced, sources never."""
+def _write(drawn: Image, source: Source, output: Path, originals: Originals, taken: set[Path]) -> Path:
+    """Write a drawn photo under the name of its source; what is there is replaced, but no source of the run."""
     from revisage.batch.options import is_writable
     from revisage.errors import OutputError
     from revisage.images import write_image
@@ -120,7 +123,7 @@ def _write(drawn: Image, source: Source, output: Path, taken: set[Path]) -> Path
         number += 1
         target = target.with_name(f"{stem}-{number}{extension}")
     taken.add(target)
-    if target.resolve() == source.path.resolve():
-        raise OutputError(f"{source.path}: the drawing would replace the photo; use another folder (-o)")
+    if originals.would_overwrite_input(target, source.path):
+        raise OutputError(f"{source.path}: the drawing would replace the photo {target}; use another folder (-o)")
     write_image(target, drawn, overwrite=True)
     return target
