@@ -9,7 +9,8 @@ import torch
 
 from on_arrays import on_arrays
 from revisage.batch import Options, Source, restore_files
-from revisage.images import read_image, read_profile, write_image
+from revisage.batch.photos import restore_photo
+from revisage.images import read_image, read_photo, read_profile, write_image
 from revisage.images.icc import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, make_rgb_profile, parse_color_space
 from revisage.restore.align import TEMPLATE
 from revisage.restore.controls import Controls
@@ -87,6 +88,24 @@ def test_an_aligned_face(icc):
     wanted = restorer()(crop, aligned=True).image
     result = restorer()(space.from_srgb(crop), aligned=True, profile=icc).image
     assert np.abs(space.to_srgb(result) - wanted).max() < 2e-3
+
+
+@SPACES
+def test_an_animation_that_stands_still_looks_like_the_photo(tmp_path, icc):
+    """The correction is brought into the photo's space once, before the average over time."""
+    pixels = np.rint(parse_color_space(icc).from_srgb(photo()) * 255).astype(np.uint8)
+    first, *others = [PIL.Image.fromarray(pixels)] * 3
+    times = {"duration": [40, 50, 60], "save_all": True, "append_images": others}
+    first.info["icc_profile"] = icc
+    marked = pixels.copy()
+    marked[-1, -1] ^= 1  # lest equal frames be joined
+    times["append_images"] = [PIL.Image.fromarray(marked), first]
+    first.save(tmp_path / "a.png", icc_profile=icc, **times)
+    source = read_photo(tmp_path / "a.png")
+    assert (len(source.frames), source.profile) == (3, icc)
+    still = restorer()(pixels, scale=1, profile=icc).image
+    for result in restore_photo(restorer(), source, Controls(scale=1)).results:
+        assert np.abs(result.image.astype(int) - still)[:-1].max() <= 1
 
 
 def test_photos_of_several_spaces_share_a_batch():

@@ -44,6 +44,13 @@ def with_output(job: FaceJob, seen: FloatImage, output: FloatImage | None) -> Fa
 
     ``seen``, its crop, and ``output`` are in sRGB.
     """
+    if output is not None and job.space is not None:
+        output = job.space.apply_correction(job.crop, seen, output)
+    return with_own_output(job, output)
+
+
+def with_own_output(job: FaceJob, output: FloatImage | None) -> FaceJob:
+    """An active face with an output that is in its color space already; failed if there is none."""
     if output is None:
         return job.stop(FaceStatus.FAILED, "the network's output is not finite")
-    return replace(job, output=output if job.space is None else job.space.apply_correction(job.crop, seen, output))
+    return replace(job, output=output)

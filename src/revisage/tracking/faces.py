@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from revisage.restore.background import AutoUpscaler
 from revisage.restore.controls import Controls
-from revisage.restore.enhance import with_output
+from revisage.restore.enhance import with_own_output
 from revisage.restore.face_job import FaceJob
 from revisage.restore.pipeline import Restorer
 from revisage.restore.upscale import lanczos
@@ -114,7 +114,7 @@ def restored_frames(
     for enhanced, neighbors in sliding_windows(enhanced_frames, AVERAGE_RADIUS, lambda one: one.crops):
         image, faces = enhanced.tracked.frame.image, enhanced.tracked.faces
         jobs = [
-            with_output(job, job.crop, _average(enhanced, number, neighbors)) if job.is_active else job
+            with_own_output(job, _average(enhanced, number, neighbors)) if job.is_active else job
             for number, job in zip(faces, _prepare(enhanced.tracked, restorer, controls, profile), strict=True)
         ]
         (restoration,) = restorer.finish([image], jobs, controls)
