@@ -76,3 +76,15 @@ def test_odd_sides_grow_by_their_edge():
     assert (frame.width, frame.height) == (96, 64)
     grown = image_of(frame, Colors(), (96, 64)).astype(int)
     assert np.abs(grown[63] - grown[62]).mean() < 3
+
+
+def test_a_frame_of_another_size_than_the_video_is_encoded_anew():
+    """Its samples belong to other pixels than those of the images."""
+    frame = frame_of(image(size=(64, 48)), Colors(), "yuv420p")
+    before = image_of(frame, Colors(), (96, 64))
+    after = before.copy()
+    after[20:40, 30:60] //= 2
+    for wanted in (after, before):
+        result = replace_changed(frame, before, wanted.copy(), Colors(), "yuv420p")
+        assert (result.width, result.height) == (96, 64)
+        assert np.abs(image_of(result, Colors(), (96, 64)).astype(int) - wanted).mean() < 3

@@ -174,9 +174,11 @@ def replace_changed(frame: VideoFrame, before: Image, after: Image, colors: Colo
     """Replace the pixels of a decoded frame that differ between two images of it; all others stay as they were.
 
     ``before`` is what ``image_of`` returned for it, ``after`` the same, changed here and there; or of another size.
+    The frame may have been of another size itself: all have that of the first one.
     """
     frame = _without_detour(frame, pixel_format)
-    if before.shape != after.shape or not same_layout(frame, pixel_format):
+    resized = before.shape[:2] != (frame.height, frame.width)
+    if resized or before.shape != after.shape or not same_layout(frame, pixel_format):
         return frame_of(after, colors, pixel_format)
     changed = (before != after).any(axis=2)
     if not changed.any():
