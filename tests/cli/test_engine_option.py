@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from revisage.cli import app
+from revisage.cli.restore_on_ray import run_on_ray
 from revisage.errors import InputError
 
 
@@ -37,3 +38,10 @@ def test_without_ray_the_extra_is_named(photo, monkeypatch):
     monkeypatch.setattr("revisage.cli.restore_on_ray.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'revisage\[scale\]'"):
         call(photo, "--engine", "ray")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_videos_obey_strict_and_no_resume_on_ray(strict):
+    pytest.importorskip("av", reason="videos need PyAV")
+    run = run_on_ray("embedded", {}, None, resume=not strict, strict=strict)
+    assert run.keywords["restore_video"].keywords == {"resume": not strict, "strict": strict}

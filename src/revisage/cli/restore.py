@@ -162,7 +162,7 @@ def restore(
     if on_ray:
         from revisage.cli.restore_on_ray import run_on_ray
 
-        run = run_on_ray(model, where | settings, actors, resume=not no_resume)
+        run = run_on_ray(model, where | settings, actors, resume=not no_resume, strict=strict)
     else:
         check_space(sources, options)
     failed = restore_files(restorer, sources, options, resume=not no_resume, as_json=json, run=run)

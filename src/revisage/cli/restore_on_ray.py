@@ -33,11 +33,12 @@ def collect_for_ray(paths: Sequence[str], output: str | None) -> tuple[Sources, 
 
 
 def run_on_ray(
-    model: str, networks: Mapping[str, Any], actors: int | None, *, resume: bool
+    model: str, networks: Mapping[str, Any], actors: int | None, *, resume: bool, strict: bool
 ) -> Callable[..., Generator[Outcome]]:
     """A function that restores sources on Ray; with a CUDA device each actor has a GPU.
 
-    ``networks`` are further arguments of ``revisage.load``. Without ``actors`` there are as many as fit.
+    ``networks`` are further arguments of ``revisage.load``. Without ``actors`` there are as many as fit. With
+    ``strict`` a video whose result would lack something fails.
     """
     from revisage.loading import load
     from revisage.scale import Pool, ray_restore_files
@@ -46,7 +47,7 @@ def run_on_ray(
     if find_spec("av") is not None:
         from revisage.video.restore import restore_video as restore
 
-        restore_video = partial(restore, resume=resume)
+        restore_video = partial(restore, resume=resume, strict=strict)
     gpus = int(str(networks.get("device")).startswith("cuda"))
     make = partial(load, model, **networks)
     return partial(ray_restore_files, make, model, restore_video=restore_video, pool=Pool(actors=actors, gpus=gpus))
