@@ -169,3 +169,11 @@ def test_the_template_is_where_landmarks_lie_in_a_crop():
     helper = prepared(face_at(30, 20, 80))
     matrix, points = helper.affine_matrices[0], helper.all_landmarks_5[0]
     assert points @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(helper.face_template, abs=0.01)
+
+
+def test_landmarks_that_a_program_sets_itself_decide_where_the_crops_lie():
+    helper = helper_with()
+    helper.all_landmarks_5 = [face_at(30, 20, 80).landmarks]
+    helper.align_warp_face()
+    helper.add_restored_face(np.full_like(helper.cropped_faces[0], 255))
+    assert (helper.paste_faces_to_input_image()[120, 140] == 255).all()

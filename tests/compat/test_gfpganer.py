@@ -12,6 +12,7 @@ from locations import ROOT
 from revisage.compat import FaceRestoreHelper, GFPGANer
 from revisage.errors import CheckpointError, InputError
 from revisage.models.nets.restoreformer import RestoreFormer
+from revisage.types import Face
 
 
 class TestAsTheReferenceTestsItself:
@@ -147,6 +148,16 @@ class TestFaces:
         assert (helper.face_size, helper.upscale_factor) == ((SIZE, SIZE), 2)
         again = helper.paste_faces_to_input_image()
         assert np.abs(again.astype(int) - result).max() <= 2  # from crops rounded to 8 bits
+
+    def test_the_helper_has_the_crops_of_faces_whose_landmarks_and_box_disagree(self, gfpganer, photo):
+        near = face_at(30, 20, 80)
+        face = Face(near.box, (near.landmarks - (70, 60)) * 0.3 + (70, 60), 0.9)  # three times too small
+        restorer = gfpganer([face], upscale=1)
+        cropped, _, result = restorer.enhance(photo)
+        helper = restorer.face_helper
+        assert np.abs(helper.paste_faces_to_input_image().astype(int) - result).max() <= 2
+        helper.align_warp_face()
+        assert (helper.cropped_faces[0] == cropped[0]).all()
 
     def test_a_face_that_the_network_failed_at_is_in_no_list_and_said_so(self, gfpganer, photo):
         class Broken(Brighter):

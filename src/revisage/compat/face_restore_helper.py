@@ -14,7 +14,7 @@ from revisage.errors import InputError
 from revisage.geometry import Affine, invert
 from revisage.images import read_image, write_image
 from revisage.images.pixels import from_float, to_float
-from revisage.restore.align import TEMPLATE, TEMPLATE_SIZE, align, similarity_from_landmarks
+from revisage.restore.align import TEMPLATE, TEMPLATE_SIZE, crop_face, similarity_from_landmarks
 from revisage.restore.controls import Selection
 from revisage.restore.paste import paste
 from revisage.restore.select import sort_faces, unselected_reasons
@@ -154,8 +154,7 @@ class FaceRestoreHelper:
         """Take these faces of the image instead of looking for some."""
         self.det_faces = [np.append(face.box, face.score).astype(np.float32) for face in faces]
         self.all_landmarks_5 = [face.landmarks for face in faces]
-        size = self.face_size[0]
-        self.affine_matrices = [similarity_from_landmarks(landmarks, size) for landmarks in self.all_landmarks_5]
+        self.affine_matrices = self._align()
         self.cropped_faces, self.restored_faces, self.inverse_affine_matrices = [], [], []
 
     def align_warp_face(self, save_cropped_path: str | None = None, border_mode: str = "constant") -> None:
@@ -172,7 +171,8 @@ class FaceRestoreHelper:
         if border_mode != "constant":
             raise InputError(f"border_mode is 'constant' here, not {border_mode!r}")
         image = to_rgb(self._image())
-        aligned = [align(image, points, self.face_size[0]) for points in self.all_landmarks_5]
+        self.affine_matrices = self._align()
+        aligned = [crop_face(image, matrix, self.face_size[0]) for matrix in self.affine_matrices]
         crops = [from_float(face.crop, image.dtype) for face in aligned]
         self.cropped_faces = [to_bgr(crop) for crop in crops]
         if save_cropped_path is not None:
@@ -228,6 +228,12 @@ class FaceRestoreHelper:
         if save_path is not None:
             write_image(Path(save_path).with_suffix(f".{self.save_ext}"), result)
         return to_bgr(result)
+
+    def _align(self) -> list[Affine]:
+        """Where the crops lie, as restorers align: by the boxes too, unless a program set landmarks alone."""
+        faces, points, size = self.det_faces, self.all_landmarks_5, self.face_size[0]
+        boxes = [face[:4] for face in faces] if len(faces) == len(points) else [None] * len(points)
+        return [similarity_from_landmarks(five, size, box) for five, box in zip(points, boxes, strict=True)]
 
     def _image(self) -> Image:
         if self.input_img is None:
