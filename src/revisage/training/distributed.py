@@ -13,6 +13,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 import torch
@@ -104,6 +105,9 @@ def join(device: torch.device) -> Generator[tuple[World, torch.device]]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
+    # Optimizers import this, and it keeps the group that is there by then. The group's threads would go on after the
+    # end of the run, and abort the process if Python ended while one of them holds a tensor.
+    import_module("torch._dynamo")
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:
