@@ -2,10 +2,10 @@
 
     python recipes/accelerator/train.py DATA OUTPUT --coarse-seconds 180 --whole-seconds 340
 
-It needs torch, OpenCV and `revisage.models.nets` alone. DATA is a folder as `prepare.py` writes it: faces of 512 and of
-256 pixels, validation pairs, the frozen networks of the losses, first weights, masks of scratches and dust. First the
-coarse half learns faces of 128 pixels, then the whole network learns faces of 512 pixels. The clock rules: learning
-rates follow the time, so that a run ends when its minutes are over. docs/notes/restorer.md tells what it gave.
+It needs torch, OpenCV and files of `revisage` that need no more. DATA is a folder as `prepare.py` writes it: faces of
+512 and of 256 pixels, validation pairs, the frozen networks of the losses, first weights, masks of scratches and dust.
+First the coarse half learns faces of 128 pixels, then the whole network learns faces of 512 pixels. The clock rules:
+learning rates follow the time, so that a run ends when its minutes are over. docs/notes/restorer.md tells what it gave.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from revisage.models.nets.discriminators import PatchDiscriminator, StyleGAN2Dis
 from revisage.models.nets.dlib_face_net import DlibFaceNet, chips
 from revisage.models.nets.restoration_unet import CoarseToFineUNet
 from revisage.models.nets.vgg import VGG16Features
+from revisage.training.losses.image import ssim
 
 COARSE = {
     "widths": [80, 144, 224, 256],
@@ -113,6 +114,13 @@ def crop(images: list[Tensor], size: int, face: tuple[int, int], jitter: int) ->
     else:
         left, top = (min(max(at + int(torch.randint(-jitter, jitter + 1, ())), 0), whole - size) for at in face)
     return [image[..., top : top + size, left : left + size] for image in images]
+
+
+def shortfall(restored: Tensor, gt: Tensor, degraded: Tensor) -> Tensor:
+    """By how much the SSIM of restored images fails to be 0.01 above that of the degraded ones, a scalar."""
+    with torch.no_grad():
+        asked = ssim(degraded, gt) + 0.01
+    return F.relu(asked - ssim(restored, gt)).mean()
 
 
 def identity(descriptor: DlibFaceNet, restored: Tensor, gt: Tensor) -> Tensor:
@@ -404,8 +412,10 @@ class Trainer:
             at_coarse = (coarse - quarter_gt).abs().mean() + 2 * self.distance(
                 *(t.contiguous(**channels_last) for t in coarse_pair)
             ).mean()
-            comparison = rebuilt + 2.0 * vgg + arguments.identity * same
-            terms = {"pixel": rebuilt, "vgg": vgg, "id": same, "coarse": at_coarse}
+            half_lq = F.avg_pool2d(lq[detailed:], 2)
+            worse = a * shortfall(fine, gt, lq[:detailed]) + b * shortfall(small, half_gt[detailed:], half_lq)
+            comparison = rebuilt + 2.0 * vgg + 2.0 * worse + arguments.identity * same
+            terms = {"pixel": rebuilt, "vgg": vgg, "ssim": worse, "id": same, "coarse": at_coarse}
             with torch.autocast(device.type, torch.bfloat16):
                 adversarial = {
                     "patches": sum(-judge.float().mean() for judge in patches(fine_pair[0].float())) / 3,
