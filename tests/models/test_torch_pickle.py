@@ -172,7 +172,10 @@ def test_large_files_are_looked_through_quickly(tmp_path):
     taken = {}
     for count in (250, 2000):
         path = saved(tmp_path / f"{count}.pth", {f"layer.{i}.weight": torch.ones(1) for i in range(count)})
-        started = time.process_time()
-        assert len(unpickle(path)) == count
-        taken[count] = time.process_time() - started
+        times = []
+        for _ in range(3):  # the least of them: the others may have been interrupted
+            started = time.process_time()
+            assert len(unpickle(path)) == count
+            times.append(time.process_time() - started)
+        taken[count] = min(times)
     assert taken[2000] < 24 * taken[250]  # eight times the tensors; 64 if every one looked through all
