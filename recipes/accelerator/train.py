@@ -29,7 +29,7 @@ from revisage.models.nets.discriminators import PatchDiscriminator, StyleGAN2Dis
 from revisage.models.nets.dlib_face_net import DlibFaceNet, chips
 from revisage.models.nets.restoration_unet import CoarseToFineUNet
 from revisage.models.nets.vgg import VGG16Features
-from revisage.training.losses.image import ssim
+from revisage.training.losses.image import ssim_shortfall
 
 COARSE = {
     "widths": [80, 144, 224, 256],
@@ -114,13 +114,6 @@ def crop(images: list[Tensor], size: int, face: tuple[int, int], jitter: int) ->
     else:
         left, top = (min(max(at + int(torch.randint(-jitter, jitter + 1, ())), 0), whole - size) for at in face)
     return [image[..., top : top + size, left : left + size] for image in images]
-
-
-def shortfall(restored: Tensor, gt: Tensor, degraded: Tensor) -> Tensor:
-    """By how much the SSIM of restored images fails to be 0.01 above that of the degraded ones, a scalar."""
-    with torch.no_grad():
-        asked = ssim(degraded, gt) + 0.01
-    return F.relu(asked - ssim(restored, gt)).mean()
 
 
 def identity(descriptor: DlibFaceNet, restored: Tensor, gt: Tensor) -> Tensor:
@@ -413,7 +406,8 @@ class Trainer:
                 *(t.contiguous(**channels_last) for t in coarse_pair)
             ).mean()
             half_lq = F.avg_pool2d(lq[detailed:], 2)
-            worse = a * shortfall(fine, gt, lq[:detailed]) + b * shortfall(small, half_gt[detailed:], half_lq)
+            worse = a * ssim_shortfall(fine, gt, lq[:detailed], 0.01)
+            worse = worse + b * ssim_shortfall(small, half_gt[detailed:], half_lq, 0.01)
             comparison = rebuilt + 2.0 * vgg + 2.0 * worse + arguments.identity * same
             terms = {"pixel": rebuilt, "vgg": vgg, "ssim": worse, "id": same, "coarse": at_coarse}
             with torch.autocast(device.type, torch.bfloat16):

@@ -102,6 +102,16 @@ def ssim(restored: Tensor, gt: Tensor) -> Tensor:
         return similarity.flatten(1).mean(1)
 
 
+def ssim_shortfall(restored: Tensor, gt: Tensor, degraded: Tensor, margin: float) -> Tensor:
+    """By how much the SSIM of restored images fails to be ``margin`` above that of the degraded ones, a scalar.
+
+    All (N, C, H, W); 0 for an image that is as much like its original as asked. No gradient is taken of ``degraded``.
+    """
+    with torch.no_grad():
+        asked = ssim(degraded, gt) + margin
+    return F.relu(asked - ssim(restored, gt)).mean()
+
+
 def _gaussian_window(images: Tensor) -> Tensor:
     """Weighted means of (N, C, H, W) over 11 x 11 pixels, sigma 1.5, where they fit: (N, C, H - 10, W - 10)."""
     offsets = torch.arange(-5, 6, dtype=images.dtype, device=images.device)

@@ -39,6 +39,7 @@ from revisage.training.losses.image import (
     pixel_loss,
     pyramid_loss,
     ssim,
+    ssim_shortfall,
     wavelet_loss,
 )
 
@@ -158,10 +159,7 @@ class SSIMTerm(Strict):
         if margin is None:
             return lambda inputs: self.weight * inputs.mean_at_own_resolution(lambda *pair: 1 - ssim(*pair).mean())
 
-        def shortfall(restored: Tensor, gt: Tensor, degraded: Tensor) -> Tensor:
-            with torch.no_grad():
-                asked = ssim(degraded, gt) + margin
-            return F.relu(asked - ssim(restored, gt)).mean()
+        shortfall = partial(ssim_shortfall, margin=margin)
 
         def term(inputs: LossInputs) -> Tensor:
             if inputs.degraded is None:
