@@ -62,6 +62,15 @@ def test_there_is_room_again_after_a_cancel(held):
     made.submit(lambda one: one(flat(3)))
 
 
+def cancel_at(begun, go, task):
+    """Cancel it in the middle of a step."""
+    assert begun.wait(10)
+    task.cancel()
+    go.set()
+    with pytest.raises(CancelledError):
+        task.future.result(10)
+
+
 def test_cancelled_work_ends_before_its_next_step():
     seen, begun, go = [], Event(), Event()
 
@@ -73,11 +82,7 @@ def test_cancelled_work_ends_before_its_next_step():
 
     made = engine(wait, detect=lambda image: one_face(image) * 3)
     task = made.submit(lambda one: one(flat(1)))
-    assert begun.wait(10)
-    task.cancel()
-    go.set()
-    with pytest.raises(CancelledError):
-        task.future.result(10)
+    cancel_at(begun, go, task)
     made.close()
     assert len(seen) == 1
 
@@ -100,11 +105,7 @@ def test_cancelled_work_ends_on_an_accelerator_too_where_threads_work_ahead(step
         batch=1,
     )
     task = made.submit(lambda one: one([flat(level) for level in range(9)]))
-    assert begun.wait(10)
-    task.cancel()
-    go.set()
-    with pytest.raises(CancelledError):
-        task.future.result(10)
+    cancel_at(begun, go, task)
     made.close()
     assert seen.count(step) == 1
 

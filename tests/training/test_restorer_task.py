@@ -114,6 +114,15 @@ def test_enlarged_originals_are_compared_by_features_at_half_their_size(settings
     assert float(steps(made, samples)["generator"]["perceptual"].detach()) > 1e-2
 
 
+def test_a_recipe_may_ask_for_true_colors(settings):
+    made = task(settings, losses={"chroma": {"weight": 2.0}})
+    samples = batch(made)
+    samples["lq"] = samples["gt"] + torch.tensor([0.0, 0.0, 0.1])[:, None, None]  # too blue
+    blue, red = (1 - 0.114) / 1.772, -0.114 / 1.402
+    expected = 2 * 0.1 * (abs(blue) + abs(red)) / 2
+    assert float(steps(made, samples)["generator"]["chroma"].detach()) == pytest.approx(expected, rel=1e-4)
+
+
 def test_a_recipe_may_ask_for_less_of_a_lattice(settings):
     made = task(settings, patch=64, losses={"lattice": {"weight": 2.0}})
     samples = batch(made)

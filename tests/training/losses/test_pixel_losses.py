@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revisage.training.losses.image import DISTANCES, charbonnier, l1, l2, pixel_loss
+from revisage.training.losses.image import DISTANCES, charbonnier, chroma_loss, l1, l2, pixel_loss
 
 
 def images(seed=0):
@@ -54,3 +54,14 @@ def test_charbonnier_has_a_slope_of_zero_where_images_agree():
     x = torch.zeros(1, 4, requires_grad=True)
     charbonnier(x, torch.zeros(1, 4)).sum().backward()
     assert x.grad.tolist() == [[0, 0, 0, 0]]
+
+
+@given(st.floats(-0.5, 0.5))
+def test_brightness_is_no_color(offset):
+    gt = images()
+    assert float(chroma_loss(gt + offset, gt)) == pytest.approx(0, abs=1e-6)
+
+
+def test_colors_are_those_of_jfif():
+    red = torch.tensor([1.0, 0.0, 0.0])[:, None, None].expand(1, 3, 2, 2)
+    assert float(chroma_loss(red, torch.zeros_like(red))) == pytest.approx((0.168736 + 0.5) / 2, abs=1e-5)

@@ -47,6 +47,17 @@ def pixel_loss(restored: Tensor, gt: Tensor, detail: Tensor, distance: Distance 
     return (detail * distance(restored, gt) + (1 - detail) * coarse).mean()
 
 
+def chroma_loss(restored: Tensor, gt: Tensor) -> Tensor:
+    """Mean absolute difference of Cb and Cr (ITU-R BT.601, full range as in JFIF) of RGB images (N, 3, H, W), a scalar.
+
+    What a network has to guess should have no false color. Features of VGG16 hardly notice hue where it is dark, so
+    terms that compare them leave irises blue or purple. The median, which this loss asks for, is a likely color.
+    """
+    red, green, blue = _difference(restored, gt).unbind(1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return torch.stack([(blue - luma) / 1.772, (red - luma) / 1.402]).abs().mean()
+
+
 def _difference(x: Tensor, y: Tensor) -> Tensor:
     if x.shape != y.shape:
         raise ValueError(f"expected tensors of one shape, got {tuple(x.shape)} and {tuple(y.shape)}")

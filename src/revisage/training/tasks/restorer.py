@@ -53,6 +53,7 @@ from revisage.training.tasks.samples import (
 from revisage.training.tasks.terms import (
     AnyIdentityTerm,
     AnyPerceptualTerm,
+    ChromaTerm,
     FrequencyTerm,
     LatticeTerm,
     LossInputs,
@@ -67,6 +68,7 @@ class Losses(Strict):
     """Loss terms of a restorer; a term that is left out costs nothing."""
 
     pixel: PixelTerm | None = None
+    chroma: ChromaTerm | None = None
     pyramid: PyramidTerm | None = None
     frequency: FrequencyTerm | None = None
     lattice: LatticeTerm | None = None
@@ -80,6 +82,7 @@ class Losses(Strict):
         """The terms that compare with the original, by name."""
         chosen = {
             "pixel": self.pixel,
+            "chroma": self.chroma,
             "pyramid": self.pyramid,
             "frequency": self.frequency,
             "lattice": self.lattice,

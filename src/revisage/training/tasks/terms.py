@@ -33,6 +33,7 @@ from revisage.training.losses.features import (
 from revisage.training.losses.image import (
     DISTANCES,
     PixelDistance,
+    chroma_loss,
     fft_loss,
     focal_frequency_loss,
     lattice_loss,
@@ -105,6 +106,15 @@ class PixelTerm(Strict):
         return lambda inputs: (
             self.weight * pixel_loss(inputs.restored, inputs.gt, inputs.detail, DISTANCES[self.distance])
         )
+
+
+class ChromaTerm(Strict):
+    """Distance of colors without their luma, see :func:`.losses.image.chroma_loss`, at each original's resolution."""
+
+    weight: PositiveFloat = 1.0
+
+    def build(self) -> Term:
+        return lambda inputs: self.weight * inputs.mean_at_own_resolution(chroma_loss)
 
 
 class PyramidTerm(Strict):
