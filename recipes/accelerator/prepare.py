@@ -3,7 +3,7 @@
     python recipes/accelerator/prepare.py data/faces data/features OUTPUT [MORE_FACES ...]
 
 The first folder has `train/512`, `train/256` and `val` (`gt`, `lq/mild` ...), the second `vgg16.npz` and
-`face_descriptor.npz`; further folders hold aligned faces of 256 pixels.
+`face_descriptor.npz`; further folders hold aligned faces of 512 or 256 pixels, in folders of these names.
 """
 
 from __future__ import annotations
@@ -26,18 +26,14 @@ VALIDATION = 32
 
 
 def main(faces: Path, features: Path, output: Path, more: list[Path]) -> None:
+    for folder in ("faces_512", "faces_512_halved", "faces_256"):
+        (output / folder).mkdir(parents=True)
     for size in (512, 256):
-        folder = output / f"faces_{size}"
-        folder.mkdir(parents=True)
         for path in sorted((faces / "train" / str(size)).iterdir()):
             if path.name.startswith(PREFIXES):
-                shutil.copy(path, folder) if size == 512 else recode(path, folder / f"{path.stem}.webp", 90)
-                if size == 512:
-                    halved = output / "faces_512_halved"
-                    halved.mkdir(exist_ok=True)
-                    recode(path, halved / f"{path.stem}.webp", 90, 256)
-    for path in sorted(path for folder in more for path in folder.glob("*.jpg")):
-        recode(path, output / "faces_256" / f"more_{path.stem}.webp", 86)
+                add(path, size, output, path.stem, 90)
+    for path in sorted(path for folder in more for path in folder.glob("*/*.jpg")):
+        add(path, int(path.parent.name), output, f"more_{path.stem}", 86)
     for kind in ("gt", "mild", "medium", "severe"):
         source = faces / "val" / ("gt" if kind == "gt" else f"lq/{kind}")
         (output / "val" / kind).mkdir(parents=True)
@@ -64,6 +60,13 @@ def recode(source: Path, target: Path, quality: int, size: int | None = None) ->
     image = cv2.imread(str(source))
     image = image if size is None else cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(target), image, [cv2.IMWRITE_WEBP_QUALITY, quality])
+
+
+def add(path: Path, size: int, output: Path, name: str, quality: int) -> None:
+    """A face in fewer bytes, one of 512 pixels also halved."""
+    recode(path, output / f"faces_{size}" / f"{name}.webp", quality)
+    if size == 512:
+        recode(path, output / "faces_512_halved" / f"{name}.webp", 90, 256)
 
 
 def masks(step: Scratches | Dust, count: int) -> np.ndarray:

@@ -29,7 +29,7 @@ from revisage.models.nets.discriminators import PatchDiscriminator, StyleGAN2Dis
 from revisage.models.nets.dlib_face_net import DlibFaceNet, chips
 from revisage.models.nets.restoration_unet import CoarseToFineUNet
 from revisage.models.nets.vgg import VGG16Features
-from revisage.training.losses.image import ssim_shortfall
+from revisage.training.losses.image import chroma_loss, ssim_shortfall
 
 COARSE = {
     "widths": [80, 144, 224, 256],
@@ -400,16 +400,17 @@ class Trainer:
             coarse_pair = crop([coarse.to(half), quarter_gt.to(half), weights[128]], 96, (16, 24), 8)
             a, b = detailed / batch, 1 - detailed / batch
             rebuilt = a * (fine - gt).abs().mean() + b * (small - half_gt[detailed:]).abs().mean()
+            chroma = a * chroma_loss(fine, gt) + b * chroma_loss(small, half_gt[detailed:])
             vgg = a * self.distance(*fine_pair).mean() + b * self.distance(*small_pair).mean()
             same = identity(self.descriptor, half_out, half_gt).mean()
             at_coarse = (coarse - quarter_gt).abs().mean() + 2 * self.distance(
                 *(t.contiguous(**channels_last) for t in coarse_pair)
             ).mean()
             half_lq = F.avg_pool2d(lq[detailed:], 2)
-            worse = a * ssim_shortfall(fine, gt, lq[:detailed], 0.01)
-            worse = worse + b * ssim_shortfall(small, half_gt[detailed:], half_lq, 0.01)
-            comparison = rebuilt + 2.0 * vgg + 2.0 * worse + arguments.identity * same
-            terms = {"pixel": rebuilt, "vgg": vgg, "ssim": worse, "id": same, "coarse": at_coarse}
+            worse = a * ssim_shortfall(fine, gt, lq[:detailed], 0.02)
+            worse = worse + b * ssim_shortfall(small, half_gt[detailed:], half_lq, 0.02)
+            comparison = rebuilt + 3.0 * chroma + 2.0 * vgg + 2.0 * worse + arguments.identity * same
+            terms = {"pixel": rebuilt, "chroma": chroma, "vgg": vgg, "ssim": worse, "id": same, "coarse": at_coarse}
             with torch.autocast(device.type, torch.bfloat16):
                 adversarial = {
                     "patches": sum(-judge.float().mean() for judge in patches(fine_pair[0].float())) / 3,
