@@ -16,6 +16,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ from revisage.models.nets.dlib_face_net import DlibFaceNet, chips
 from revisage.models.nets.restoration_unet import CoarseToFineUNet
 from revisage.models.nets.vgg import VGG16Features
 from revisage.training.losses.image import chroma_loss, ssim_shortfall
+from revisage.training.optimizers import Muon
 
 COARSE = {
     "widths": [80, 144, 224, 256],
@@ -75,6 +77,15 @@ def grow(network: nn.Module, small: dict[str, Tensor]) -> None:
         else:
             state[key] = value
     network.load_state_dict(state)
+
+
+def groups(network: nn.Module, base: float) -> list[dict[str, Any]]:
+    """Muon for the hidden convolutions, AdamW for the first, the last, position maps, biases and norms."""
+    hidden, others = [], []
+    for key, parameter in network.named_parameters():
+        inside = parameter.dim() == 4 and key.split(".")[0] in {"encoder", "decoder", "down", "up", "attention"}
+        (hidden if inside else others).append(parameter)
+    return [{"params": hidden, "muon": True, "base": base}, {"params": others, "muon": False, "base": base}]
 
 
 def importance(size: int, emphasis: float, device: torch.device) -> Tensor:
@@ -329,9 +340,7 @@ class Trainer:
         shares = share(batch, hard=0.34, full=0.2, medium=0.2, mild=0.08, old=0.18)
         weight = importance(128, 3.0, device).to(self.half)
         parameters = list(self.network.coarse.parameters())
-        optimizer = torch.optim.Adam(
-            [{"params": parameters, "base": 8e-4}], betas=(0.9, 0.99), fused=device.type == "cuda"
-        )
+        optimizer = Muon(groups(self.network.coarse, 8e-4), betas=(0.95, 0.99), weight_decay=0.0)
         per_set = batch * len(self.large.images) // (len(self.large.images) + len(self.small.images))
 
         def step(count: int) -> dict[str, Tensor]:
@@ -367,12 +376,9 @@ class Trainer:
         weights = {size: importance(size, 3.0, device).to(half) for size in (128, 256, 512)}
         patches = PatchDiscriminator(48, 3).to(device, memory_format=torch.channels_last)
         whole = StyleGAN2Discriminator(128, channel_multiplier=1, narrow=0.5).to(device)
-        groups = [
-            {"params": list(self.network.coarse.parameters()), "base": 1.5e-4},
-            {"params": list(self.network.fine.parameters()), "base": 4e-4},
-        ]
+        halves = groups(self.network.coarse, 1.5e-4) + groups(self.network.fine, 4e-4)
+        optimizer = Muon(halves, betas=(0.95, 0.99), weight_decay=0.0)
         fused = device.type == "cuda"
-        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=fused)
         judges = [
             torch.optim.Adam([{"params": list(patches.parameters()), "base": 3e-4}], betas=(0.0, 0.99), fused=fused),
             torch.optim.Adam([{"params": list(whole.parameters()), "base": 1e-3}], betas=(0.0, 0.99), fused=fused),

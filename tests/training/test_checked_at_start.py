@@ -113,6 +113,14 @@ def test_a_disk_without_room_for_the_state(recipe_file, dry_run, monkeypatch):
 
 
 @KINDS
+@pytest.mark.parametrize("settings", ["factors: {'(': 2}", "muon: '('"])
+def test_a_name_pattern_that_is_none(recipe_file, dry_run, settings):
+    name = settings.partition(":")[0]
+    message = error_of(recipe_file, dry_run, f"training.optimizer={{{settings}}}")
+    assert f"training.optimizer.{name}: '(' is no regular expression" in message
+
+
+@KINDS
 def test_an_optimizer_for_no_network_and_a_batch_that_does_not_divide(recipe_file, dry_run):
     message = error_of(recipe_file, dry_run, "training.optimizers={critic: {}}", "training.accumulate=3")
     assert "no network critic; there are generator" in message

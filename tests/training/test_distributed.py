@@ -147,6 +147,16 @@ def test_two_processes_learn_what_one_does(recipe_file, tmp_path):
     assert difference(parts, two, recipe) < 1e-4
 
 
+def test_two_processes_share_the_matrices_that_muon_updates(recipe_file, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    # Of the generator alone: of the discriminators' regularisation in parts, rounding changes more.
+    settings = "training.optimizers={generator: {muon: encoder|decoder|down|up}}", "task.validation={}"
+    two_processes(recipe_file, two, *settings)
+    recipe = read_recipe(recipe_file, list(settings))
+    train(recipe, one)
+    assert difference(one, two, recipe) < 0.02
+
+
 def test_another_batch_is_far_off_by_the_same_measure(recipe_file, tmp_path):
     train(read_recipe(recipe_file), tmp_path / "one")
     train(read_recipe(recipe_file, ["training.batch=4", "training.images=32"]), tmp_path / "half")

@@ -32,11 +32,13 @@ def check_settings(training: TrainingConfig, metrics: Mapping[str, str], process
         yield f"training.best: no metric {training.best.metric!r}; {there}"
     if training.tensorboard and find_spec("tensorboard") is None:
         yield "training.tensorboard needs TensorBoard: pip install 'revisage[train]'"
-    for pattern in {key for each in (training.optimizer, *training.optimizers.values()) for key in each.factors}:
+    optimizers = training.optimizer, *training.optimizers.values()
+    patterns = {("factors", key) for each in optimizers for key in each.factors}
+    for setting, pattern in patterns | {("muon", each.muon) for each in optimizers if each.muon is not None}:
         try:
             re.compile(pattern)
         except re.error as error:
-            yield f"training.optimizer.factors: {pattern!r} is no regular expression: {error}"
+            yield f"training.optimizer.{setting}: {pattern!r} is no regular expression: {error}"
 
 
 def check_networks(training: TrainingConfig, networks: Mapping[str, nn.Module], run: Path | None) -> Iterator[str]:

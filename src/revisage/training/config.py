@@ -57,6 +57,9 @@ class OptimizerConfig(Strict):
     """AdamW (Loshchilov and Hutter 2017, arXiv 1711.05101); without weight decay it is Adam.
 
     Attributes:
+        muon: regular expression: matrices and convolutions in whose names it is found are updated by Muon
+            (:class:`.optimizers.Muon`), at the same learning rate. It suits hidden layers; not the first, the last,
+            nor position maps and other lists.
         factors: regular expression -> factor on the learning rate of the parameters in whose names it is found; of
             several the first counts.
     """
@@ -65,6 +68,11 @@ class OptimizerConfig(Strict):
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: NonNegativeFloat = 0.0
     factors: dict[str, PositiveFloat] = Field(default_factory=dict)
+    muon: str | None = None
+
+    def uses_muon(self, parameter: str) -> bool:
+        """Whether a matrix or convolution of this name is updated by Muon."""
+        return self.muon is not None and re.search(self.muon, parameter) is not None
 
     def factor(self, parameter: str) -> float:
         """Factor on the learning rate of a parameter."""
@@ -143,6 +151,10 @@ class TrainingConfig(Strict):
     save_every: PositiveInt = 5000
     best: BestConfig | None = None
     tensorboard: bool = False
+
+    def optimizer_of(self, network: str) -> OptimizerConfig:
+        """The settings of the optimizer of the network of that name."""
+        return self.optimizers.get(network, self.optimizer)
 
 
 def to_json(settings: BaseModel) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from revisage.files import atomic_write
 from revisage.models.torch_pickle import unpickle
 from revisage.training.config import TrainingConfig
 from revisage.training.identity import compare
+from revisage.training.optimizers import build_optimizer
 
 STATE = "state.pt"
 """Name of the file in the folder of a run."""
@@ -83,7 +84,7 @@ class State:
         return cls(
             networks,
             EMA(network, training.ema),
-            {name: _optimizer(each, name, training) for name, each in networks.items()},
+            {name: build_optimizer(each, training.optimizer_of(name)) for name, each in networks.items()},
             {name: torch.amp.GradScaler(device, enabled=training.precision == "float16") for name in networks},
         )
 
@@ -155,18 +156,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         raise TrainingError(f"{path} is not a training state")
     return cast(dict[str, Any], content)
-
-
-def _optimizer(network: nn.Module, name: str, training: TrainingConfig) -> torch.optim.AdamW:
-    settings = training.optimizers.get(name, training.optimizer)
-    groups: dict[float, list[nn.Parameter]] = {}
-    for key, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault(settings.factor(key), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": parameters, "factor": factor} for factor, parameters in groups.items()],
-        settings.learning_rate,
-        settings.betas,
-        weight_decay=settings.weight_decay,
-        fused=True,  # one pass over the weights instead of ten
-    )

@@ -87,7 +87,7 @@ def _update(state: State, name: str, training: TrainingConfig, world: World) -> 
             f"the gradient of {name} is not finite after {state.images} images; start another run with a lower learning"
             " rate, from the weights of this one"
         )
-    rate = training.optimizers.get(name, training.optimizer).learning_rate
+    rate = training.optimizer_of(name).learning_rate
     factor = training.schedule.factor(state.images, training.batch, training.images)
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"] * factor
