@@ -263,6 +263,22 @@ class TestIptcAndComments:
         write_image(tmp_path / "b.png", larger().astype(dtype), like=source)
         assert PIL.Image.open(tmp_path / "b.png").text == {"Author": "Jean", "Title": "Großmutter 祖母"}
 
+    @pytest.mark.parametrize("keyword", ["bbox", "transparency"])
+    @pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+    def test_a_text_by_the_name_of_a_setting_does_not_spoil_a_png(self, tmp_path, keyword, mode):
+        """Pillow takes it for its own note on the pixels, and fails over it."""
+        texts = PngInfo()
+        texts.add_text(keyword, "seen from the left")
+        texts.add_text("Author", "Jean")
+        image = PIL.Image.fromarray(sample()).convert(mode)
+        image.save(tmp_path / "a.png", pnginfo=texts)
+        with pytest.warns(UserWarning, match="a text by the name of a setting is left out; no pixel is missing"):
+            pixels = read_image(tmp_path / "a.png")
+        with pytest.warns(UserWarning, match="left out"):
+            result = restored(tmp_path / "a.png", tmp_path / "b.png")
+        assert result.text == {"Author": "Jean"}
+        assert np.array_equal(pixels, np.asarray(image.convert("RGB")))
+
     @pytest.mark.parametrize("keyword", ["comment", "Comment"])
     def test_a_comment_among_the_remarks_of_a_png_is_kept_once(self, tmp_path, keyword):
         """Pillow puts texts among what it says itself of a file: under "comment" it has bytes of other formats."""

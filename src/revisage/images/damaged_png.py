@@ -13,6 +13,8 @@ _STEP = 1 << 20
 _PIECE = 1 << 10
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Interlaced files: first column and row of a pass, and its steps (8.2)."""
+_MISREAD = b"bbox", b"transparency"
+"""Keywords of texts that Pillow takes for its own notes on the pixels; it fails over them."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
@@ -49,7 +51,11 @@ def join_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def repair(data: bytes, *, allow_damaged: bool) -> Repair | None:
     """Repair a file; None if nothing can be read of it. For ``allow_damaged`` see ``images.repair``."""
-    chunks = list(png_chunks(data))
+    there = list(png_chunks(data))
+    chunks = [chunk for chunk in there if not _is_misread(chunk)]
+    if len(chunks) < len(there) and is_sound(data):
+        kept = join_chunks((chunk.kind, chunk.content) for chunk in chunks)
+        return Repair(kept, "a text by the name of a setting is left out; no pixel is missing", lost=False)
     if not chunks or chunks[0].kind != b"IHDR" or len(chunks[0].content) != 13:
         return None
     size = _raw_size(chunks[0].content)
@@ -75,6 +81,10 @@ def is_sound(data: bytes) -> bool:
         if not chunk.is_sound:
             return False
     return chunk is not None and chunk.kind == b"IEND"
+
+
+def _is_misread(chunk: Chunk) -> bool:
+    return chunk.kind in (b"tEXt", b"zTXt", b"iTXt") and chunk.content.partition(b"\0")[0] in _MISREAD
 
 
 def _raw_size(header: bytes) -> int:
